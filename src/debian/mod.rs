@@ -1,0 +1,3 @@
+//! Debian's own text formats: control files, versions and package relations (Debian Policy chapters 5 and 7).
+
+pub mod deb822;

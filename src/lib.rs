@@ -1,0 +1,24 @@
+//! labimg builds flashable SD-card images for Raspberry-Pi-class k3s nodes.
+//!
+//! Data flows one way, each arrow one module with one public function, each thing between two arrows one plain type:
+//!
+//! ```text
+//! flags ─► plan::Plan ─► lock::Lock ─► store::Store ─► tree::Tree ─► image ─► card
+//! ```
+//!
+//! [`layers`] turn a tree into a fuller tree; [`image`] streams it out; [`inspect`] reads any image back;
+//! [`boot`] starts an image in QEMU. The command line ([`cli`]) is the only place that prints.
+
+pub mod boot;
+pub mod cli;
+pub mod debian;
+pub mod hash;
+pub mod image;
+pub mod inspect;
+pub mod interrupt;
+pub mod layers;
+pub mod lock;
+pub mod plan;
+pub mod report;
+pub mod store;
+pub mod tree;

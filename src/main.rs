@@ -1,0 +1,3 @@
+//! The `labimg` command.
+
+fn main() {}

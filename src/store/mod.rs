@@ -1,0 +1,1 @@
+//! Content-addressed cache of verified blobs ([`Lock`](crate::lock::Lock) → [`Store`]).
