@@ -1,3 +1,5 @@
-//! The `labimg` command.
+//! The `labimg` command: parses, dispatches, renders the error. The work is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    labimg::cli::run()
+}

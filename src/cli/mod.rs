@@ -1,1 +1,95 @@
-//! cli
+//! The command line: one file a command, each with its arguments and one function. Only [`output`] prints.
+
+mod boards;
+mod boot;
+mod build;
+mod cache;
+mod completions;
+mod inspect;
+mod output;
+mod roles;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::interrupt;
+use crate::report::{Reporter, Style};
+use output::{Failure, Output};
+
+const AFTER_HELP: &str = "\
+Examples:
+  labimg build --board rpi4 --role master --ssh-key ~/.ssh/id_ed25519.pub
+  labimg boot master-rpi4.img
+  labimg inspect master-rpi4.img
+
+Exit codes:
+  0    done
+  1    failed: network, disk, archive, a bad image
+  2    the command line is wrong: unknown option, board, role, package or a bad key
+  130  interrupted";
+
+/// Builds flashable SD-card images for Raspberry-Pi-class k3s nodes: no root, no Docker, no emulator.
+#[derive(Debug, Parser)]
+#[command(name = "labimg", version, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Global {
+    /// Results as JSON on standard output, progress as JSON lines on standard error
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show warnings only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::BuildArgs),
+    Boot(boot::BootArgs),
+    Inspect(inspect::InspectArgs),
+    Boards(boards::BoardsArgs),
+    Roles(roles::RolesArgs),
+    Cache(cache::CacheArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the program: the whole of `main`.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to standard output with 0, mistakes to standard error with 2.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = Output::new(cli.global.json);
+    let reporter = Reporter::new(Style::choose(cli.global.quiet, cli.global.json));
+    if let Err(e) = ctrlc::set_handler(interrupt::request) {
+        reporter.warn(&format!("Ctrl-C will not clean up: {e}"));
+    }
+    let result = match &cli.command {
+        Command::Build(args) => build::run(args, &mut out, &reporter),
+        Command::Boot(args) => boot::run(args, &mut out, &reporter),
+        Command::Inspect(args) => inspect::run(args, &mut out),
+        Command::Boards(args) => boards::run(args, &mut out),
+        Command::Roles(args) => roles::run(args, &mut out),
+        Command::Cache(args) => cache::run(args, &mut out, &reporter),
+        Command::Completions(args) => completions::run::<Cli>(args, &mut out),
+    };
+    match result {
+        Ok(()) => out.finish(),
+        Err(failure) => out.fail(&failure),
+    }
+}
+
+/// What every command returns.
+type Outcome = Result<(), Failure>;

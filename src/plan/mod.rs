@@ -1,1 +1,200 @@
-//! plan
+//! What is in an image, decided from flags and defaults alone: no network, no clock, no disk but the key files named
+//! (flags → [`Plan`]).
+
+pub mod board;
+pub mod role;
+pub mod ssh_key;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use board::Board;
+use role::{Role, Units};
+
+/// What is wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A name that nothing has.
+    #[error("unknown {what} `{name}`{}; `{list}` lists them all", did_you_mean(.nearest))]
+    Unknown {
+        /// `board` or `role`.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// Names that look like it, best first.
+        nearest: Vec<String>,
+        /// The command that lists all.
+        list: &'static str,
+    },
+    /// A board or role file that does not parse.
+    #[error("{file}: {message}")]
+    BadFile {
+        /// Which file.
+        file: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// An SSH key that is none.
+    #[error("--ssh-key {key}: {why}")]
+    SshKey {
+        /// The key or file as given, shortened.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A name that no host can have.
+    #[error("--hostname {name}: {why}")]
+    Hostname {
+        /// The name given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// `: did you mean a or b?`, or nothing.
+pub(crate) fn did_you_mean(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    format!(": did you mean {}?", quoted.join(" or "))
+}
+
+/// The names that look most like `name`, best first, three at most.
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    // 0.7 lets one wrong letter in a short word through and keeps unrelated words out.
+    const ALIKE: f64 = 0.7;
+    let mut scored: Vec<(f64, &str)> = names
+        .into_iter()
+        .map(|n| (strsim::jaro_winkler(&name.to_lowercase(), n), n))
+        .filter(|(score, _)| *score >= ALIKE)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
+}
+
+/// What the user asks for, as flags give it.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Name of a board.
+    pub board: String,
+    /// Name of a role.
+    pub role: String,
+    /// The node's name; the role's name when absent.
+    pub hostname: Option<String>,
+    /// Keys or files of keys.
+    pub ssh_keys: Vec<String>,
+    /// Debian's code name.
+    pub suite: String,
+    /// Debian packages to add.
+    pub packages: Vec<String>,
+}
+
+/// The resolved answer to "what is in this image".
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The board it boots on.
+    pub board: Board,
+    /// What the node is for.
+    pub role: Role,
+    /// The node's name.
+    pub hostname: String,
+    /// Public keys that may log in.
+    pub ssh_keys: Vec<String>,
+    /// Debian's code name.
+    pub suite: String,
+    /// Debian package → why it is there; dependencies are not among them.
+    pub packages: BTreeMap<String, String>,
+    /// Folders of `overlays/`, first to last.
+    pub overlays: Vec<String>,
+    /// Units to switch: those of the common role, then of the role.
+    pub units: Units,
+}
+
+impl Plan {
+    /// Decides everything that a request leaves open.
+    ///
+    /// # Errors
+    /// Unknown names (with the nearest ones), bad keys, bad host names.
+    pub fn new(request: &Request) -> Result<Self, PlanError> {
+        let board = Board::named(&request.board)?;
+        let role = Role::named(&request.role)?;
+        let common = Role::common()?;
+        let hostname = request.hostname.clone().unwrap_or_else(|| role.name.clone());
+        check_hostname(&hostname)?;
+        let mut ssh_keys = Vec::new();
+        for text in &request.ssh_keys {
+            for key in ssh_key::read(text)? {
+                if !ssh_keys.contains(&key) {
+                    ssh_keys.push(key);
+                }
+            }
+        }
+        let mut packages = common.packages.clone();
+        packages.extend(board.packages.clone());
+        packages.extend(role.packages.clone());
+        packages.extend(request.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
+        let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
+        Ok(Self {
+            units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
+            overlays: common.overlay.iter().chain(&role.overlay).cloned().collect(),
+            board,
+            role,
+            hostname,
+            ssh_keys,
+            suite: request.suite.clone(),
+            packages,
+        })
+    }
+}
+
+/// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.
+fn check_hostname(name: &str) -> Result<(), PlanError> {
+    let fail = |why| Err(PlanError::Hostname { name: name.to_owned(), why });
+    if name.is_empty() || name.len() > 63 {
+        return fail("a host name has 1 to 63 characters");
+    }
+    if name.contains('.') {
+        return fail("give the name without a domain: the node is found as NAME.local");
+    }
+    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return fail("only the letters a to z, digits and `-` are allowed (Kubernetes takes no capitals)");
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return fail("a host name begins and ends with a letter or digit");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(board: &str, role: &str) -> Request {
+        Request { board: board.to_owned(), role: role.to_owned(), suite: "trixie".to_owned(), ..Request::default() }
+    }
+
+    #[test]
+    fn a_plan_joins_common_board_role_and_flags() {
+        let plan = Plan::new(&Request { packages: vec!["htop".to_owned()], ..request("rpi4", "master") }).unwrap();
+        assert_eq!(plan.hostname, "master");
+        assert_eq!(plan.overlays, ["common", "master"]);
+        for name in ["openssh-server", "linux-image-arm64", "nfs-kernel-server", "htop"] {
+            assert!(plan.packages.contains_key(name), "{name}");
+        }
+        assert!(plan.units.enable.contains(&"labimg-grow.service".to_owned()));
+        assert!(plan.units.mask.contains(&"rpcbind.service".to_owned()));
+    }
+
+    #[test]
+    fn mistakes_name_what_was_meant() {
+        assert!(Plan::new(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
+        let bad = Request { hostname: Some("My.Node".to_owned()), ..request("rpi4", "master") };
+        assert!(Plan::new(&bad).is_err());
+        for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
+            assert!(check_hostname(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The one place that prints results and errors; [`crate::report`] shows progress.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::interrupt;
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the user asked for cannot be: exit code 2.
+    Usage(Box<dyn Error>),
+    /// The work failed: exit code 1.
+    Work(Box<dyn Error>),
+    /// Standard output was closed, as by `| head`: silent, exit code 0.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// The user asked for something that cannot be.
+    pub fn usage(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Usage(error.into())
+    }
+
+    /// The work failed.
+    pub fn work(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Work(error.into())
+    }
+}
+
+/// Prints results: text, or JSON with `--json`.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// JSON or text.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result in the form that the user chose.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn result<T: Serialize>(&mut self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let text = if self.json {
+            let mut json = serde_json::to_string_pretty(value).map_err(Failure::work)?;
+            json.push('\n');
+            json
+        } else {
+            text(value)
+        };
+        self.text(&text)
+    }
+
+    /// Prints a text as it is.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => Failure::work(format!("writing to standard output: {e}")),
+        })
+    }
+
+    /// The exit code of a success.
+    #[must_use]
+    pub fn finish(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+
+    /// Prints an error with its causes and gives the exit code.
+    #[must_use]
+    pub fn fail(self, failure: &Failure) -> ExitCode {
+        let (error, code) = match failure {
+            Failure::ClosedPipe => return ExitCode::SUCCESS,
+            _ if interrupt::requested() => {
+                eprintln!("interrupted: nothing was left under the final name");
+                return ExitCode::from(130);
+            }
+            Failure::Usage(error) => (error, 2),
+            Failure::Work(error) => (error, 1),
+        };
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        let mut last = error.to_string();
+        while let Some(e) = cause {
+            let text = e.to_string();
+            // Many messages hold their cause already: say it once.
+            if !last.contains(&text) {
+                causes.push(text.clone());
+            }
+            last = text;
+            cause = e.source();
+        }
+        if self.json {
+            let object = serde_json::json!({"event": "error", "text": error.to_string(), "causes": causes, "code": code});
+            eprintln!("{object}");
+        } else {
+            eprintln!("error: {error}");
+            for text in causes {
+                eprintln!("  because: {text}");
+            }
+        }
+        ExitCode::from(code)
+    }
+}

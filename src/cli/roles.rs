@@ -1,0 +1,37 @@
+//! `labimg roles`: what a node can be.
+
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::Outcome;
+use super::output::{Failure, Output};
+use crate::plan::role::Role;
+
+/// List the roles
+#[derive(Debug, Args)]
+pub struct RolesArgs {
+    /// Show the packages of each role and why they are there
+    #[arg(long)]
+    packages: bool,
+}
+
+pub fn run(args: &RolesArgs, out: &mut Output) -> Outcome {
+    let mut roles = Role::all().map_err(Failure::work)?;
+    if args.packages {
+        roles.insert(0, Role::common().map_err(Failure::work)?);
+    }
+    out.result(&roles, |roles| {
+        let mut text = String::new();
+        for role in roles {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:<8} {}", role.name, role.title);
+            if args.packages {
+                for (package, why) in &role.packages {
+                    let _ = writeln!(text, "    {package:<24} {why}");
+                }
+            }
+        }
+        text
+    })
+}
