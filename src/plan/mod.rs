@@ -1,1 +1,3 @@
-//! plan
+//! What to build, resolved from flags, `lab.toml` and defaults.
+
+pub mod board;
