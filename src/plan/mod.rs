@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use board::Board;
+use board::{Board, BoardFileError};
 use role::{Role, Units};
 
 /// What is wrong with a request.
@@ -27,7 +27,10 @@ pub enum PlanError {
         /// The command that lists all.
         list: &'static str,
     },
-    /// A board or role file that does not parse.
+    /// No such board, or a bad board file.
+    #[error(transparent)]
+    Board(#[from] BoardFileError),
+    /// A role file that does not parse.
     #[error("{file}: {message}")]
     BadFile {
         /// Which file.
@@ -133,7 +136,7 @@ impl Plan {
             }
         }
         let mut packages = common.packages.clone();
-        packages.extend(board.packages.clone());
+        packages.extend(board.packages.iter().map(|p| (p.name.clone(), p.why.clone())));
         packages.extend(role.packages.clone());
         packages.extend(request.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();

@@ -1,0 +1,312 @@
+//! Boards: one TOML file each under `boards/`, compiled into the program. A new board is a new file, no code.
+
+use include_dir::{Dir, include_dir};
+use serde::{Deserialize, Serialize};
+
+static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
+
+/// What is wrong with a board or its name.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardFileError {
+    /// No board has this name.
+    #[error("there is no board `{name}`; {hint}")]
+    Unknown {
+        /// The name as asked for.
+        name: String,
+        /// The nearest names, or all of them, as the end of a sentence.
+        hint: String,
+    },
+    /// A board's file is not valid TOML or has a field that does not exist.
+    #[error("boards/{name}.toml: {source}")]
+    Syntax {
+        /// File name without `.toml`.
+        name: String,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// A board's file is valid TOML with a value that cannot work.
+    #[error("boards/{name}.toml: {what}")]
+    Value {
+        /// File name without `.toml`.
+        name: String,
+        /// The field and what is wrong with it.
+        what: String,
+    },
+}
+
+/// A board: everything that differs from one kind of computer to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// The file's name without `.toml`, as `--board` takes it; not written in the file itself.
+    #[serde(skip_deserializing)]
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Debian's name of the architecture, such as `arm64`.
+    pub architecture: String,
+    /// What people should know before they choose the board; one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// What the board needs beyond the base system.
+    pub packages: Vec<BoardPackage>,
+    /// The disk's partition table and root partition.
+    pub disk: Disk,
+    /// The FAT partition that the board boots from.
+    pub firmware: Firmware,
+    /// Kernel command line.
+    pub kernel: Kernel,
+    /// What the initramfs must be able to do.
+    pub initramfs: Initramfs,
+    /// How QEMU runs an image of the board.
+    pub qemu: Qemu,
+}
+
+/// One package that a board needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardPackage {
+    /// Debian's name.
+    pub name: String,
+    /// Why the board needs it.
+    pub why: String,
+    /// The suite that it must come from when the release's own version does not do, such as `trixie-backports`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+}
+
+/// The disk of a board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Kind of partition table.
+    pub table: Table,
+    /// Whether the root partition and its file system take the whole disk at first boot.
+    pub grow_root: bool,
+}
+
+/// Kind of partition table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Table {
+    /// Master boot record; PARTUUIDs are `<disk id>-<two-digit number>` in lower-case hexadecimal.
+    Mbr,
+    /// GUID partition table.
+    Gpt,
+}
+
+/// The FAT partition that the board boots from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firmware {
+    /// Who fills it.
+    pub kind: FirmwareKind,
+    /// Size in MiB: room for two kernels with the large initramfs that the node itself makes after upgrades.
+    pub size_mib: u32,
+    /// Where the node mounts it, absolute.
+    pub mount: String,
+    /// Device trees, as named in the kernel package, without which the board does not start; the first is the board's main model.
+    #[serde(default)]
+    pub device_trees: Vec<String>,
+    /// Lines for config.txt beyond those that the Debian package writes.
+    #[serde(default)]
+    pub config: Vec<String>,
+}
+
+/// Who fills the firmware partition and keeps it current after kernel upgrades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirmwareKind {
+    /// Debian's `raspi-firmware` package and its kernel hooks.
+    Raspi,
+    /// labimg's own kernel hook: the same layout with no boot firmware.
+    None,
+}
+
+/// Kernel command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// Values of `console=`; the last one becomes `/dev/console`.
+    pub consoles: Vec<String>,
+    /// Further arguments, one each.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+}
+
+/// What the initramfs must be able to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initramfs {
+    /// Kernel modules, without `.ko`, that lead to the root file system, in the order to load them.
+    /// Dependencies are added; what the kernel has built in is left out.
+    pub modules: Vec<String>,
+}
+
+/// How QEMU runs an image of the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Qemu {
+    /// Value of `-machine`.
+    pub machine: String,
+    /// Value of `-cpu`; none when the machine has only one.
+    #[serde(default)]
+    pub cpu: Option<String>,
+    /// Value of `-m`, MiB.
+    pub memory_mib: u32,
+    /// The serial console to read, as the kernel names it, such as `ttyAMA0`.
+    pub console: String,
+    /// How the disk is attached.
+    pub disk: QemuDisk,
+    /// How the network is attached.
+    pub network: QemuNetwork,
+    /// Whether USB devices can be added.
+    pub usb: bool,
+    /// The device tree on the firmware partition to pass; none when the machine makes its own.
+    #[serde(default)]
+    pub device_tree: Option<String>,
+    /// Whether the disk must be padded to a power of two for QEMU.
+    #[serde(default)]
+    pub pad_to_power_of_two: bool,
+}
+
+/// How QEMU attaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QemuDisk {
+    /// `virtio-blk`: `/dev/vda`.
+    Virtio,
+    /// The board's SD controller: `/dev/mmcblk0`.
+    Sd,
+}
+
+/// How QEMU attaches the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QemuNetwork {
+    /// `virtio-net`.
+    Virtio,
+    /// `usb-net`, a CDC Ethernet adapter.
+    Usb,
+}
+
+impl Board {
+    /// All boards that are compiled in, by name.
+    ///
+    /// # Errors
+    /// When a compiled-in file is bad, which the tests rule out.
+    pub fn all() -> Result<Vec<Board>, BoardFileError> {
+        let mut boards = Vec::new();
+        for name in Self::names() {
+            boards.push(Self::named(name)?);
+        }
+        Ok(boards)
+    }
+
+    /// The names of all boards that are compiled in, sorted.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        let mut names: Vec<_> =
+            BOARDS.files().filter_map(|f| f.path().to_str()).filter_map(|p| p.strip_suffix(".toml")).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The board with this name.
+    ///
+    /// # Errors
+    /// When there is none; the message has the nearest names.
+    pub fn named(name: &str) -> Result<Board, BoardFileError> {
+        let file = BOARDS.get_file(format!("{name}.toml")).and_then(include_dir::File::contents_utf8);
+        match file {
+            Some(text) => Self::parse(name, text),
+            None => Err(BoardFileError::Unknown { name: name.to_owned(), hint: hint(name) }),
+        }
+    }
+
+    /// Reads a board's file. `name` is its file name without `.toml`.
+    ///
+    /// # Errors
+    /// Bad TOML, an unknown field, or a value that cannot work.
+    pub fn parse(name: &str, text: &str) -> Result<Board, BoardFileError> {
+        let board: Board = toml::from_str(text)
+            .map_err(|source| BoardFileError::Syntax { name: name.to_owned(), source: Box::new(source) })?;
+        let board = Board { name: name.to_owned(), ..board };
+        board.check().map_err(|what| BoardFileError::Value { name: name.to_owned(), what })?;
+        Ok(board)
+    }
+
+    /// Refuses values that would only fail on the board.
+    fn check(&self) -> Result<(), String> {
+        let word = |what: &str, value: &str| {
+            let bad = value.is_empty() || value.chars().any(|c| c.is_whitespace() || c.is_control() || c == '"');
+            if bad { Err(format!("{what}: `{value}` must be one word")) } else { Ok(()) }
+        };
+        for argument in &self.kernel.arguments {
+            word("kernel.arguments", argument)?;
+        }
+        for console in &self.kernel.consoles {
+            word("kernel.consoles", console)?;
+        }
+        for module in &self.initramfs.modules {
+            word("initramfs.modules", module)?;
+        }
+        for package in &self.packages {
+            word("packages.name", &package.name)?;
+        }
+        if self.kernel.consoles.is_empty() {
+            return Err("kernel.consoles: at least one console is needed".into());
+        }
+        if !self.firmware.mount.starts_with('/') {
+            return Err(format!("firmware.mount: `{}` must be an absolute path", self.firmware.mount));
+        }
+        // FAT32 below 65,525 clusters of 512 bytes is not FAT32 (Microsoft FAT specification, section 3.5).
+        if self.firmware.size_mib < 64 {
+            return Err(format!("firmware.size_mib: {} is less than 64", self.firmware.size_mib));
+        }
+        if let Some(line) = self.firmware.config.iter().find(|l| l.contains('\n')) {
+            return Err(format!("firmware.config: `{line}` must be one line"));
+        }
+        Ok(())
+    }
+}
+
+fn hint(name: &str) -> String {
+    let quoted = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let all = Board::names();
+    let near: Vec<&str> = all.iter().copied().filter(|n| strsim::jaro_winkler(n, name) > 0.7).collect();
+    if near.is_empty() {
+        format!("the boards are {}", quoted(&all))
+    } else {
+        format!("did you mean {}? The boards are {}", quoted(&near), quoted(&all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_compiled_in_board_is_valid() {
+        let names: Vec<_> = Board::all().unwrap().into_iter().map(|b| b.name).collect();
+        assert_eq!(names, ["rpi3", "rpi4", "rpi5", "virt", "zero2w"]);
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest() {
+        let text = Board::named("rpi44").unwrap_err().to_string();
+        assert!(text.contains("did you mean `rpi3`, `rpi4`, `rpi5`?"), "{text}");
+        let text = Board::named("../rpi4").unwrap_err().to_string();
+        assert!(text.contains("no board `../rpi4`"), "{text}");
+    }
+
+    #[test]
+    fn a_field_that_does_not_exist_is_refused() {
+        let text = BOARDS.get_file("virt.toml").unwrap().contents_utf8().unwrap();
+        assert!(Board::parse("virt", text).is_ok());
+        let typo = text.replace("[kernel]", "[kernel]\ncmdline = \"x\"");
+        assert!(Board::parse("virt", &typo).unwrap_err().to_string().contains("cmdline"));
+        let two_words = text.replace("rootfstype=ext4", "rootfstype=ext4 quiet");
+        assert!(Board::parse("virt", &two_words).unwrap_err().to_string().contains("one word"));
+    }
+}
