@@ -1,1 +1,222 @@
-//! boot
+//! Starts an image in QEMU as its board would: what the firmware reads from the FAT partition is read from there,
+//! so a wrong file name fails here as it would fail on the board. The image itself is never written to.
+
+pub mod config_txt;
+pub mod console;
+pub mod disk;
+pub mod monitor;
+pub mod payload;
+pub mod qemu;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use crate::inspect::{self, InspectError};
+use crate::interrupt;
+use crate::plan::board::{Board, BoardFileError};
+use crate::report::Reporter;
+use console::{Tee, Watch};
+use disk::Disk;
+use monitor::{Monitor, Stop};
+use qemu::{Console, Machine, Qemu};
+
+/// Why an image did not boot.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// QEMU is not installed.
+    #[error(
+        "qemu-system-aarch64 was not found: install QEMU (Debian and Ubuntu: `apt install qemu-system-arm`, Fedora: `dnf install qemu-system-aarch64`, macOS: `brew install qemu`)"
+    )]
+    QemuMissing,
+    /// The image cannot be read.
+    #[error(transparent)]
+    Image(InspectError),
+    /// The board's firmware would not boot this.
+    #[error("the board would not boot this image: {0}")]
+    Firmware(String),
+    /// Which board an image is for is not known.
+    #[error("{0} does not say which board it is for: name it with --board")]
+    NoBoard(PathBuf),
+    /// A board that does not exist.
+    #[error(transparent)]
+    Board(#[from] BoardFileError),
+    /// The text did not come in time.
+    #[error("`{text}` did not appear on the console within {seconds} s; its last lines:\n{tail}")]
+    TimedOut {
+        /// The text waited for.
+        text: String,
+        /// How long.
+        seconds: u64,
+        /// The console's end.
+        tail: String,
+    },
+    /// The machine ended before the text came.
+    #[error("the machine ended before `{text}` appeared on the console; its last lines:\n{tail}")]
+    Ended {
+        /// The text waited for.
+        text: String,
+        /// The console's end.
+        tail: String,
+    },
+    /// QEMU refused to run.
+    #[error("QEMU ended with {0}; its message stands above")]
+    Qemu(std::process::ExitStatus),
+    /// Files, pipes.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// How to boot an image.
+#[derive(Debug, Clone, Default)]
+pub struct BootOptions {
+    /// The board, when the image does not say it.
+    pub board: Option<String>,
+    /// Memory in MiB.
+    pub memory_mib: Option<u32>,
+    /// Port on 127.0.0.1 for the machine's SSH.
+    pub ssh_port: Option<u16>,
+    /// Images that appear as USB disks; they are written to.
+    pub usb: Vec<PathBuf>,
+    /// Size of the card in bytes, when larger than the image.
+    pub disk_size: Option<u64>,
+    /// A disk that is kept, made from the image when it does not exist.
+    pub keep: Option<PathBuf>,
+    /// Ends the machine once this text appears.
+    pub expect: Option<String>,
+    /// How long to wait for that text, or for the machine to end.
+    pub timeout: Option<Duration>,
+    /// A copy of the console.
+    pub log: Option<PathBuf>,
+    /// Whether the console is a terminal that a person types into.
+    pub interactive: bool,
+}
+
+/// How a boot ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The text appeared.
+    Expected,
+    /// The node switched itself off, or the user ended QEMU.
+    Stopped,
+}
+
+/// Boots `image` until it switches itself off, the text appears, or the time is over. A restart of the node starts it again
+/// with what is on the firmware partition then.
+///
+/// # Errors
+/// See [`BootError`].
+pub fn run(image: &Path, options: &BootOptions, screen: &mut dyn Write, reporter: &Reporter) -> Result<Ending, BootError> {
+    let board = match &options.board {
+        Some(name) => Board::named(name)?,
+        None => board_of(image)?,
+    };
+    let folder = tempfile::Builder::new().prefix("labimg-boot-").tempdir()?;
+    let size = fs_err::metadata(image)?.len().max(options.disk_size.unwrap_or(0));
+    let size = disk::padded(size, board.qemu.pad_to_power_of_two);
+    let disk = Disk::prepare(image, folder.path(), options.keep.as_deref(), size)?;
+    let machine = Machine {
+        disk: disk.path().to_path_buf(),
+        usb: options.usb.clone(),
+        memory_mib: options.memory_mib,
+        ssh_port: options.ssh_port,
+        monitor: folder.path().join("qmp"),
+    };
+    let log = options.log.as_ref().map(fs_err::File::create).transpose()?.map(|f| f.into_parts().0);
+    let mut tee = Tee { screen, log };
+    let deadline = options.timeout.map(|t| Instant::now() + t);
+    loop {
+        let volume = inspect::firmware_volume(disk.path()).map_err(BootError::Image)?;
+        let payload = payload::read(&volume, &board)?;
+        payload.remarks.iter().for_each(|r| reporter.warn(r));
+        qemu::write_payload(&payload, folder.path())?;
+        let arguments = qemu::arguments(&board, &payload, &machine, folder.path());
+        let mut watch = Watch::new(options.expect.as_deref());
+        match one_run(&arguments, &machine, options, &mut watch, &mut tee, deadline)? {
+            Run::Found => return Ok(Ending::Expected),
+            Run::Stopped(Stop::Reboot) => reporter.note("labimg: the node restarts"),
+            Run::Stopped(_) if options.expect.is_some() => {
+                return Err(BootError::Ended {
+                    text: options.expect.clone().unwrap_or_default(),
+                    tail: watch.last_lines(20),
+                });
+            }
+            Run::Stopped(_) => return Ok(Ending::Stopped),
+        }
+    }
+}
+
+enum Run {
+    Found,
+    Stopped(Stop),
+}
+
+fn one_run(
+    arguments: &[std::ffi::OsString],
+    machine: &Machine,
+    options: &BootOptions,
+    watch: &mut Watch,
+    tee: &mut Tee<'_>,
+    deadline: Option<Instant>,
+) -> Result<Run, BootError> {
+    let console = if options.interactive { Console::Terminal } else { Console::Piped };
+    let mut process = Qemu::start(arguments, console)?;
+    let mut monitor = match Monitor::connect(&machine.monitor) {
+        Ok(monitor) => monitor,
+        // QEMU that ends at once has said why on standard error.
+        Err(e) => return Err(process.0.try_wait()?.map_or(BootError::Io(e), BootError::Qemu)),
+    };
+    let mut end = |process: &mut Qemu| -> std::io::Result<()> {
+        monitor.quit();
+        process.0.wait().map(drop)
+    };
+    let output = process.0.stdout.take().map(console::pump);
+    loop {
+        if interrupt::requested() {
+            end(&mut process)?;
+            return Err(BootError::Io(interrupt::Interrupted.into()));
+        }
+        if deadline.is_some_and(|d| Instant::now() >= d) {
+            end(&mut process)?;
+            return Err(BootError::TimedOut {
+                text: options.expect.clone().unwrap_or_else(|| "the end of the machine".to_owned()),
+                seconds: options.timeout.unwrap_or_default().as_secs(),
+                tail: watch.last_lines(20),
+            });
+        }
+        match &output {
+            Some(output) => match output.recv_timeout(Duration::from_millis(100)) {
+                Ok(piece) => {
+                    tee.write(&piece)?;
+                    if watch.feed(&piece) {
+                        end(&mut process)?;
+                        return Ok(Run::Found);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            },
+            None if process.0.try_wait()?.is_some() => break,
+            None => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    let status = process.0.wait()?;
+    if !status.success() {
+        return Err(BootError::Qemu(status));
+    }
+    Ok(Run::Stopped(monitor.stop_reason()))
+}
+
+/// Which board an image was built for, from the note that labimg leaves on the firmware partition.
+fn board_of(image: &Path) -> Result<Board, BootError> {
+    let volume = inspect::firmware_volume(image).map_err(BootError::Image)?;
+    let note = match volume.read(crate::image::NOTE_FILE) {
+        Err(e) if e.is_not_found() => return Err(BootError::NoBoard(image.to_path_buf())),
+        other => other.map_err(BootError::Image)?,
+    };
+    let value: serde_json::Value =
+        serde_json::from_slice(&note).map_err(|_| BootError::NoBoard(image.to_path_buf()))?;
+    let name = value.get("board").and_then(|b| b.as_str()).ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
+    Ok(Board::named(name)?)
+}

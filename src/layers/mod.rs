@@ -1,1 +1,4 @@
-//! layers
+//! Functions that make a tree fuller, each one layer: packages, configuration, kernel, overlays, node, board.
+
+pub mod node;
+pub mod overlay;

@@ -1,0 +1,103 @@
+//! The disk that QEMU writes to: a sparse copy of the image, so that the image itself never changes.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use crate::interrupt;
+
+/// Copies the data of `image` to `copy`, leaving holes as they are, and makes it `size` bytes long (at least the image's size).
+///
+/// # Errors
+/// When reading or writing fails, or the user interrupts.
+pub fn copy_sparse(image: &Path, copy: &Path, size: u64) -> io::Result<()> {
+    let from = fs_err::File::open(image)?.into_parts().0;
+    let to = fs_err::File::create(copy)?.into_parts().0;
+    let len = from.metadata()?.len();
+    to.set_len(size.max(len))?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    while let Some((start, end)) = next_data(&from, at, len)? {
+        at = start;
+        while at < end {
+            interrupt::check()?;
+            let count = buffer.len().min((end - at) as usize);
+            from.read_exact_at(&mut buffer[..count], at)?;
+            to.write_all_at(&buffer[..count], at)?;
+            at += count as u64;
+        }
+    }
+    Ok(())
+}
+
+/// The next range of bytes that is not a hole.
+fn next_data(file: &File, from: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    let start = match rustix::fs::seek(file, SeekFrom::Data(from)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        // A file system without holes: all is data.
+        Err(Errno::INVAL) => return Ok((from < len).then_some((from, len))),
+        Err(e) => return Err(e.into()),
+    };
+    let end = rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap_or(len);
+    Ok((start < len).then_some((start, end.min(len))))
+}
+
+/// Makes `size` what QEMU's SD controllers take: a power of two.
+#[must_use]
+pub fn padded(size: u64, to_power_of_two: bool) -> u64 {
+    if to_power_of_two { size.next_power_of_two() } else { size.next_multiple_of(1 << 20) }
+}
+
+/// Where the copy lies; removed with its folder when dropped, unless the user named it.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+}
+
+impl Disk {
+    /// Copies `image` into `folder`, or uses `kept` (made from the image when missing), `size` bytes long.
+    ///
+    /// # Errors
+    /// When copying fails.
+    pub fn prepare(image: &Path, folder: &Path, kept: Option<&Path>, size: u64) -> io::Result<Self> {
+        let path = kept.map_or_else(|| folder.join("disk.img"), Path::to_path_buf);
+        if kept.is_none_or(|p| !p.exists()) {
+            copy_sparse(image, &path, size).inspect_err(|_| drop(fs_err::remove_file(&path)))?;
+        }
+        Ok(Self { path })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_copy_keeps_data_and_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, copy) = (folder.path().join("a"), folder.path().join("b"));
+        let file = File::create(&image).unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(b"head", 0).unwrap();
+        file.write_all_at(b"tail", (64 << 20) - 4).unwrap();
+        copy_sparse(&image, &copy, padded(65 << 20, true)).unwrap();
+        let copied = File::open(&copy).unwrap();
+        let mut word = [0; 4];
+        copied.read_exact_at(&mut word, (64 << 20) - 4).unwrap();
+        assert_eq!(&word, b"tail");
+        assert_eq!(copied.metadata().unwrap().len(), 128 << 20);
+        assert!(copied.metadata().unwrap().blocks() * 512 < 4 << 20, "holes were filled");
+    }
+}

@@ -1,0 +1,144 @@
+//! The QEMU command line of a board, and the running process.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::BootError;
+use super::payload::Payload;
+use crate::plan::board::{Board, QemuDisk, QemuNetwork};
+
+/// The program that runs 64-bit ARM machines.
+const PROGRAM: &str = "qemu-system-aarch64";
+
+/// What is attached to the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    /// The disk the machine boots from.
+    pub disk: PathBuf,
+    /// Raw images that appear as USB disks.
+    pub usb: Vec<PathBuf>,
+    /// Memory in MiB; the board's own when absent.
+    pub memory_mib: Option<u32>,
+    /// Port on 127.0.0.1 that leads to the machine's SSH.
+    pub ssh_port: Option<u16>,
+    /// More `-netdev` arguments for a second network card, such as a socket network between machines.
+    pub monitor: PathBuf,
+}
+
+/// Whether the console is the user's terminal or is read by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// Standard input and output, in QEMU's raw mode (leave with Ctrl-A X).
+    Terminal,
+    /// Piped to us; no input.
+    Piped,
+}
+
+/// All arguments for QEMU. `folder` is where the payload's files were written by [`write_payload`].
+#[must_use]
+pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
+    let qemu = &board.qemu;
+    add(&["-nodefaults", "-display", "none", "-no-reboot", "-machine", &qemu.machine]);
+    if let Some(cpu) = &qemu.cpu {
+        add(&["-cpu", cpu]);
+    }
+    if qemu.machine == "virt" {
+        // Two, so that the locking of what runs inside is seen to work; the Pi machines have a fixed number.
+        add(&["-smp", "2", "-device", "virtio-rng-pci"]);
+    }
+    add(&["-m", &machine.memory_mib.unwrap_or(qemu.memory_mib).to_string()]);
+    add(&["-append", &payload.cmdline]);
+    // `ttyS1` on a Pi is the mini UART, which QEMU has as the second serial port.
+    if qemu.console == "ttyS1" {
+        add(&["-serial", "null"]);
+    }
+    // `mux` brings Ctrl-A X for people; `signal=off` passes Ctrl-C to the machine instead of ending QEMU.
+    add(&["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console"]);
+    let file = |name: &str| folder.join(name).display().to_string();
+    add(&["-kernel", &file("kernel")]);
+    if payload.initramfs.is_some() {
+        add(&["-initrd", &file("initramfs")]);
+    }
+    if payload.device_tree.is_some() {
+        add(&["-dtb", &file("device-tree")]);
+    }
+    add(&["-qmp", &format!("unix:{},server=on,wait=off", comma(&machine.monitor))]);
+    // The copy is thrown away: flushing it to the host's disk would only cost time.
+    let drive = format!("file={},format=raw,cache=unsafe,discard=unmap", comma(&machine.disk));
+    match qemu.disk {
+        QemuDisk::Virtio => {
+            add(&["-drive", &format!("{drive},if=none,id=disk"), "-device", "virtio-blk-pci,drive=disk,serial=labimg"]);
+        }
+        QemuDisk::Sd => add(&["-drive", &format!("{drive},if=sd")]),
+    }
+    let forward =
+        machine.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
+    add(&["-netdev", &format!("user,id=net{forward}")]);
+    if qemu.usb && qemu.machine == "virt" {
+        add(&["-device", "qemu-xhci"]);
+    }
+    match qemu.network {
+        QemuNetwork::Virtio => add(&["-device", "virtio-net-pci,netdev=net"]),
+        QemuNetwork::Usb => add(&["-device", "usb-net,netdev=net"]),
+    }
+    for (i, path) in machine.usb.iter().enumerate() {
+        let drive = format!("file={},format=raw,if=none,id=usb{i},cache=writeback", comma(path));
+        add(&["-drive", &drive, "-device", &format!("usb-storage,drive=usb{i},serial=LABIMGUSB{i}")]);
+    }
+    args
+}
+
+/// In QEMU's option lists a comma in a value is written twice.
+fn comma(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// Writes what [`arguments`] names into `folder`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_payload(payload: &Payload, folder: &Path) -> Result<(), BootError> {
+    let put = |name: &str, bytes: &[u8]| fs_err::write(folder.join(name), bytes).map_err(BootError::Io);
+    put("kernel", &payload.kernel)?;
+    if let Some(bytes) = &payload.initramfs {
+        put("initramfs", bytes)?;
+    }
+    if let Some(bytes) = &payload.device_tree {
+        put("device-tree", bytes)?;
+    }
+    Ok(())
+}
+
+/// A running QEMU; killed when dropped.
+#[derive(Debug)]
+pub struct Qemu(pub Child);
+
+impl Qemu {
+    /// Starts QEMU.
+    ///
+    /// # Errors
+    /// When the program is missing or does not start.
+    pub fn start(arguments: &[OsString], console: Console) -> Result<Self, BootError> {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        if console == Console::Piped {
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        }
+        match command.spawn() {
+            Ok(child) => Ok(Self(child)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(BootError::QemuMissing),
+            Err(e) => Err(BootError::Io(e)),
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Ended already is fine: then both do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

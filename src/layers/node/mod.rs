@@ -1,0 +1,218 @@
+//! What makes a tree this node's: name, user, keys, mounts, package sources, clock.
+
+use crate::tree::{Tree, TreeError, TreePath};
+
+/// What differs from node to node.
+#[derive(Debug, Clone)]
+pub struct Node<'a> {
+    /// Host name without a domain.
+    pub hostname: &'a str,
+    /// Public keys that may log in as the user, one `authorized_keys` line each.
+    pub ssh_keys: &'a [String],
+    /// PARTUUID of the root partition.
+    pub root_partuuid: &'a str,
+    /// PARTUUID of the firmware partition.
+    pub firmware_partuuid: &'a str,
+    /// Where the firmware partition is mounted.
+    pub firmware_mount: &'a str,
+    /// Debian's code name.
+    pub suite: &'a str,
+    /// URL of the archive.
+    pub archive: &'a str,
+    /// URL of the security archive.
+    pub security: &'a str,
+    /// Names of the packages that are unpacked only.
+    pub pending: &'a [String],
+}
+
+/// The user who logs in.
+pub const USER: &str = "lab";
+/// The first uid of people (Debian Policy 9.2.2).
+const UID: u32 = 1000;
+
+/// Writes the node's own files.
+///
+/// # Errors
+/// When something in the tree is in the way.
+pub fn apply(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+    tree.begin_layer("node");
+    let name = node.hostname;
+    tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
+    let hosts = format!(
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
+    );
+    tree.write("etc/hosts", 0o644, hosts)?;
+    mounts(tree, node)?;
+    sources(tree, node)?;
+    user(tree, node)?;
+    for path in ["etc/default/locale", "etc/locale.conf"] {
+        // C.UTF-8 is part of libc: UTF-8 without a package of locales.
+        tree.write(path, 0o644, "LANG=C.UTF-8\n")?;
+    }
+    // systemd sets the clock to at least this file's time, before anything else runs (systemd(1), "/usr/lib/clock-epoch").
+    tree.write("usr/lib/clock-epoch", 0o644, "")?;
+    if !node.pending.is_empty() {
+        let list: String = node.pending.iter().map(|p| format!("{p}\n")).collect();
+        tree.write("var/lib/labimg/pending", 0o644, list)?;
+    }
+    Ok(())
+}
+
+fn mounts(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+    tree.mkdir(node.firmware_mount, 0o755)?;
+    let fstab = format!(
+        "# <what> <where> <type> <options> <dump> <pass>\n\
+         PARTUUID={} / ext4 noatime,errors=remount-ro 0 1\n\
+         # A damaged firmware partition must not keep the node from starting.\n\
+         PARTUUID={} {} vfat noatime,umask=0022,nofail,x-systemd.device-timeout=30s 0 2\n",
+        node.root_partuuid, node.firmware_partuuid, node.firmware_mount
+    );
+    tree.write("etc/fstab", 0o644, fstab)
+}
+
+/// deb822 sources (sources.list(5)); the security suite in a file of its own, which the nightly upgrade looks for.
+fn sources(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+    let stanza = |uri: &str, suites: &str| {
+        format!(
+            "Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main non-free-firmware\n\
+             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+        )
+    };
+    let suite = node.suite;
+    tree.remove(&TreePath::new("etc/apt/sources.list")?);
+    tree.write(
+        "etc/apt/sources.list.d/debian.sources",
+        0o644,
+        stanza(node.archive, &format!("{suite} {suite}-updates")),
+    )?;
+    tree.write(
+        "etc/apt/sources.list.d/debian-security.sources",
+        0o644,
+        stanza(node.security, &format!("{suite}-security")),
+    )
+}
+
+/// A user with a home, the given keys and no password; `sudo` by group and by the overlay's rule.
+fn user(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+    add_line(tree, "etc/passwd", &format!("{USER}:x:{UID}:{UID}:labimg,,,:/home/{USER}:/bin/bash"))?;
+    add_line(tree, "etc/group", &format!("{USER}:x:{UID}:"))?;
+    // `*` matches no password; the third field is the day of the last change, which PAM wants to be non-zero.
+    let day = tree.time() / 86_400;
+    add_line(tree, "etc/shadow", &format!("{USER}:*:{day}:0:99999:7:::"))?;
+    add_line(tree, "etc/gshadow", &format!("{USER}:!::"))?;
+    for file in ["etc/group", "etc/gshadow"] {
+        for group in ["adm", "sudo", "systemd-journal"] {
+            add_member(tree, file, group, USER)?;
+        }
+    }
+    for file in ["etc/subuid", "etc/subgid"] {
+        add_line(tree, file, &format!("{USER}:100000:65536"))?;
+    }
+    let home = TreePath::new(format!("home/{USER}"))?;
+    tree.mkdir(&home, 0o700)?;
+    let skel: Vec<(TreePath, _)> = tree
+        .below(&TreePath::new("etc/skel")?)
+        .map(|(path, _, inode)| (path.clone(), inode.kind.clone(), inode.mode))
+        .map(|(path, kind, mode)| (path, (kind, mode)))
+        .collect();
+    for (path, (kind, mode)) in skel {
+        let to = home.join(&path.as_bytes()["etc/skel".len()..])?;
+        match kind {
+            crate::tree::Kind::File(content) => tree.write(&to, mode, content)?,
+            crate::tree::Kind::Dir => tree.mkdir(&to, mode)?,
+            _ => {}
+        }
+    }
+    if !node.ssh_keys.is_empty() {
+        tree.mkdir(home.join(".ssh")?, 0o700)?;
+        let keys: String = node.ssh_keys.iter().map(|k| format!("{k}\n")).collect();
+        tree.write(home.join(".ssh/authorized_keys")?, 0o600, keys)?;
+    }
+    let all: Vec<TreePath> = std::iter::once(home.clone()).chain(tree.below(&home).map(|(p, _, _)| p.clone())).collect();
+    for path in all {
+        if let Some(inode) = tree.get_mut(&path) {
+            (inode.uid, inode.gid) = (UID, UID);
+        }
+    }
+    Ok(())
+}
+
+/// Adds a line at the end of a file, which keeps its owner and mode; makes it (0644) when missing.
+fn add_line(tree: &mut Tree, path: &str, line: &str) -> Result<(), TreeError> {
+    edit(tree, path, |text| format!("{text}{line}\n"))
+}
+
+/// Adds a member to a line of `/etc/group` or `/etc/gshadow`; a group that does not exist is left out.
+fn add_member(tree: &mut Tree, path: &str, group: &str, member: &str) -> Result<(), TreeError> {
+    let start = format!("{group}:");
+    edit(tree, path, |text| {
+        text.lines().fold(String::new(), |all, line| {
+            let comma = if line.ends_with(':') { "" } else { "," };
+            if line.starts_with(&start) { format!("{all}{line}{comma}{member}\n") } else { format!("{all}{line}\n") }
+        })
+    })
+}
+
+fn edit(tree: &mut Tree, path: &str, change: impl FnOnce(&str) -> String) -> Result<(), TreeError> {
+    let text = if tree.contains(path) { tree.read_text(path)? } else { String::new() };
+    let text = change(&text);
+    match tree.get_mut(path) {
+        Some(inode) => inode.kind = crate::tree::Kind::File(text.into()),
+        None => tree.write(path, 0o644, text)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> Node<'static> {
+        Node {
+            hostname: "master",
+            ssh_keys: &[],
+            root_partuuid: "aa-02",
+            firmware_partuuid: "aa-01",
+            firmware_mount: "/boot/firmware",
+            suite: "trixie",
+            archive: "http://mirror.example/debian",
+            security: "http://mirror.example/debian-security",
+            pending: &[],
+        }
+    }
+
+    fn base() -> Tree {
+        let mut tree = Tree::new(86_400 * 20_000);
+        tree.write("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/bash\n").unwrap();
+        tree.write("etc/group", 0o644, "root:x:0:\nadm:x:4:\nsudo:x:27:other\n").unwrap();
+        tree.write("etc/shadow", 0o640, "root:*:1::::::\n").unwrap();
+        tree.write("etc/gshadow", 0o640, "root:*::\nadm:*::\nsudo:*::other\n").unwrap();
+        tree.write("etc/skel/.profile", 0o644, "# profile\n").unwrap();
+        tree
+    }
+
+    #[test]
+    fn the_user_has_a_home_groups_and_no_password() {
+        let mut tree = base();
+        let keys = ["ssh-ed25519 AAAA me".to_owned()];
+        apply(&mut tree, &Node { ssh_keys: &keys, ..node() }).unwrap();
+        assert!(tree.read_text("etc/passwd").unwrap().ends_with("lab:x:1000:1000:labimg,,,:/home/lab:/bin/bash\n"));
+        assert!(tree.read_text("etc/shadow").unwrap().ends_with("lab:*:20000:0:99999:7:::\n"));
+        assert_eq!(tree.get("etc/shadow").unwrap().mode, 0o640);
+        assert!(tree.read_text("etc/group").unwrap().contains("adm:x:4:lab\nsudo:x:27:other,lab\n"));
+        let key = tree.get("home/lab/.ssh/authorized_keys").unwrap();
+        assert_eq!((key.mode, key.uid, key.gid), (0o600, 1000, 1000));
+        assert_eq!(tree.get("home/lab/.profile").unwrap().uid, 1000);
+    }
+
+    #[test]
+    fn mounts_and_sources_name_what_was_given() {
+        let mut tree = base();
+        let pending = ["postgresql-17".to_owned()];
+        apply(&mut tree, &Node { pending: &pending, ..node() }).unwrap();
+        assert!(tree.read_text("etc/fstab").unwrap().contains("PARTUUID=aa-02 / ext4"));
+        let security = tree.read_text("etc/apt/sources.list.d/debian-security.sources").unwrap();
+        assert!(security.contains("URIs: http://mirror.example/debian-security\nSuites: trixie-security\n"));
+        assert_eq!(tree.read_text("var/lib/labimg/pending").unwrap(), "postgresql-17\n");
+    }
+}
