@@ -2,6 +2,7 @@
 
 mod error;
 pub mod fat;
+pub mod table;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
