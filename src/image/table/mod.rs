@@ -1,0 +1,141 @@
+//! Partition tables: where each partition lies, and the sectors that say so.
+
+mod gpt;
+mod mbr;
+
+use std::fs::File;
+
+use uuid::Uuid;
+
+use super::ImageError;
+
+/// Partitions begin and end at multiples of this many bytes: the erase blocks of SD cards are this large or a fraction.
+pub const ALIGNMENT: u64 = 4 << 20;
+/// Sector size in bytes that tables count in.
+pub(super) const SECTOR: u64 = 512;
+
+/// Which table, with what names the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionTable {
+    /// The old table of PCs, which every Raspberry Pi reads: up to four partitions.
+    Mbr {
+        /// The disk's signature: Linux makes PARTUUIDs from it. Not 0.
+        signature: u32,
+    },
+    /// GUID partition table (UEFI specification 2.10, chapter 5), with its copy at the end of the disk.
+    Gpt {
+        /// Names the disk.
+        disk_guid: Uuid,
+    },
+}
+
+/// What a partition is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartitionKind {
+    /// FAT32 that firmware boots from: MBR type 0x0c, GPT's EFI system partition.
+    Boot,
+    /// Linux files: MBR type 0x83, GPT's Linux file system data.
+    Linux,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// First byte on the disk.
+    pub start: u64,
+    /// Size in bytes.
+    pub len: u64,
+    /// What it is for.
+    pub kind: PartitionKind,
+    /// Names it in a GPT; an MBR has no place for it.
+    pub guid: Uuid,
+    /// Up to 36 characters, for people; an MBR has no place for it.
+    pub name: String,
+}
+
+/// A table with its partitions in disk order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Which table.
+    pub table: PartitionTable,
+    /// The partitions, in the order of the disk and of their numbers.
+    pub partitions: Vec<Partition>,
+    /// Size of the whole image in bytes.
+    pub size: u64,
+}
+
+impl Layout {
+    /// Places partitions one after the other from byte `first` on. Their `start` is set here; `first` and each size are
+    /// rounded up to whole [`ALIGNMENT`].
+    ///
+    /// # Errors
+    /// More partitions than the table holds, an empty one, a signature of 0, a name that is too long, a size past what
+    /// the table can count.
+    pub fn new(table: PartitionTable, first: u64, mut partitions: Vec<Partition>) -> Result<Self, ImageError> {
+        let bad = |why: String| Err(ImageError::Layout(why));
+        let round = |bytes: u64| bytes.checked_next_multiple_of(ALIGNMENT);
+        let most = match table {
+            PartitionTable::Mbr { signature: 0 } => return bad("the disk signature must not be 0".to_owned()),
+            PartitionTable::Mbr { .. } => 4,
+            PartitionTable::Gpt { .. } => gpt::ENTRIES,
+        };
+        if partitions.len() > most {
+            return bad(format!("{} partitions, but such a table holds {most}", partitions.len()));
+        }
+        let mut end = round(first).map(|first| first.max(ALIGNMENT));
+        for partition in &mut partitions {
+            if partition.len == 0 || partition.name.encode_utf16().count() > gpt::NAME_UNITS {
+                return bad(format!("partition `{}` is empty or its name has more than 36 characters", partition.name));
+            }
+            let (start, len) = (end, round(partition.len));
+            end = start.zip(len).and_then(|(start, len)| start.checked_add(len));
+            (partition.start, partition.len) = start.zip(len).unwrap_or_default();
+        }
+        if matches!(table, PartitionTable::Gpt { .. }) {
+            // The copy of the table lies behind the last partition.
+            end = end.and_then(|end| end.checked_add(ALIGNMENT));
+        }
+        let limit = match table {
+            PartitionTable::Mbr { .. } => u64::from(u32::MAX) * SECTOR,
+            PartitionTable::Gpt { .. } => i64::MAX as u64,
+        };
+        match end.filter(|&end| end <= limit) {
+            Some(size) => Ok(Self { table, partitions, size }),
+            None => bad("the partitions together are larger than the table can count".to_owned()),
+        }
+    }
+
+    /// What Linux calls partition `index` (from 1) in `root=PARTUUID=…`; none when there is no such partition.
+    #[must_use]
+    pub fn partuuid(&self, index: usize) -> Option<String> {
+        let partition = self.partitions.get(index.checked_sub(1)?)?;
+        Some(match self.table {
+            PartitionTable::Mbr { signature } => format!("{signature:08x}-{index:02x}"),
+            PartitionTable::Gpt { .. } => partition.guid.hyphenated().to_string(),
+        })
+    }
+
+    /// The bytes at the front of the disk that the table itself takes.
+    #[must_use]
+    pub fn table_len(&self) -> u64 {
+        match self.table {
+            PartitionTable::Mbr { .. } => SECTOR,
+            // The protective MBR, the header and 128 entries of 128 bytes.
+            PartitionTable::Gpt { .. } => 34 * SECTOR,
+        }
+    }
+
+    /// Writes the table (with its copy) into `out`, which has the layout's size.
+    ///
+    /// # Errors
+    /// A write error.
+    pub fn write(&self, out: &File) -> Result<(), ImageError> {
+        match self.table {
+            PartitionTable::Mbr { signature } => mbr::write(self, signature, out),
+            PartitionTable::Gpt { disk_guid } => gpt::write(self, disk_guid, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
