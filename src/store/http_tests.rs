@@ -1,13 +1,10 @@
 //! The client against a server that misbehaves on order.
 
 use super::*;
-
-#[path = "../../tests/support/http_server.rs"]
-mod http_server;
-use http_server::{Act, Server, dead_url};
+use crate::store::http_server::{Act, Server, dead_url};
 
 /// Short times, so that a test of a timeout or a retry takes no second.
-fn quick() -> Http {
+pub(in crate::store) fn quick() -> Http {
     Http::with(Settings {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_millis(400),
@@ -18,7 +15,7 @@ fn quick() -> Http {
     .unwrap()
 }
 
-fn bytes(count: usize) -> Vec<u8> {
+pub(in crate::store) fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
