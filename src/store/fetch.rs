@@ -166,9 +166,10 @@ impl Run<'_> {
         match self.one(request) {
             Ok(()) => {}
             Err(StoreError::Fetch(failed)) => {
-                // A missing or wrong file says nothing about the others; a dead network does.
-                let passing = |cause: &SourceError| matches!(cause, SourceError::Http(e) if e.is_transient());
-                if failed.iter().any(|failed| failed.causes.iter().any(passing)) {
+                // A missing or wrong file says nothing about the others; a dead network or server does.
+                let general =
+                    |cause: &SourceError| matches!(cause, SourceError::Http(e) if e.is_transient() || e.is_host_down());
+                if failed.iter().any(|failed| failed.causes.iter().any(general)) {
                     self.stop.store(true, Ordering::Relaxed);
                 }
                 self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);

@@ -155,3 +155,17 @@ fn a_password_in_an_address_is_not_shown() {
     assert_eq!(shown("http://me:secret@mirror.example/f"), "http://me:***@mirror.example/f");
     assert_eq!(shown("http://mirror.example/f"), "http://mirror.example/f");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_header_confuses_the_client(range in "(bytes )?[0-9*-]{0,24}/?[0-9*]{0,22}", wait in "\\PC{0,40}") {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_RANGE, range.parse().unwrap());
+        let (start, total) = extent(StatusCode::PARTIAL_CONTENT, &headers);
+        // What is understood is what stands there.
+        let begins = start == u64::MAX || range.starts_with("bytes ") && range.contains(&start.to_string());
+        proptest::prop_assert!(begins, "{range}: {start}");
+        proptest::prop_assert!(total.is_none_or(|total| range.contains(&total.to_string())), "{range}: {total:?}");
+        let _ = retry_after(&wait);
+    }
+}

@@ -145,8 +145,8 @@ impl Store {
             self.must_write(|| vec![format!("{kind} {key}")])?;
             let part = self.dir.join("tmp").join(format!("{kind}-{key}.part"));
             if let Some(mut slot) = Slot::acquire(part, there)? {
-                let made = slot.clear().map_err(|e| StoreError::write(slot.path(), 0, e).into());
-                if let Err(e) = made.and_then(|()| make(slot.file_mut())) {
+                let empty = slot.clear().map_err(|e| StoreError::write(slot.path(), 0, e).into());
+                if let Err(e) = empty.and_then(|()| make(slot.file_mut())) {
                     slot.discard();
                     return Err(e);
                 }

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 server on 127.0.0.1 for tests: files from memory or a folder, keep-alive, ranges, and faults on order.
 //!
 //! Use it with `#[path = "support/http_server.rs"] mod http_server;`.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and a panic is how a test fails")]
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
