@@ -1,5 +1,14 @@
 //! Every input of an image by name, version, size and SHA-256: made from signed indexes ([`Plan`](crate::plan::Plan) → [`Lock`]).
 
+mod explain;
+pub mod mirror;
+pub mod openpgp;
+pub mod release;
+pub mod resolve;
+mod solve;
+mod table;
+mod universe;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Sha256;
