@@ -1,1 +1,3 @@
-//! layers
+//! Layers: functions that make a [`Tree`](crate::tree::Tree) fuller.
+
+pub mod packages;
