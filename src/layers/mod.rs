@@ -1,1 +1,3 @@
 //! layers
+
+pub mod configure;
