@@ -4,6 +4,9 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod heredoc;
+pub mod shells;
+pub mod skeleton;
 
 use crate::interrupt::Interrupted;
 use crate::tree::{Inode, Kind, Tree, TreeError, TreePath};
