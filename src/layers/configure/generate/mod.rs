@@ -4,9 +4,13 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod dpkg;
 pub mod heredoc;
+pub mod nfs;
+pub mod shadow;
 pub mod shells;
 pub mod skeleton;
+pub mod ucf;
 
 use crate::interrupt::Interrupted;
 use crate::tree::{Inode, Kind, Tree, TreeError, TreePath};
