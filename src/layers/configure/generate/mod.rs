@@ -7,6 +7,7 @@ pub mod alternatives;
 pub mod dpkg;
 pub mod heredoc;
 pub mod nfs;
+pub mod pam;
 pub mod shadow;
 pub mod shells;
 pub mod skeleton;
