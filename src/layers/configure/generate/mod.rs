@@ -4,6 +4,7 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod certificates;
 pub mod dpkg;
 pub mod heredoc;
 pub mod nfs;
@@ -11,6 +12,7 @@ pub mod pam;
 pub mod shadow;
 pub mod shells;
 pub mod skeleton;
+pub mod subject;
 pub mod ucf;
 
 use crate::interrupt::Interrupted;
