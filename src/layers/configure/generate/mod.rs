@@ -6,7 +6,9 @@
 pub mod alternatives;
 pub mod certificates;
 pub mod dpkg;
+pub mod elf;
 pub mod heredoc;
+pub mod ldcache;
 pub mod nfs;
 pub mod pam;
 pub mod shadow;
