@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
 //!
 //! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
@@ -132,3 +133,8 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
 fn path(text: &str) -> Result<TreePath, ConfigureError> {
     Ok(TreePath::new(text)?)
 }
+=======
+//! Configuration.
+
+pub mod generate;
+>>>>>>> configb
