@@ -274,31 +274,6 @@ impl Accounts {
         Ok(())
     }
 
-    /// As `shadowconfig on` (pwconv(8), grpconv(8)): passwords and ages that are still in `passwd` and `group` move.
-    ///
-    /// # Errors
-    /// None; the form is that of the other changes.
-    #[allow(clippy::unnecessary_wraps, reason = "called like its siblings")]
-    pub fn shadow(&mut self) -> Result<(), ConfigureError> {
-        self.make_shadow();
-        for row in self.passwd.rows.iter_mut().flatten() {
-            let [name, password, ..] = row.as_mut_slice() else { continue };
-            if !self.shadow.has(name) {
-                // Ages as /etc/login.defs has them by default: changed at any time, valid for 99999 days, 7 days' notice.
-                self.shadow.add(&[name, password, &self.today, "0", "99999", "7", "", "", ""]);
-            }
-            "x".clone_into(password);
-        }
-        for row in self.group.rows.iter_mut().flatten() {
-            let [name, password, _, members] = row.as_mut_slice() else { continue };
-            if !self.gshadow.has(name) {
-                self.gshadow.add(&[name, password, "", members]);
-            }
-            "x".clone_into(password);
-        }
-        Ok(())
-    }
-
     fn make_shadow(&mut self) {
         self.shadow.rows.get_or_insert_default();
         self.gshadow.rows.get_or_insert_default();
@@ -341,11 +316,14 @@ fn id(name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::generate::shadow;
     use super::*;
 
     fn tree() -> Tree {
         let mut tree = Tree::new(20_000 * DAY + 5);
         tree.write("etc/passwd", 0o644, "root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:::\n").unwrap();
+        let ages = "PASS_MAX_DAYS 99999\nPASS_MIN_DAYS 0\nPASS_WARN_AGE 7\n";
+        tree.write("etc/login.defs", 0o644, ages).unwrap();
         tree.write("etc/group", 0o644, "root:*:0:\nshadow:*:42:\nusers:*:100:\nnogroup:*:65534:\n").unwrap();
         tree
     }
@@ -366,7 +344,7 @@ mod tests {
             accounts.add_sysusers_user(&SysUser { name: "ssh", group: Some("nogroup"), locked: false, ..user })
         })
         .unwrap();
-        Accounts::edit(&mut tree, Accounts::shadow).unwrap();
+        shadow::shadow_on(&mut tree).unwrap();
         Accounts::edit(&mut tree, |accounts| {
             accounts.add_system_user("_rpc", "/run/rpcbind")?;
             accounts.add_system_group("_ssh")?;

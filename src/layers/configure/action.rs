@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::accounts::Accounts;
-use super::generate::alternatives;
-use super::{ConfigureError, Context, files, stored, systemd, sysusers, sysv, tmpfiles};
+use super::generate::{alternatives, certificates, dpkg, pam, shadow, shells, skeleton, ucf};
+use super::{ConfigureError, Context, files, systemd, sysusers, sysv, tmpfiles};
 use crate::tree::Tree;
 
 /// One effect of a maintainer script on a fresh install.
@@ -154,6 +154,34 @@ pub enum Action {
         /// The words after the program's name.
         words: Vec<String>,
     },
+    /// What `base-files` makes.
+    BaseFiles,
+    /// What `base-passwd` makes.
+    BasePasswd,
+    /// `update-shells`.
+    Shells,
+    /// What `ca-certificates` makes.
+    Certificates {
+        /// Its `postinst`, which holds the head of the list.
+        script: String,
+    },
+    /// `pam-auth-update --package`.
+    Pam,
+    /// The state files of `ucf`.
+    UcfState,
+    /// `ucf SOURCE TARGET`.
+    Ucf {
+        /// The packaged file.
+        source: String,
+        /// Where it goes.
+        target: String,
+        /// With `--three-way`.
+        #[serde(default)]
+        three_way: bool,
+        /// Whether `ucfr` notes the package as its owner.
+        #[serde(default)]
+        register: bool,
+    },
 }
 
 fn root() -> String {
@@ -178,7 +206,7 @@ impl Action {
             Self::Sysusers { files } => sysusers::create(tree, files),
             Self::AddUser { name, home } => Accounts::edit(tree, |accounts| accounts.add_system_user(name, home)),
             Self::AddGroup { name } => Accounts::edit(tree, |accounts| accounts.add_system_group(name)),
-            Self::Shadow => Accounts::edit(tree, Accounts::shadow),
+            Self::Shadow => Ok(shadow::shadow_on(tree)?),
             Self::Dir { path, mode, owner, group } => files::dir(tree, path, *mode, owner, group),
             Self::File { path, mode, owner, group, content } => files::file(tree, path, *mode, owner, group, content),
             Self::Copy { from, to, without } => files::copy(tree, from, to, without.as_deref()),
@@ -186,8 +214,12 @@ impl Action {
             Self::Own { path, owner, group, mode } => {
                 files::own(tree, path, owner.as_deref(), group.as_deref(), *mode)
             }
-            Self::StatOverride { path, owner, group, mode } => stored::stat_override(tree, path, owner, group, *mode),
-            Self::Divert { path, to } => stored::divert(tree, path, to, &context.package),
+            Self::StatOverride { path, owner, group, mode } => {
+                let accounts = Accounts::load(tree)?;
+                let (uid, gid) = (accounts.uid(owner)?, accounts.gid(group)?);
+                Ok(dpkg::override_mode(tree, (owner, uid), (group, gid), *mode, path)?)
+            }
+            Self::Divert { path, to } => Ok(dpkg::divert(tree, &context.package, path, to)?),
             Self::Enable { unit, user } => systemd::enable_once(tree, unit, systemd::Manager::of(*user)),
             Self::UpdateState { unit, user } => systemd::update_state(tree, unit, systemd::Manager::of(*user)),
             Self::Systemctl { enable } => systemd::enable(tree, enable),
@@ -198,6 +230,19 @@ impl Action {
                 Ok(())
             }
             Self::Alternative { words } => Ok(alternatives::update_alternatives(tree, words)?),
+            Self::BaseFiles => Ok(skeleton::base_files(tree)?),
+            Self::BasePasswd => Ok(skeleton::base_passwd(tree)?),
+            Self::Shells => Ok(shells::update_shells(tree)?),
+            Self::Certificates { script } => Ok(certificates::configure(tree, script)?),
+            Self::Pam => pam::pam_auth_update(tree, &[]).map(drop).map_err(Into::into),
+            Self::UcfState => Ok(ucf::prepare(tree)?),
+            Self::Ucf { source, target, three_way, register } => {
+                ucf::install(tree, source, target, *three_way)?;
+                if *register {
+                    ucf::register(tree, &context.package, target)?;
+                }
+                Ok(())
+            }
         }
     }
 }

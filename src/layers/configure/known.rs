@@ -43,6 +43,8 @@ pub enum FromScript {
     Sections,
     /// All its `update-alternatives --install` commands.
     Alternatives,
+    /// What `ca-certificates` makes, with the head of its list from the script.
+    Certificates,
     /// A here-document, written to a file where it is missing.
     HereDocument {
         /// The file that the script redirects it to.

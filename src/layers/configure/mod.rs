@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
 //!
 //! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
@@ -13,7 +12,6 @@ mod known;
 mod recognise;
 mod script;
 mod snippet;
-mod stored;
 mod systemd;
 mod sysusers;
 mod sysv;
@@ -133,8 +131,3 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
 fn path(text: &str) -> Result<TreePath, ConfigureError> {
     Ok(TreePath::new(text)?)
 }
-=======
-//! Configuration.
-
-pub mod generate;
->>>>>>> configb

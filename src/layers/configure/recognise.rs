@@ -6,6 +6,7 @@ use super::known::{self, FromScript, Step};
 use super::generate::heredoc;
 use super::script::Script;
 use super::{Action, ConfigureError, Pending, snippet};
+use crate::debian::relation::{self, RelationError};
 use crate::layers::packages::{Installed, Package};
 
 /// What is done in the place of a package's scripts.
@@ -66,6 +67,9 @@ fn actions(package: &Package, name: &str, bytes: &[u8]) -> Result<Result<Vec<Act
             Step::Script(FromScript::Sections) => actions.extend(sections.take().unwrap_or_default()),
             Step::Script(FromScript::Alternatives) => actions
                 .extend(snippet::alternatives(&script.text).ok_or_else(|| wrong("no alternatives are found in it"))?),
+            Step::Script(FromScript::Certificates) => {
+                actions.push(Action::Certificates { script: script.text.clone() });
+            }
             Step::Script(FromScript::HereDocument { path }) => {
                 let content = heredoc::text(&script.text, path)?;
                 let (owner, group) = ("root".to_owned(), "root".to_owned());
@@ -82,6 +86,51 @@ fn actions(package: &Package, name: &str, bytes: &[u8]) -> Result<Result<Vec<Act
 /// # Errors
 /// A dependency field that cannot be read.
 pub fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Result<(), ConfigureError> {
-    let _ = (installed, pending, BTreeSet::<String>::new());
+    let mut held: BTreeSet<String> = pending.iter().map(|p| p.package.clone()).collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    let bad = |package: &Package, source: RelationError| ConfigureError::Bad {
+        path: format!("/var/lib/dpkg/status: {}", package.name),
+        what: source.to_string(),
+    };
+    let mut provides: Vec<(&str, Vec<&str>)> = Vec::new();
+    for package in &installed.packages {
+        let field = relation::parse(package.field("Provides")).map_err(|e| bad(package, e))?;
+        provides.push((&package.name, field.iter().flatten().map(|r| r.name).collect()));
+    }
+    // Until nothing changes: dependencies may form circles.
+    loop {
+        let before = held.len();
+        for package in &installed.packages {
+            if held.contains(&package.name) {
+                continue;
+            }
+            for field in ["Pre-Depends", "Depends"] {
+                for group in relation::parse(package.field(field)).map_err(|e| bad(package, e))? {
+                    let names: BTreeSet<&str> = group.iter().map(|r| r.name).collect();
+                    let providers =
+                        provides.iter().filter(|(name, also)| names.contains(name) || also.iter().any(|a| names.contains(a)));
+                    let (mut any, mut ready) = (None, false);
+                    for (name, _) in providers {
+                        any.get_or_insert(*name);
+                        ready |= !held.contains(*name);
+                    }
+                    // What nothing in the set provides was not asked for either; dpkg will tell.
+                    if let (Some(name), false) = (any, ready)
+                        && held.insert(package.name.clone())
+                    {
+                        let reason = format!("depends on {name}, which stays unpacked");
+                        pending.push(Pending { package: package.name.clone(), script: String::new(), reason });
+                    }
+                }
+            }
+        }
+        if held.len() == before {
+            break;
+        }
+    }
+    let order = |p: &Pending| installed.packages.iter().position(|i| i.name == p.package);
+    pending.sort_by_key(order);
     Ok(())
 }
