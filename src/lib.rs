@@ -11,6 +11,7 @@
 
 pub mod boot;
 pub mod cli;
+pub mod deb;
 pub mod debian;
 pub mod hash;
 pub mod image;

@@ -1,3 +1,4 @@
-//! layers
+//! Layers: functions that make a [`Tree`](crate::tree::Tree) fuller.
 
 pub mod configure;
+pub mod packages;

@@ -1,1 +1,3 @@
 //! Content-addressed cache of verified blobs ([`Lock`](crate::lock::Lock) → [`Store`]).
+
+pub mod http;

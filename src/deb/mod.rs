@@ -1,0 +1,57 @@
+//! Debian binary packages (deb(5)): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, each tar perhaps compressed.
+//!
+//! Decompressing is what costs (a kernel package takes seconds), so it is done once for each package: [`decompress`] writes a
+//! *plain form* that the store keeps: the data tar as it is, the control tar, and the data tar's headers once more on their own.
+//! [`Deb::from_plain`] reads back just the last two, a few kilobytes in one place; file contents stay where they lie.
+
+pub mod ar;
+mod control;
+mod plain;
+pub mod tar;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+pub use plain::decompress;
+
+use crate::tree::Blob;
+
+/// A package file, ready to be unpacked.
+#[derive(Debug, Clone)]
+pub struct Deb {
+    /// The members of the control archive by name: `control`, `postinst`, `md5sums`, …
+    pub control: BTreeMap<String, Vec<u8>>,
+    /// When `control` was made, seconds since 1970.
+    pub control_time: i64,
+    /// The data tar, uncompressed, from the blob's first byte; other things follow it.
+    pub data: Blob,
+    /// What is in the data tar, in its order; offsets are those in `data`.
+    pub entries: Vec<tar::Entry>,
+}
+
+/// Why a package file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DebError {
+    /// The file cannot be opened, or the plain form not written or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is no package, or a damaged one.
+    #[error("{path}: {member}: {what}; the file is damaged or no Debian package: fetch it again")]
+    Bad {
+        /// The package file, or its plain form in the store.
+        path: PathBuf,
+        /// Which part of it: `data.tar.xz`, `control.tar.zst`, `ar header`, …
+        member: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] crate::interrupt::Interrupted),
+}

@@ -1,0 +1,502 @@
+//! A blocking HTTP client: small files whole ([`Http::get`]), large ones as a stream that can start anywhere ([`Http::open`]).
+//!
+//! Each transfer runs in a thread of its own that hands its pieces over a bounded channel. So the caller looks at
+//! [`interrupt`] several times a second whatever the network does (a name lookup or a connect cannot be cut short).
+//! Connections are kept and used again for the next file of the same host.
+//!
+//! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities from the system or
+//! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
+
+use crate::interrupt::{self, Interrupted};
+
+/// How often a waiting thread looks whether it is to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Largest piece that [`Body::chunk`] gives, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Pieces that may wait for the caller: with [`PIECE`] this bounds the memory of a transfer to about 1 MiB.
+const AHEAD: usize = 3;
+
+/// Times and counts of a client.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer, and for the next bytes of it.
+    pub read_timeout: Duration,
+    /// How often a file is asked for before a passing error becomes final; at least 1.
+    pub attempts: u32,
+    /// Wait before the second attempt; doubles from one to the next.
+    pub first_delay: Duration,
+    /// Longest wait between two attempts; a server that asks for more is given up.
+    pub longest_delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(15),
+            read_timeout: Duration::from_secs(30),
+            attempts: 4,
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why a file could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Not an address that can be asked.
+    #[error("`{url}` is not an HTTP address: {cause}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The host's name does not resolve.
+    #[error("{url}: the host name does not resolve ({cause}); check the name, the network and the DNS server")]
+    NoSuchHost {
+        /// What was asked for.
+        url: String,
+        /// The resolver's words.
+        cause: String,
+    },
+    /// No connection.
+    #[error("{url}: cannot connect ({cause}); check the network, the proxy settings and that the host is up")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error(
+        "{url}: no secure connection ({cause}); check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE"
+    )]
+    Tls {
+        /// What was asked for.
+        url: String,
+        /// The TLS library's words.
+        cause: String,
+    },
+    /// Nothing came for too long.
+    #[error("{url}: nothing came for {} s; the server or the network stalls: try again, or use another mirror", waited.as_secs())]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The server has no such file.
+    #[error("{url}: the server has no such file (404); it may have been replaced by a newer one")]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// Any other answer that is not the file.
+    #[error("{url}: the server answered {status}; {}", advice(*status))]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The wait that the server asks for before the next attempt.
+        retry_after: Option<Duration>,
+    },
+    /// The answer ended too early or broke.
+    #[error("{url}: the transfer was cut after {received} bytes ({cause}); try again, or use another mirror")]
+    Cut {
+        /// What was asked for.
+        url: String,
+        /// Bytes that came.
+        received: u64,
+        /// What ended it.
+        cause: String,
+    },
+    /// More than the caller takes.
+    #[error("{url}: larger than the {limit} bytes that such a file may have; is this the right address?")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The client itself could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl HttpError {
+    /// True when the same request may well succeed a little later: network trouble, "too many requests" and server errors.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => true,
+            Self::Status { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+            Self::BadUrl { .. }
+            | Self::Tls { .. }
+            | Self::NotFound { .. }
+            | Self::TooLarge { .. }
+            | Self::Setup(_)
+            | Self::Interrupted(_) => false,
+        }
+    }
+
+    /// True when the host itself did not answer, so that its other files will not come either.
+    #[must_use]
+    pub fn is_host_down(&self) -> bool {
+        matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Tls { .. })
+    }
+
+    /// How long the server asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
+    }
+}
+
+fn advice(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "access is refused: check the address and, where one is needed, the password in it",
+        407 => "the proxy wants a password: put it into http_proxy or https_proxy",
+        410 => "the file is gone for good: a newer one may have replaced it",
+        429 | 500.. => "the server is busy or broken: try again later, or use another mirror",
+        _ => "check the address",
+    }
+}
+
+/// The client; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+    settings: Settings,
+}
+
+impl Http {
+    /// A client with the usual times.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when TLS cannot be set up or no thread can be started.
+    pub fn new() -> Result<Self, HttpError> {
+        Self::with(Settings::default())
+    }
+
+    /// A client with other times.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn with(settings: Settings) -> Result<Self, HttpError> {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(settings.connect_timeout)
+                // In the blocking client this bounds each wait (for the answer, for the next bytes), not the whole.
+                .timeout(settings.read_timeout)
+                .pool_max_idle_per_host(32)
+                .tcp_keepalive(Duration::from_secs(30))
+        };
+        // The first fails on a system without any certificate authority.
+        let client = match builder().build() {
+            Ok(client) => client,
+            Err(_) => builder()
+                .tls_backend_preconfigured(bundled_authorities())
+                .build()
+                .map_err(|e| HttpError::Setup(innermost(&e)))?,
+        };
+        Ok(Self { client, settings })
+    }
+
+    /// The times and counts in use.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A whole small file of at most `limit` bytes; passing errors are tried again.
+    ///
+    /// # Errors
+    /// The last error, once it is not a passing one or the attempts are used up.
+    pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+        let mut attempt = 1;
+        loop {
+            match self.get_once(url, limit) {
+                Err(e) => self.pause_before_retry(attempt, e)?,
+                done => return done,
+            }
+            attempt += 1;
+        }
+    }
+
+    fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+        let too_large = || HttpError::TooLarge { url: shown(url), limit };
+        let mut body = self.open(url, 0)?;
+        if body.total().is_some_and(|total| total > limit) {
+            return Err(too_large());
+        }
+        let mut all = Vec::new();
+        while let Some(piece) = body.chunk()? {
+            if all.len() as u64 + piece.len() as u64 > limit {
+                return Err(too_large());
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// Sleeps as long as fits after attempt number `attempt` (from 1) failed with `error`; gives the error back when it
+    /// is final.
+    ///
+    /// # Errors
+    /// `error` when there is no further attempt; [`HttpError::Interrupted`].
+    pub fn pause_before_retry(&self, attempt: u32, error: HttpError) -> Result<(), HttpError> {
+        let Settings { attempts, first_delay, longest_delay, .. } = self.settings;
+        if attempt >= attempts || !error.is_transient() {
+            return Err(error);
+        }
+        let own = first_delay.saturating_mul(1 << (attempt - 1).min(16)).min(longest_delay);
+        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
+        if delay > longest_delay {
+            return Err(error);
+        }
+        let end = Instant::now() + delay;
+        loop {
+            interrupt::check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    /// Asks once for `url` from byte `offset`. Look at [`Body::start`]: a server may ignore the offset.
+    ///
+    /// # Errors
+    /// Anything but an answer that holds the file; with an offset past the end, [`HttpError::Status`] with 416.
+    pub fn open(&self, url: &str, offset: u64) -> Result<Body, HttpError> {
+        let (sender, pieces) = sync_channel(AHEAD);
+        let mut request = self.client.get(url);
+        if offset > 0 {
+            request = request.header(RANGE, format!("bytes={offset}-"));
+        }
+        let (url, settings) = (shown(url), self.settings.clone());
+        let asked = url.clone();
+        std::thread::Builder::new()
+            .name("download".into())
+            .spawn(move || {
+                // A send fails when the caller has gone: then there is nobody to tell.
+                let mut response = match answer(request.send(), &asked, &settings) {
+                    Ok(response) => response,
+                    Err(e) => return drop(sender.send(Err(e))),
+                };
+                let head = Event::Head(response.status(), Box::new(response.headers().clone()));
+                if sender.send(Ok(head)).is_err() {
+                    return;
+                }
+                let (mut buffer, mut received) = (vec![0; PIECE], 0);
+                loop {
+                    let event = match response.read(&mut buffer) {
+                        Ok(0) => Ok(Event::End),
+                        Ok(count) => {
+                            received += count as u64;
+                            Ok(Event::Piece(buffer.get(..count).unwrap_or_default().to_vec()))
+                        }
+                        Err(e) => Err(broken(&e, &asked, received, &settings)),
+                    };
+                    let last = !matches!(event, Ok(Event::Piece(_)));
+                    if sender.send(event).is_err() || last {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}")))?;
+        let mut body = Body { url, pieces, start: 0, total: None, received: 0 };
+        match body.next()? {
+            Event::Head(status, headers) => {
+                (body.start, body.total) = extent(status, &headers);
+                if body.start != 0 && body.start != offset {
+                    return Err(body.cut("the answer begins elsewhere than asked for"));
+                }
+                Ok(body)
+            }
+            Event::Piece(_) | Event::End => Err(body.cut("no answer")),
+        }
+    }
+}
+
+/// What the transfer's thread tells.
+enum Event {
+    Head(StatusCode, Box<HeaderMap>),
+    Piece(Vec<u8>),
+    End,
+}
+
+/// A running transfer. Dropping it ends it.
+#[derive(Debug)]
+pub struct Body {
+    url: String,
+    pieces: Receiver<Result<Event, HttpError>>,
+    start: u64,
+    total: Option<u64>,
+    received: u64,
+}
+
+impl Body {
+    /// Where in the file the first piece belongs, in bytes: the offset asked for, or 0 when the server sends all of it.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Size of the whole file in bytes, when the server says it.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The next bytes; `None` at the end, when all that was announced has come.
+    ///
+    /// # Errors
+    /// [`HttpError::Timeout`], [`HttpError::Cut`], [`HttpError::Interrupted`].
+    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        match self.next()? {
+            Event::Piece(piece) => {
+                self.received += piece.len() as u64;
+                Ok(Some(piece))
+            }
+            // Chunked answers announce no length; their end is marked, and the client checks the mark.
+            Event::End if self.total.is_none_or(|total| self.start + self.received == total) => Ok(None),
+            Event::End | Event::Head(..) => Err(self.cut("fewer or more bytes came than announced")),
+        }
+    }
+
+    fn next(&mut self) -> Result<Event, HttpError> {
+        loop {
+            interrupt::check()?;
+            match self.pieces.recv_timeout(TICK) {
+                Ok(event) => return event,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(self.cut("the transfer ended without a word")),
+            }
+        }
+    }
+
+    fn cut(&self, cause: &str) -> HttpError {
+        HttpError::Cut { url: self.url.clone(), received: self.received, cause: cause.to_owned() }
+    }
+}
+
+/// Where an answer's bytes begin in the file, and the file's size (RFC 9110, 8.6 and 14.4).
+fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if status != StatusCode::PARTIAL_CONTENT {
+        return (0, text(CONTENT_LENGTH).and_then(|length| length.parse().ok()));
+    }
+    let range = text(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
+    let start = range.and_then(|(span, _)| span.split_once('-')?.0.parse().ok());
+    // Without a readable range nobody knows where the bytes belong: at no offset that anyone asks for.
+    (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
+}
+
+fn answer(result: reqwest::Result<Response>, url: &str, settings: &Settings) -> Result<Response, HttpError> {
+    let url = url.to_owned();
+    let response = match result {
+        Ok(response) => response,
+        Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e) }),
+        Err(e) if chain(&e).any(<dyn std::error::Error>::is::<rustls::Error>) => {
+            return Err(HttpError::Tls { url, cause: innermost(&e) });
+        }
+        Err(e) if e.is_timeout() => {
+            let waited = if e.is_connect() { settings.connect_timeout } else { settings.read_timeout };
+            return Err(HttpError::Timeout { url, waited });
+        }
+        // The connector has no type for this that callers could ask for.
+        Err(e) if chain(&e).any(|e| e.to_string() == "dns error") => {
+            return Err(HttpError::NoSuchHost { url, cause: innermost(&e) });
+        }
+        Err(e) if e.is_connect() => return Err(HttpError::Unreachable { url, cause: innermost(&e) }),
+        Err(e) => return Err(HttpError::Cut { url, received: 0, cause: innermost(&e) }),
+    };
+    match response.status() {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
+        StatusCode::NOT_FOUND => Err(HttpError::NotFound { url }),
+        status => {
+            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+            Err(HttpError::Status { url, status, retry_after })
+        }
+    }
+}
+
+/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+fn broken(error: &std::io::Error, url: &str, received: u64, settings: &Settings) -> HttpError {
+    let url = url.to_owned();
+    let timed_out = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<reqwest::Error>())
+        .map_or(error.kind() == std::io::ErrorKind::TimedOut, reqwest::Error::is_timeout);
+    if timed_out {
+        HttpError::Timeout { url, waited: settings.read_timeout }
+    } else {
+        HttpError::Cut { url, received, cause: innermost(error) }
+    }
+}
+
+/// An error and what caused it. `io::Error` hides the error that it wraps, so that is looked at too.
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+        None => e.source(),
+    })
+}
+
+/// The words of the first cause: the outer ones only say that a request failed.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// The address for messages, without a password.
+fn shown(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Fails only for addresses that cannot hold a password.
+            let _ = parsed.set_password(Some("***"));
+            parsed.into()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn bundled_authorities() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
