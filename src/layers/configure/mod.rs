@@ -1,0 +1,133 @@
+//! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
+//!
+//! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
+//! effects follow from a few parameters, and of a hand-written rest that [`known`] lists by hash. Any other package
+//! stays unpacked, with all that depend on it, and the node runs `dpkg --configure` for them at first boot.
+
+mod accounts;
+mod action;
+mod files;
+pub mod generate;
+mod known;
+mod recognise;
+mod script;
+mod snippet;
+mod systemd;
+mod sysusers;
+mod sysv;
+mod tmpfiles;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use accounts::Accounts;
+pub use action::Action;
+
+use crate::interrupt;
+use crate::layers::packages::{Installed, State};
+use crate::tree::{PathError, Tree, TreeError, TreePath};
+
+/// Why configuration stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// The tree did not take a change.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Not a path inside the tree.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A file that configuration reads is not as its format says.
+    #[error("{path}: {what}")]
+    Bad { path: String, what: String },
+    /// A user or group that nobody made.
+    #[error("{kind} `{name}` is not in {file}: a package that makes it must be configured first")]
+    NoAccount { kind: &'static str, name: String, file: &'static str },
+    /// A file could not be generated.
+    #[error(transparent)]
+    Generate(#[from] generate::GenError),
+    /// No free user or group number is left.
+    #[error("no free id for {kind} `{name}`")]
+    NoFreeId { kind: &'static str, name: String },
+    /// The compiled-in table of known scripts is wrong.
+    #[error("the table of known maintainer scripts: {0}")]
+    Table(String),
+    /// Where in configuration something failed.
+    #[error("configuring {package}: {source}")]
+    Package { package: String, source: Box<ConfigureError> },
+    /// The user stopped the build.
+    #[error(transparent)]
+    Interrupted(#[from] interrupt::Interrupted),
+}
+
+/// What a package's configuration depends on beside the tree.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The package whose scripts are at work.
+    pub package: String,
+    /// Explicit triggers activated so far.
+    pub triggered: BTreeSet<String>,
+}
+
+/// A package that stays unpacked until first boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Package name.
+    pub package: String,
+    /// The script that is not known; empty when only a dependency holds the package back.
+    pub script: String,
+    /// Why, as a sentence's end.
+    pub reason: String,
+}
+
+/// What was configured and what was not.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// How many packages are configured.
+    pub configured: usize,
+    /// The packages that stay unpacked, in configuration order.
+    pub pending: Vec<Pending>,
+}
+
+/// Configures every package whose scripts are known, in order, and sets each package's state.
+///
+/// # Errors
+/// When a known action fails: a malformed file in a package or a tree that does not hold what the scripts rely on.
+pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, ConfigureError> {
+    let mut report = Report::default();
+    let mut plans = BTreeMap::new();
+    for package in &installed.packages {
+        interrupt::check()?;
+        match recognise::plan(package)? {
+            Ok(plan) => drop(plans.insert(package.name.clone(), plan)),
+            Err(pending) => report.pending.push(pending),
+        }
+    }
+    recognise::hold_back(installed, &mut report.pending)?;
+    let held: BTreeSet<&str> = report.pending.iter().map(|p| p.package.as_str()).collect();
+
+    let mut context = Context::default();
+    // `preinst` runs before any package is configured, as when apt unpacks a whole set first.
+    for step in [recognise::Plan::before_unpack as fn(&recognise::Plan) -> &[Action], recognise::Plan::configure] {
+        for package in installed.packages.iter().filter(|p| !held.contains(p.name.as_str())) {
+            interrupt::check()?;
+            tree.begin_layer(format!("configuration of {}", package.name));
+            context.package.clone_from(&package.name);
+            for action in plans.get(&package.name).map_or(&[][..], step) {
+                action.apply(tree, &mut context).map_err(|source| ConfigureError::Package {
+                    package: package.name.clone(),
+                    source: Box::new(source),
+                })?;
+            }
+        }
+    }
+    for package in &mut installed.packages {
+        package.state = if held.contains(package.name.as_str()) { State::Unpacked } else { State::Installed };
+        report.configured += usize::from(package.state == State::Installed);
+    }
+    Ok(report)
+}
+
+/// The bytes of a path as a [`TreePath`]; a short form for the modules here.
+fn path(text: &str) -> Result<TreePath, ConfigureError> {
+    Ok(TreePath::new(text)?)
+}
