@@ -1,1 +1,3 @@
-//! layers
+//! Layers: functions that turn a tree into a fuller tree.
+
+pub mod kernel;
