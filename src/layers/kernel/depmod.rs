@@ -162,10 +162,7 @@ fn in_order<'a>(
         .into_iter()
         .map(|(name, module)| (name.to_vec(), *module))
         .collect();
-    all.sort_by_key(|(_, (path, _))| {
-        let plain = module::ENDINGS.iter().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path);
-        place.get(format!("{plain}.ko").as_bytes()).copied().unwrap_or(usize::MAX)
-    });
+    all.sort_by_key(|(_, (path, _))| place.get(module::uncompressed(path).as_bytes()).copied().unwrap_or(usize::MAX));
     all
 }
 

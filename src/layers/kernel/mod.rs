@@ -1,7 +1,10 @@
 //! What makes a kernel in the tree bootable: module indexes and the initramfs.
 
 pub mod depmod;
+mod elf;
+pub mod initramfs;
 mod module;
+mod newc;
 mod superfast;
 mod trie;
 
@@ -23,6 +26,30 @@ pub enum KernelError {
         path: String,
         /// What is wrong.
         what: String,
+    },
+    /// A module that a board wants does not exist.
+    #[error("the kernel {version} has no module `{name}`, neither as a file nor built in")]
+    NoModule {
+        /// The module's name.
+        name: String,
+        /// The kernel's version.
+        version: String,
+    },
+    /// A program cannot be put into the initramfs.
+    #[error("{path}: cannot be put into the initramfs: {what}")]
+    Program {
+        /// Its path in the tree.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {what}: {source}")]
+    Write {
+        /// What was being written.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
     },
     /// Modules that need each other in a circle.
     #[error("the kernel modules {0} need each other in a circle")]

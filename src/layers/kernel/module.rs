@@ -111,6 +111,15 @@ pub fn decompress(name: &[u8], packed: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(plain)
 }
 
+/// A module's path with no ending of compression.
+#[must_use]
+pub fn uncompressed(path: &str) -> &str {
+    match path.rfind(".ko.") {
+        Some(at) if ENDINGS.iter().any(|e| path.ends_with(e)) => &path[..at + 3],
+        _ => path,
+    }
+}
+
 /// The module's name from its path: without folder and endings, with `_` for `-`.
 #[must_use]
 pub fn name(path: &[u8]) -> Vec<u8> {
