@@ -1,0 +1,184 @@
+#!/bin/sh
+# First process of the node: loads what the root file system needs, checks it, mounts it and starts its init.
+#
+# Kernel arguments: root=PARTUUID=…|UUID=…|LABEL=…|/dev/…, rootfstype=, rootflags=, rootdelay= (seconds to wait at
+# most), ro, rw, init=, fsck.mode=skip|force, fsck.repair=yes|no|preen, panic= (seconds to a reboot when there is no
+# root), rescue (a shell instead of that reboot), break and break=bottom (a shell before the root is mounted, and
+# before its init starts).
+#
+# All commands are busybox's, but e2fsck.
+
+# No word of the kernel's command line is a file name pattern.
+set -f
+PATH=/usr/bin:/usr/sbin
+
+say() {
+    echo "<5>initramfs: $*" >/dev/kmsg
+}
+
+shell() {
+    echo "initramfs: $1; \`exit\` goes on"
+    setsid cttyhack sh
+}
+
+seconds() {
+    read -r up _ </proc/uptime
+    echo "${up%.*}"
+}
+
+# Gives up: a shell when a person is there, else a reboot, since a disk that was late may be in time then.
+fail() {
+    echo "initramfs: $*"
+    echo "initramfs: disks and partitions that the kernel sees:"
+    while read -r _ _ blocks name; do
+        case $blocks in
+            '' | '#blocks') ;;
+            *) echo "  /dev/$name ($((blocks / 1024)) MiB) $(blkid "/dev/$name" | cut -d ' ' -f 2-)" ;;
+        esac
+    done </proc/partitions
+    if [ -n "$rescue" ]; then
+        shell "rescue shell"
+        return
+    fi
+    echo "initramfs: the computer restarts in $panic seconds; \`rescue\` on the kernel's command line gives a shell"
+    sleep "$panic"
+    reboot -f
+}
+
+# Numbers and bytes of a disk: device, offset, how many bytes.
+hex() { od -An -v -t x1 -j "$2" -N "$3" "/dev/$1" | tr -d ' \n'; }
+u16() { od -An -v -t u2 -j "$2" -N "$3" "/dev/$1"; }
+u32() { od -An -v -t u4 -j "$2" -N "$3" "/dev/$1"; }
+
+# The PARTUUID of partition $2 of disk $1, as the kernel writes it. (Kernels before 6.13 do not tell it in sysfs.)
+partuuid() {
+    [ "$(hex "$1" 510 2)" = 55aa ] || return 1
+    read -r sector <"/sys/class/block/$1/queue/logical_block_size"
+    if [ "$(hex "$1" "$sector" 8)" = 4546492050415254 ]; then
+        # UEFI specification, 5.3: where the entries start (in sectors), how large one is, and its unique GUID.
+        at=$(($(u32 "$1" $((sector + 72)) 4) * sector + ($2 - 1) * $(u32 "$1" $((sector + 84)) 4) + 16))
+        # shellcheck disable=SC2046,SC2183 # u16 prints two numbers, two arguments
+        printf '%08x-%04x-%04x-%s-%s' $(u32 "$1" $at 4) $(u16 "$1" $((at + 4)) 4) \
+            "$(hex "$1" $((at + 8)) 2)" "$(hex "$1" $((at + 10)) 6)"
+    else
+        printf '%08x-%02x' "$(u32 "$1" 440 4)" "$2"
+    fi
+}
+
+# Prints the device of root=, or nothing while it is not there.
+find_root() {
+    case $root in
+        PARTUUID=*)
+            want=$(echo "${root#*=}" | tr A-F a-f)
+            set +f
+            for file in /sys/class/block/*/partition; do
+                [ -r "$file" ] || continue
+                folder=$(readlink -f "${file%/partition}")
+                disk=${folder%/*}
+                read -r number <"$file"
+                if [ "$(partuuid "${disk##*/}" "$number" 2>/dev/null)" = "$want" ]; then
+                    echo "/dev/${folder##*/}"
+                    break
+                fi
+            done
+            set -f
+            ;;
+        UUID=* | LABEL=*) findfs "$root" 2>/dev/null ;;
+        *) [ -b "$root" ] && echo "$root" ;;
+    esac
+}
+
+# Checks the file system on $1 as systemd-fsck would, and tells systemd so.
+check_root() {
+    [ -x /usr/sbin/e2fsck ] && [ "$fsck_mode" != skip ] || return
+    case $(blkid "$1") in
+        *TYPE=\"ext?\"*) ;;
+        *) return ;;
+    esac
+    case $fsck_repair in
+        yes) how=-y ;;
+        no) how=-n ;;
+        *) how=-p ;;
+    esac
+    [ "$fsck_mode" != force ] || how="$how -f"
+    # shellcheck disable=SC2086 # one or two options
+    e2fsck $how "$1"
+    status=$?
+    say "checked $1: e2fsck said $status"
+    # e2fsck(8): 1 is repaired, 2 is repaired and to be restarted, 4 and more are left for systemd to judge.
+    case $status in
+        0 | 1)
+            mkdir -p /run/initramfs
+            : >/run/initramfs/fsck-root
+            ;;
+        2) reboot -f ;;
+    esac
+}
+
+mount -t proc -o nosuid,nodev,noexec proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
+mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
+
+root='' type='' flags='' mode=ro init=/sbin/init delay=60 panic=30 rescue='' break='' fsck_mode='' fsck_repair=''
+read -r cmdline </proc/cmdline
+for word in $cmdline; do
+    case $word in
+        root=*) root=${word#*=} ;;
+        rootfstype=*) type=${word#*=} ;;
+        rootflags=*) flags=${word#*=} ;;
+        rootdelay=*) delay=${word#*=} ;;
+        ro | rw) mode=$word ;;
+        init=*) init=${word#*=} ;;
+        panic=*) panic=${word#*=} ;;
+        fsck.mode=*) fsck_mode=${word#*=} ;;
+        fsck.repair=*) fsck_repair=${word#*=} ;;
+        rescue) rescue=1 ;;
+        break) break=mount ;;
+        break=*) break=${word#*=} ;;
+    esac
+done
+case $root in
+    /dev/disk/by-partuuid/*) root=PARTUUID=${root##*/} ;;
+    /dev/disk/by-uuid/*) root=UUID=${root##*/} ;;
+    /dev/disk/by-label/*) root=LABEL=${root##*/} ;;
+esac
+
+# shellcheck disable=SC2046 # one word a module
+modprobe -a $(cat /etc/modules)
+say "modules are loaded"
+
+case $break in
+    mount | premount) shell "before the root is mounted" ;;
+esac
+
+while :; do
+    start=$(seconds)
+    device=$(find_root)
+    while [ -z "$device" ] && [ $(($(seconds) - start)) -lt "$delay" ]; do
+        sleep 0.1
+        device=$(find_root)
+    done
+    if [ -z "$device" ]; then
+        fail "no root file system: waited $delay seconds for \`root=$root\`"
+        continue
+    fi
+    check_root "$device"
+    # shellcheck disable=SC2086 # no option at all when there is no type
+    if ! mount ${type:+-t "$type"} -o "$mode${flags:+,$flags}" "$device" /root; then
+        fail "$device (\`root=$root\`) cannot be mounted"
+        continue
+    fi
+    # Only links count as they are: an absolute one leads nowhere from here.
+    [ -x "/root$init" ] || [ -L "/root$init" ] && break
+    umount /root
+    fail "$device (\`root=$root\`) has no $init"
+done
+say "root is $device"
+
+[ "$break" != bottom ] || shell "before the root's init starts"
+
+for folder in dev proc sys run; do
+    mount -o move "/$folder" "/root/$folder"
+done
+exec switch_root -c /dev/console /root "$init" "$@"
