@@ -3,6 +3,7 @@
 mod error;
 
 pub mod fat;
+pub mod manifest;
 mod output;
 pub mod table;
 

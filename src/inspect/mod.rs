@@ -4,6 +4,9 @@ mod error;
 pub mod ext4;
 pub mod fat;
 mod region;
+mod render;
+pub mod report;
+pub mod system;
 pub mod table;
 
 use std::path::Path;
@@ -13,6 +16,8 @@ use fat::FatVolume;
 
 pub use error::InspectError;
 pub use region::Region;
+pub use render::render;
+pub use report::{ImageReport, open};
 
 /// A file system of an image.
 #[derive(Debug)]
