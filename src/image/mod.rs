@@ -4,6 +4,7 @@ mod error;
 
 pub mod ext4;
 pub mod fat;
+pub mod manifest;
 mod output;
 pub mod table;
 

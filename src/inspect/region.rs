@@ -91,6 +91,11 @@ impl Region {
     pub(super) fn damaged(&self, why: impl Into<String>) -> InspectError {
         InspectError::Damaged { path: self.path.clone(), offset: self.offset, why: why.into() }
     }
+
+    /// An error about a file system of an unknown kind.
+    pub(super) fn unknown(&self) -> InspectError {
+        InspectError::Unknown { path: self.path.clone(), offset: self.offset }
+    }
 }
 
 /// The little-endian 16-bit number at `at`; 0 past the end.

@@ -1,0 +1,221 @@
+//! What is in an image, as JSON: written beside it and into the node's own tree.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::ImageError;
+use super::table::{Layout, PartitionKind};
+use crate::tree::{Kind, Tree};
+
+/// Where it lies on the node.
+pub const NODE_PATH: &str = "/usr/share/labimg/manifest.json";
+/// The form described here. A change that old readers would misread counts it up.
+pub const FORMAT: u32 = 1;
+
+/// What one image was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The version of labimg that made it.
+    pub labimg: String,
+    /// The board's name, such as `rpi4`.
+    pub board: String,
+    /// The node's role, such as `worker`.
+    pub role: String,
+    /// Debian's code name.
+    pub suite: String,
+    /// Debian's name of the architecture.
+    pub architecture: String,
+    /// The time of the package lists that it was made from, RFC 3339 in UTC.
+    pub date: String,
+    /// The partitions in disk order.
+    pub partitions: Vec<ManifestPartition>,
+    /// The packages by name.
+    pub packages: Vec<ManifestPackage>,
+    /// What each layer put there, in the order they were laid.
+    pub layers: Vec<ManifestLayer>,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPartition {
+    /// Its number: `2` for `/dev/mmcblk0p2`.
+    pub number: usize,
+    /// Its name.
+    pub name: String,
+    /// `fat32` or `ext4`.
+    pub file_system: String,
+    /// First byte in the image.
+    pub start: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Linux' name for it.
+    pub partuuid: String,
+}
+
+/// A package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// dpkg's word for its state: `installed`, or `unpacked` for what the node configures itself.
+    pub state: String,
+}
+
+/// A layer of the node's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestLayer {
+    /// Its name, such as `overlay common`.
+    pub name: String,
+    /// How many files, folders and links are its.
+    pub entries: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the JSON that a manifest is.
+    #[error("not a manifest of labimg: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Made by a newer labimg.
+    #[error("the manifest has format {0}, this labimg knows up to {FORMAT}: use a newer one")]
+    Format(u32),
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Text that is no manifest, or one of a newer format.
+    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        match serde_json::from_str::<Head>(text)?.format {
+            1..=FORMAT => Ok(serde_json::from_str(text)?),
+            format => Err(ManifestError::Format(format)),
+        }
+    }
+
+    /// As indented JSON with a newline at the end; the same manifest gives the same text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists of them cannot fail to become JSON.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// Writes it beside an image, whole or not at all, and tells where: `node.img.json` for `node.img`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_beside(&self, image: &Path) -> Result<PathBuf, ImageError> {
+        let mut name = image.file_name().unwrap_or_default().to_owned();
+        name.push(".json");
+        let path = image.with_file_name(name);
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let written =
+            tempfile::Builder::new().make_in(folder, |name| std::fs::File::create_new(name)).and_then(|mut file| {
+                file.write_all(self.to_json().as_bytes())?;
+                file.persist(&path).map(drop).map_err(|e| e.error)
+            });
+        match written {
+            Ok(()) => Ok(path),
+            Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
+        }
+    }
+}
+
+/// The partitions of a layout as a manifest tells them.
+#[must_use]
+pub fn partitions(layout: &Layout) -> Vec<ManifestPartition> {
+    let all = layout.partitions.iter().zip(1..);
+    all.map(|(partition, number)| ManifestPartition {
+        number,
+        name: partition.name.clone(),
+        file_system: match partition.kind {
+            PartitionKind::Boot => "fat32",
+            PartitionKind::Linux => "ext4",
+        }
+        .to_owned(),
+        start: partition.start,
+        size: partition.len,
+        partuuid: layout.partuuid(number).unwrap_or_default(),
+    })
+    .collect()
+}
+
+/// What each layer of a tree put there; layers of which nothing is left are left out.
+#[must_use]
+pub fn layers(tree: &Tree) -> Vec<ManifestLayer> {
+    let mut layers = std::collections::BTreeMap::new();
+    let mut seen = HashSet::new();
+    for (_, id, inode) in tree.iter() {
+        let (entries, bytes) = layers.entry(inode.layer).or_insert((0, 0));
+        *entries += 1;
+        if let Kind::File(content) = &inode.kind
+            && seen.insert(id)
+        {
+            *bytes += content.len();
+        }
+    }
+    let layer = |(id, (entries, bytes))| ManifestLayer { name: tree.layer_name(id).to_owned(), entries, bytes };
+    layers.into_iter().map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            labimg: "0.1.0".to_owned(),
+            board: "rpi4".to_owned(),
+            role: "worker".to_owned(),
+            suite: "trixie".to_owned(),
+            architecture: "arm64".to_owned(),
+            date: "2026-11-01T00:00:00Z".to_owned(),
+            partitions: Vec::new(),
+            packages: Vec::new(),
+            layers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn text_and_back() {
+        assert_eq!(Manifest::from_json(&sample().to_json()).unwrap(), sample());
+        assert!(matches!(Manifest::from_json("{"), Err(ManifestError::Json(_))));
+        let newer = r#"{"format": 2, "other": "form"}"#;
+        assert!(Manifest::from_json(newer).unwrap_err().to_string().contains("newer"));
+    }
+
+    #[test]
+    fn it_lies_beside_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = sample().write_beside(&dir.path().join("node.img")).unwrap();
+        assert_eq!(path, dir.path().join("node.img.json"));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), sample().to_json());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(sample().write_beside(&dir.path().join("no/node.img")).is_err());
+    }
+
+    #[test]
+    fn layers_are_counted() {
+        let mut tree = Tree::new(0);
+        tree.begin_layer("overlay common");
+        tree.write("etc/motd", 0o644, "hello").unwrap();
+        let told: Vec<_> = layers(&tree).into_iter().map(|l| (l.name, l.entries, l.bytes)).collect();
+        assert_eq!(told, [("base".to_owned(), 1, 0), ("overlay common".to_owned(), 2, 5)]);
+    }
+}

@@ -1,0 +1,435 @@
+//! Reads ext4 file systems through the `rust-fs-ext4` crate, a journal that was not played back included.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use fs_ext4::block_io::BlockDevice;
+use fs_ext4::features::{Compat, Incompat, RoCompat};
+use fs_ext4::inode::Inode;
+use fs_ext4::{Error, Filesystem};
+use uuid::Uuid;
+
+use super::InspectError;
+use super::region::{Region, u16_at};
+use crate::interrupt;
+
+/// The root folder's inode.
+const ROOT: u32 = 2;
+/// Most bytes that are read into memory at once: kernels and databases are smaller.
+const MOST_READ: u64 = 1 << 30;
+/// The kernel's own limit on links in one path (path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+
+/// An opened ext4 file system.
+pub struct Ext4Volume {
+    region: Region,
+    fs: Filesystem,
+}
+
+/// What kind of file an inode is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A folder.
+    Dir,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A device, pipe or socket.
+    Special,
+}
+
+/// One file and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ext4Entry {
+    /// Path below the root of the file system, with a leading `/`; bytes that are not UTF-8 are shown as U+FFFD.
+    pub path: String,
+    /// Inode number.
+    pub inode: u32,
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits with setuid, setgid and sticky.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of last change in seconds since 1970.
+    pub mtime: i64,
+    /// How many names it has.
+    pub links: u16,
+}
+
+/// True when a region holds an ext2, ext3 or ext4 superblock.
+pub(super) fn is_ext4(region: &Region) -> Result<bool, InspectError> {
+    // The superblock begins at 1024; its magic number is at 0x38 (kernel, Documentation/filesystems/ext4/super.rst).
+    Ok(region.len() >= 2048 && u16_at(&region.bytes(1024 + 0x38, 2)?, 0) == 0xef53)
+}
+
+impl BlockDevice for Region {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> fs_ext4::Result<()> {
+        self.read_exact_at(buffer, offset).map_err(|e| Error::Io(std::io::Error::other(e)))
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.len()
+    }
+}
+
+impl Ext4Volume {
+    /// Opens the file system that fills `region`.
+    ///
+    /// # Errors
+    /// When the image cannot be read, or this is no sound ext4, or one with features unknown here.
+    pub fn in_region(region: Region) -> Result<Self, InspectError> {
+        match Filesystem::mount(Arc::new(region.clone())) {
+            Ok(fs) => Ok(Self { region, fs }),
+            Err(e) => Err(region.damaged(format!("ext4: {e}"))),
+        }
+    }
+
+    /// The label; empty when there is none.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.fs.sb.volume_name.trim_end_matches('\0').to_owned()
+    }
+
+    /// The file system's UUID.
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        Uuid::from_bytes(self.fs.sb.uuid).hyphenated().to_string()
+    }
+
+    /// Bytes in use and free.
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        let (sb, block) = (&self.fs.sb, u64::from(self.fs.sb.block_size()));
+        let used = sb.blocks_count.saturating_sub(sb.free_blocks_count);
+        (used.saturating_mul(block), sb.free_blocks_count.saturating_mul(block))
+    }
+
+    /// Inodes in use and free.
+    #[must_use]
+    pub fn inodes(&self) -> (u32, u32) {
+        let sb = &self.fs.sb;
+        (sb.inodes_count.saturating_sub(sb.free_inodes_count), sb.free_inodes_count)
+    }
+
+    /// Names of the features, as `dumpe2fs` shows them.
+    #[must_use]
+    pub fn features(&self) -> Vec<String> {
+        let sb = &self.fs.sb;
+        let compat = Compat::from_bits_truncate(sb.feature_compat).iter_names().map(|(name, _)| name);
+        let incompat = Incompat::from_bits_truncate(sb.feature_incompat).iter_names().map(|(name, _)| name);
+        let read_only = RoCompat::from_bits_truncate(sb.feature_ro_compat).iter_names().map(|(name, _)| name);
+        let shown = |name: &str| match name {
+            "BIT64" => "64bit".to_owned(),
+            "EXTENTS" => "extent".to_owned(),
+            "RECOVER" => "needs_recovery".to_owned(),
+            "CSUM_SEED" => "metadata_csum_seed".to_owned(),
+            "GDT_CSUM" => "uninit_bg".to_owned(),
+            name => name.to_ascii_lowercase(),
+        };
+        compat.chain(incompat).chain(read_only).map(shown).collect()
+    }
+
+    /// What stands at a path; symbolic links on the way are followed, and the last one too when `follow`.
+    ///
+    /// # Errors
+    /// When the path is missing, or the file system is damaged.
+    pub fn stat(&self, path: &str, follow: bool) -> Result<Ext4Entry, InspectError> {
+        let inode = self.resolve(path, follow)?;
+        Ok(entry(path.to_owned(), inode, &self.inode(inode)?.0))
+    }
+
+    /// What lies in a folder, `.` and `..` left out, in stored order.
+    ///
+    /// # Errors
+    /// When the path is missing or no folder, or the file system is damaged.
+    pub fn list(&self, path: &str) -> Result<Vec<Ext4Entry>, InspectError> {
+        let folder = self.resolve(path, true)?;
+        if !self.inode(folder)?.0.is_dir() {
+            return Err(InspectError::WrongKind { path: path.to_owned(), what: "is a file, not a folder" });
+        }
+        self.entries(path.trim_end_matches('/'), folder)
+    }
+
+    /// A file's bytes; symbolic links are followed.
+    ///
+    /// # Errors
+    /// When the path is missing, no regular file or larger than 1 GiB, or the file system is damaged.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, InspectError> {
+        let number = self.resolve(path, true)?;
+        let (inode, _) = self.inode(number)?;
+        let wrong = |what| Err(InspectError::WrongKind { path: path.to_owned(), what });
+        if !inode.is_file() {
+            return wrong("is no regular file");
+        }
+        if inode.size > MOST_READ {
+            return wrong("is too large to be read into memory");
+        }
+        let mut bytes = vec![0; inode.size as usize];
+        let count = self.fs.read_ino(number, 0, &mut bytes).map_err(|e| self.damaged(path, &e))?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    /// A symbolic link's target.
+    ///
+    /// # Errors
+    /// When the path is missing or no symbolic link, or the file system is damaged.
+    pub fn read_link(&self, path: &str) -> Result<Vec<u8>, InspectError> {
+        let number = self.resolve(path, false)?;
+        if !self.inode(number)?.0.is_symlink() {
+            return Err(InspectError::WrongKind { path: path.to_owned(), what: "is no symbolic link" });
+        }
+        self.fs.read_link(number).map_err(|e| self.damaged(path, &e))
+    }
+
+    /// The extended attributes of an inode by full name.
+    ///
+    /// # Errors
+    /// When the file system is damaged.
+    pub fn xattrs(&self, inode: u32) -> Result<BTreeMap<String, Vec<u8>>, InspectError> {
+        let (parsed, raw) = self.inode(inode)?;
+        let all = fs_ext4::xattr::read_all_resolved(&self.fs, &parsed, &raw);
+        let all = all.map_err(|e| self.damaged(&format!("inode {inode}"), &e))?;
+        Ok(all.into_iter().map(|x| (x.name, x.value)).collect())
+    }
+
+    /// Shows every file below the root to `visit`, folders before what is in them.
+    ///
+    /// # Errors
+    /// When the file system is damaged, or what `visit` gives.
+    pub fn walk(&self, mut visit: impl FnMut(&Ext4Entry) -> Result<(), InspectError>) -> Result<(), InspectError> {
+        // A damaged file system may have a folder within itself.
+        let mut seen = HashSet::from([ROOT]);
+        let mut todo = vec![(String::new(), ROOT)];
+        while let Some((path, folder)) = todo.pop() {
+            interrupt::check()?;
+            for entry in self.entries(&path, folder)? {
+                visit(&entry)?;
+                if entry.kind == FileKind::Dir && seen.insert(entry.inode) {
+                    todo.push((entry.path, entry.inode));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self, path: &str, folder: u32) -> Result<Vec<Ext4Entry>, InspectError> {
+        let stored = self.fs.read_dir_ino(folder).map_err(|e| self.damaged(path, &e))?;
+        let real = stored.into_iter().filter(|e| e.name != b"." && e.name != b"..");
+        real.map(|e| {
+            let path = format!("{path}/{}", String::from_utf8_lossy(&e.name));
+            let inode = self.fs.read_inode_verified(e.inode).map_err(|error| self.damaged(&path, &error))?.0;
+            Ok(entry(path, e.inode, &inode))
+        })
+        .collect()
+    }
+
+    fn inode(&self, number: u32) -> Result<(Inode, Vec<u8>), InspectError> {
+        self.fs.read_inode_verified(number).map_err(|e| self.damaged(&format!("inode {number}"), &e))
+    }
+
+    fn resolve(&self, path: &str, follow_last: bool) -> Result<u32, InspectError> {
+        let not_found = || InspectError::NotFound { path: path.to_owned() };
+        let mut todo: Vec<Vec<u8>> = path.as_bytes().split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
+        // The folders from the root to where we are.
+        let mut at = vec![ROOT];
+        let mut links = 0;
+        while let Some(part) = todo.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    at.truncate(at.len().saturating_sub(1).max(1));
+                    continue;
+                }
+                _ => {}
+            }
+            let folder = at.last().copied().unwrap_or(ROOT);
+            let number = match self.fs.lookup_at(folder, &part) {
+                Ok(number) => number,
+                Err(Error::NotFound | Error::NotADirectory | Error::NameTooLong) => return Err(not_found()),
+                Err(e) => return Err(self.damaged(path, &e)),
+            };
+            let is_last = todo.iter().all(|p| matches!(p.as_slice(), b"" | b"."));
+            if self.inode(number)?.0.is_symlink() && (!is_last || follow_last) {
+                links += 1;
+                if links > MOST_LINKS {
+                    let what = "leads through too many symbolic links";
+                    return Err(InspectError::WrongKind { path: path.to_owned(), what });
+                }
+                let target = self.fs.read_link(number).map_err(|e| self.damaged(path, &e))?;
+                if target.starts_with(b"/") {
+                    at.truncate(1);
+                }
+                todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
+            } else {
+                at.push(number);
+            }
+        }
+        Ok(at.last().copied().unwrap_or(ROOT))
+    }
+
+    fn damaged(&self, what: &str, error: &Error) -> InspectError {
+        self.region.damaged(format!("ext4: {what}: {error}"))
+    }
+}
+
+impl std::fmt::Debug for Ext4Volume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ext4Volume").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+fn entry(path: String, number: u32, inode: &Inode) -> Ext4Entry {
+    let kind = match inode.mode & 0o170_000 {
+        0o040_000 => FileKind::Dir,
+        0o100_000 => FileKind::File,
+        0o120_000 => FileKind::Symlink,
+        _ => FileKind::Special,
+    };
+    Ext4Entry {
+        path,
+        inode: number,
+        kind,
+        mode: inode.mode & 0o7777,
+        uid: inode.uid,
+        gid: inode.gid,
+        size: inode.size,
+        mtime: inode.mtime,
+        links: inode.links_count,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+    use std::process::Command;
+    use std::sync::LazyLock;
+
+    fn run(command: &mut Command) {
+        let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install e2fsprogs): {e}"));
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A file system made by mke2fs from a folder.
+    fn sample(dir: &Path, size: &str) -> std::path::PathBuf {
+        let (files, image) = (dir.join("files"), dir.join("ext4.img"));
+        std::fs::create_dir_all(files.join("usr/lib/many")).unwrap();
+        std::fs::write(files.join("usr/lib/os-release"), "NAME=Sample\n").unwrap();
+        std::fs::write(files.join("big"), vec![7; 300_000]).unwrap();
+        for n in 0..300 {
+            std::fs::write(files.join(format!("usr/lib/many/a file with a long name, number {n}")), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("usr/lib", files.join("lib")).unwrap();
+        std::os::unix::fs::symlink("/lib/os-release", files.join("os-release")).unwrap();
+        std::os::unix::fs::symlink("loop", files.join("loop")).unwrap();
+        run(Command::new("mke2fs")
+            .args(["-q", "-N", "512", "-t", "ext4", "-L", "rootfs", "-U", "11112222-3333-4444-5555-666677778888", "-d"])
+            .arg(&files)
+            .arg(&image)
+            .arg(size));
+        image
+    }
+
+    fn open(image: &Path) -> Result<Ext4Volume, InspectError> {
+        Ext4Volume::in_region(Region::whole(image)?)
+    }
+
+    #[test]
+    fn reads_what_mke2fs_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = open(&sample(dir.path(), "16M")).unwrap();
+        assert_eq!(
+            (volume.label().as_str(), volume.uuid().as_str()),
+            ("rootfs", "11112222-3333-4444-5555-666677778888")
+        );
+        assert!(volume.features().iter().any(|f| f == "extent") && volume.features().iter().any(|f| f == "64bit"));
+        assert_eq!(volume.read("/os-release").unwrap(), b"NAME=Sample\n");
+        assert_eq!(volume.read("lib/../lib/os-release").unwrap(), b"NAME=Sample\n");
+        assert_eq!(volume.read("big").unwrap(), vec![7; 300_000]);
+        assert_eq!(volume.read_link("os-release").unwrap(), b"/lib/os-release");
+        assert_eq!(volume.list("/lib/many").unwrap().len(), 300);
+        assert!(volume.read("no/thing").unwrap_err().is_not_found());
+        assert!(volume.read("big/thing").unwrap_err().is_not_found());
+        assert!(matches!(volume.read("loop"), Err(InspectError::WrongKind { .. })));
+        assert!(matches!(volume.read("usr"), Err(InspectError::WrongKind { .. })));
+        assert_eq!(volume.stat("os-release", false).unwrap().kind, FileKind::Symlink);
+        let mut paths = Vec::new();
+        volume
+            .walk(|e| {
+                paths.push(e.path.clone());
+                Ok(())
+            })
+            .unwrap();
+        assert!(paths.contains(&"/usr/lib/os-release".to_owned()) && paths.contains(&"/lost+found".to_owned()));
+        assert_eq!(paths.len(), 309);
+    }
+
+    static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::read(sample(dir.path(), "2M")).unwrap()
+    });
+
+    fn visit(bytes: &[u8]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let Ok(volume) = open(file.path()) else { return };
+        let mut inodes = Vec::new();
+        let _ = volume.walk(|e| {
+            inodes.push(e.inode);
+            Ok(())
+        });
+        for inode in inodes.into_iter().take(20) {
+            let _ = volume.xattrs(inode);
+        }
+        for path in ["big", "os-release", "loop"] {
+            let _ = (volume.read(path), volume.read_link(path), volume.stat(path, true));
+        }
+        let _ = (volume.usage(), volume.inodes(), volume.features(), volume.label());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn damage_is_an_error_not_a_panic(
+            changes in prop::collection::vec((0.0..1.0, any::<u8>()), 1..200),
+            blind in any::<bool>(),
+            cut in prop::option::of(0.0..1.0),
+        ) {
+            let mut bytes = SMALL.clone();
+            if blind {
+                // Without metadata_csum the damage gets past the checksums and reaches the parsers.
+                bytes[1024 + 0x65] &= !0x04;
+            }
+            // The first half holds nearly all metadata.
+            let span = bytes.len() as f64 / 2.0;
+            for (at, value) in changes {
+                let at = (at * span) as usize;
+                if !(1024..2048).contains(&at) {
+                    bytes[at] = value;
+                }
+            }
+            if let Some(cut) = cut {
+                bytes.truncate((cut * bytes.len() as f64) as usize);
+            }
+            visit(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_superblock_is_an_error_not_a_panic(
+            changes in prop::collection::vec((1024_usize..1400, any::<u8>()), 1..6),
+        ) {
+            let mut bytes = SMALL.clone();
+            bytes[1024 + 0x65] &= !0x04;
+            changes.into_iter().for_each(|(at, value)| bytes[at] = value);
+            visit(&bytes);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The report as text for people.
+
+use std::fmt::Write;
+
+use super::report::{ImageReport, PartitionReport};
+use super::system::System;
+
+/// A report as plain text, a line of at most about 100 columns each.
+#[must_use]
+pub fn render(report: &ImageReport) -> String {
+    let mut out = String::new();
+    let table = match report.table {
+        "none" => "no partition table".to_owned(),
+        kind => format!("{} {}", kind.to_uppercase(), report.disk_id),
+    };
+    line(&mut out, format_args!("Image         {}, {table}", size(report.size)));
+    for partition in &report.partitions {
+        render_partition(&mut out, partition);
+    }
+    if let Some(system) = &report.system {
+        render_system(&mut out, system);
+    }
+    if !report.problems.is_empty() {
+        line(&mut out, format_args!("\nProblems"));
+        for problem in &report.problems {
+            line(&mut out, format_args!("  {problem}"));
+        }
+    }
+    out
+}
+
+fn render_partition(out: &mut String, PartitionReport { entry, file_system }: &PartitionReport) {
+    let name = if entry.name.is_empty() { String::new() } else { format!(" `{}`", entry.name) };
+    let kind = if entry.type_name.is_empty() { &entry.type_id } else { entry.type_name };
+    let place = format!("{} from byte {}", size(entry.len), entry.start);
+    line(out, format_args!("\nPartition {}   {place}{name}", entry.number));
+    if !entry.type_id.is_empty() {
+        line(out, format_args!("  type        {kind}"));
+        line(out, format_args!("  PARTUUID    {}", entry.partuuid));
+    }
+    let Some(fs) = file_system else {
+        line(out, format_args!("  files       none that labimg can read"));
+        return;
+    };
+    let label = if fs.label.is_empty() { "no label".to_owned() } else { format!("`{}`", fs.label) };
+    line(out, format_args!("  files       {} {label}, UUID {}", fs.kind, fs.uuid));
+    line(out, format_args!("  room        {} used, {} free", size(fs.used), size(fs.free)));
+    if let Some((used, free)) = fs.inodes {
+        line(out, format_args!("  inodes      {used} used, {free} free"));
+    }
+    if !fs.features.is_empty() {
+        wrapped(out, "features", &fs.features);
+    }
+}
+
+fn render_system(out: &mut String, system: &System) {
+    line(out, format_args!("\nSystem        {}", if system.os.is_empty() { "of no name" } else { &system.os }));
+    if let Some(m) = &system.manifest {
+        line(
+            out,
+            format_args!("  made by     labimg {}, {} {} for {}, {}", m.labimg, m.suite, m.role, m.board, m.date),
+        );
+    }
+    if !system.hostname.is_empty() {
+        line(out, format_args!("  host name   {}", system.hostname));
+    }
+    line(out, format_args!("  files       {}", system.files));
+    let installed = system.packages.iter().filter(|p| p.state == "installed").count();
+    let pending: Vec<String> = system.packages.iter().filter(|p| p.is_pending()).map(|p| p.name.clone()).collect();
+    let kib: u64 = system.packages.iter().map(|p| p.installed_kib).sum();
+    line(out, format_args!("  packages    {installed} installed, {} pending, {}", pending.len(), size(kib * 1024)));
+    if !pending.is_empty() {
+        wrapped(out, "pending", &pending);
+    }
+    let logins = system.users.iter().filter(|u| u.has_shell());
+    let logins: Vec<String> = logins.map(|u| format!("{} ({}, password {})", u.name, u.uid, u.password)).collect();
+    wrapped(out, "logins", &logins);
+    wrapped(out, "enabled", &system.enabled);
+    if let Some(m) = system.manifest.as_ref().filter(|m| !m.layers.is_empty()) {
+        line(out, format_args!("\nLayers"));
+        // Each package is a layer of its own; the list of packages below tells them.
+        for layer in m.layers.iter().filter(|l| !l.name.starts_with("package ")) {
+            line(out, format_args!("  {:<34} {:>6} entries {:>12}", layer.name, layer.entries, size(layer.bytes)));
+        }
+    }
+    if !system.privileged.is_empty() {
+        line(out, format_args!("\nFiles that give rights"));
+        for file in &system.privileged {
+            let with = if file.capabilities { " with capabilities" } else { "" };
+            line(out, format_args!("  {} {}:{} {}{with}", file.mode, file.owner.0, file.owner.1, file.path));
+        }
+    }
+    if !system.largest.is_empty() {
+        line(out, format_args!("\nLargest files"));
+        for (path, bytes) in &system.largest {
+            line(out, format_args!("  {:>10}  {path}", size(*bytes)));
+        }
+    }
+    if !system.packages.is_empty() {
+        line(out, format_args!("\nPackages"));
+        for p in &system.packages {
+            let state = if p.state == "installed" { String::new() } else { format!(" {}", p.state) };
+            line(out, format_args!("  {} {} {}{state}", p.name, p.version, p.architecture));
+        }
+    }
+}
+
+/// `  title       word, word, …` over as many lines as it takes.
+fn wrapped(out: &mut String, title: &str, words: &[String]) {
+    const WIDTH: usize = 100;
+    let mut text = format!("  {title:<11}");
+    let mut column = text.len();
+    for (index, word) in words.iter().enumerate() {
+        let comma = if index + 1 < words.len() { "," } else { "" };
+        if index > 0 && column + word.len() + 2 > WIDTH {
+            text.push_str("\n             ");
+            column = 13;
+        }
+        text.push(' ');
+        text.push_str(word);
+        text.push_str(comma);
+        column += word.len() + 1 + comma.len();
+    }
+    if words.is_empty() {
+        text.push_str(" none");
+    }
+    line(out, format_args!("{text}"));
+}
+
+/// Bytes in a unit that people can read.
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{text}");
+}

@@ -1,0 +1,200 @@
+//! Reads partition tables: MBR and GPT (UEFI specification 2.10, chapter 5), or a file system without a table.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::InspectError;
+use super::region::{Region, u16_at, u32_at, u64_at};
+
+/// Sector size in bytes that tables count in: card and disk images have no other.
+const SECTOR: u64 = 512;
+/// More entries than any tool makes; a damaged header can claim more.
+const MOST_ENTRIES: u32 = 1024;
+
+/// An image's partition table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Table {
+    /// `mbr`, `gpt`, or `none` where one file system fills the image.
+    pub kind: &'static str,
+    /// The disk's signature (eight hexadecimal digits) or GUID; empty without a table.
+    pub id: String,
+    /// The partitions in the order of their numbers.
+    pub partitions: Vec<PartitionInfo>,
+    /// What is wrong with the table, though it could be read.
+    pub problems: Vec<String>,
+}
+
+/// One entry of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionInfo {
+    /// Its number: `2` for `/dev/mmcblk0p2`.
+    pub number: usize,
+    /// First byte in the image.
+    pub start: u64,
+    /// Size in bytes.
+    pub len: u64,
+    /// The type as stored: two hexadecimal digits or a GUID.
+    pub type_id: String,
+    /// What people call that type; empty when unknown.
+    pub type_name: &'static str,
+    /// Linux' name for it, as in `root=PARTUUID=…`.
+    pub partuuid: String,
+    /// Its name in a GPT.
+    pub name: String,
+}
+
+/// Reads the table of an image.
+///
+/// # Errors
+/// When the image cannot be read or holds neither a table nor a file system.
+pub fn read(image: &Region) -> Result<Table, InspectError> {
+    let first = image.bytes(0, SECTOR)?;
+    if fills_the_image(image, &first)? {
+        let whole = PartitionInfo {
+            number: 1,
+            start: 0,
+            len: image.len(),
+            type_id: String::new(),
+            type_name: "",
+            partuuid: String::new(),
+            name: String::new(),
+        };
+        return Ok(Table { kind: "none", id: String::new(), partitions: vec![whole], problems: Vec::new() });
+    }
+    if first[510..] != [0x55, 0xaa] {
+        return Err(image.damaged("there is no partition table and no file system"));
+    }
+    let entries: Vec<&[u8]> = first[446..510].chunks_exact(16).collect();
+    if entries.iter().any(|e| e[4] == 0xee) {
+        return read_gpt(image);
+    }
+    let signature = u32_at(&first, 440);
+    let used = entries.iter().enumerate().filter(|(_, e)| e[4] != 0 && u32_at(e, 12) != 0);
+    let partition = |(index, e): (usize, &&[u8])| PartitionInfo {
+        number: index + 1,
+        start: u64::from(u32_at(e, 8)) * SECTOR,
+        len: u64::from(u32_at(e, 12)) * SECTOR,
+        type_id: format!("{:02x}", e[4]),
+        type_name: mbr_type(e[4]),
+        partuuid: format!("{signature:08x}-{:02x}", index + 1),
+        name: String::new(),
+    };
+    Ok(Table {
+        kind: "mbr",
+        id: format!("{signature:08x}"),
+        partitions: used.map(partition).collect(),
+        problems: Vec::new(),
+    })
+}
+
+/// True when the image is one file system. A FAT boot sector ends as an MBR does, so its own marks decide.
+fn fills_the_image(image: &Region, first: &[u8]) -> Result<bool, InspectError> {
+    let fat = matches!(first.first(), Some(0xeb | 0xe9)) && (&first[54..57] == b"FAT" || &first[82..85] == b"FAT");
+    Ok(fat || super::ext4::is_ext4(image)?)
+}
+
+fn read_gpt(image: &Region) -> Result<Table, InspectError> {
+    let mut problems = Vec::new();
+    let sectors = image.len() / SECTOR;
+    match gpt_at(image, 1) {
+        Ok(table) => {
+            // Its copy should be good as well: tools write both.
+            if let Err(e) = gpt_at(image, u64_at(&image.bytes(SECTOR, SECTOR)?, 32)) {
+                problems.push(format!("the copy of the GPT at the end is bad: {e}"));
+            }
+            Ok(Table { problems, ..table })
+        }
+        Err(error) => {
+            let Ok(table) = gpt_at(image, sectors.saturating_sub(1)) else { return Err(error) };
+            problems.push(format!("the GPT at the front is bad, its copy was read: {error}"));
+            Ok(Table { problems, ..table })
+        }
+    }
+}
+
+fn gpt_at(image: &Region, lba: u64) -> Result<Table, InspectError> {
+    let bad = |why: &str| Err(image.damaged(format!("GPT header in sector {lba}: {why}")));
+    let header = image.bytes(lba.saturating_mul(SECTOR), SECTOR)?;
+    if &header[..8] != b"EFI PART" {
+        return bad("the signature is missing");
+    }
+    let len = u32_at(&header, 12) as usize;
+    if !(92..=SECTOR as usize).contains(&len) {
+        return bad("its size is impossible");
+    }
+    let mut blanked = header[..len].to_vec();
+    blanked[16..20].fill(0);
+    if crc32(&blanked) != u32_at(&header, 16) {
+        return bad("the checksum is wrong");
+    }
+    let (count, size) = (u32_at(&header, 80), u32_at(&header, 84));
+    if count > MOST_ENTRIES || !(128..=4096).contains(&size) {
+        return bad("number or size of its entries is impossible");
+    }
+    let entries = image.bytes(u64_at(&header, 72).saturating_mul(SECTOR), u64::from(count) * u64::from(size))?;
+    if crc32(&entries) != u32_at(&header, 88) {
+        return bad("the checksum of its entries is wrong");
+    }
+    let mut partitions = Vec::new();
+    for (number, e) in (1..).zip(entries.chunks_exact(size as usize)) {
+        let (first, last) = (u64_at(e, 32), u64_at(e, 40));
+        if e[..16] == [0; 16] {
+            continue;
+        }
+        let place = last.checked_sub(first).and_then(|n| (n + 1).checked_mul(SECTOR)).zip(first.checked_mul(SECTOR));
+        let Some((len, start)) = place else {
+            return bad("a partition ends before it begins");
+        };
+        let units: Vec<u16> = (56..128).step_by(2).map(|at| u16_at(e, at)).take_while(|&u| u != 0).collect();
+        let type_id = guid(&e[..16]);
+        partitions.push(PartitionInfo {
+            number,
+            start,
+            len,
+            type_name: gpt_type(&type_id),
+            type_id,
+            partuuid: guid(&e[16..32]),
+            name: String::from_utf16_lossy(&units),
+        });
+    }
+    Ok(Table { kind: "gpt", id: guid(&header[56..72]), partitions, problems: Vec::new() })
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// GUIDs are stored with their first three groups in little-endian order.
+fn guid(bytes: &[u8]) -> String {
+    Uuid::from_slice_le(bytes).unwrap_or_default().hyphenated().to_string()
+}
+
+fn mbr_type(id: u8) -> &'static str {
+    match id {
+        0x01 | 0x04 | 0x06 | 0x0e => "FAT16",
+        0x0b | 0x0c => "FAT32",
+        0x05 | 0x0f => "extended",
+        0x07 => "NTFS or exFAT",
+        0x82 => "Linux swap",
+        0x83 => "Linux",
+        0x8e => "Linux LVM",
+        0xef => "EFI system",
+        _ => "",
+    }
+}
+
+fn gpt_type(id: &str) -> &'static str {
+    match id {
+        "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" => "EFI system",
+        "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7" => "Microsoft basic data",
+        "0fc63daf-8483-4772-8e79-3d69d8477de4" => "Linux",
+        "b921b045-1df0-41c3-af44-4c6f280d3fae" => "Linux root (arm64)",
+        "4f68bce3-e8cd-4db1-96e7-fbcaf984b709" => "Linux root (x86-64)",
+        "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f" => "Linux swap",
+        "bc13c2ff-59e6-4262-a352-b275fd6f7172" => "Linux extended boot",
+        "21686148-6449-6e6f-744e-656564454649" => "BIOS boot",
+        _ => "",
+    }
+}
