@@ -1,9 +1,9 @@
 //! The order in which `dpkg --configure --pending` configures packages that are all unpacked.
 //!
-//! dpkg goes through its hash table of packages (FNV-1 of the name, 65,521 chains) and puts each package whose dependencies
+//! dpkg goes through its hash table of packages (FNV-1a of the name, 65,521 chains) and puts each package whose dependencies
 //! are not configured yet to the end of its queue. When nothing moves any more it breaks a cycle of dependencies, where it
-//! can at a package without a `postinst`. Before that, apt has the essential packages and then the protected ones configured
-//! with what they depend on. User and group numbers that scripts allocate follow from this order.
+//! can at a package without a `postinst`. Before that, apt has the essential packages configured, then the protected ones and
+//! all that others pre-depend on, each with what they depend on. User and group numbers that scripts allocate follow from this order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -12,16 +12,23 @@ use crate::debian::relation::{self, Relation};
 
 /// Indices into `packages` in configuration order.
 pub(super) fn configuration(packages: &[&Package]) -> Result<Vec<usize>, PackagesError> {
-    let needs = dependencies(packages)?;
+    let providers = providers(packages)?;
+    let before_unpacking = dependencies(packages, &providers, &["Pre-Depends"])?;
+    let needs = dependencies(packages, &providers, &["Pre-Depends", "Depends"])?;
     let mut hashed: Vec<usize> = (0..packages.len()).collect();
     hashed.sort_by_key(|&i| (chain(&packages[i].name), &packages[i].name));
-    let yes = |package: &Package, field: &str| package.field(field) == "yes";
-    let stages: [&dyn Fn(&Package) -> bool; 3] =
-        [&|p| yes(p, "Essential"), &|p| yes(p, "Protected") || yes(p, "Important"), &|_| true];
+    let with = |fields: &[&str]| -> Vec<usize> {
+        hashed.iter().copied().filter(|&i| fields.iter().any(|f| packages[i].field(f) == "yes")).collect()
+    };
+    let stages = [
+        with(&["Essential"]),
+        with(&["Protected", "Important"]),
+        before_unpacking.into_iter().flatten().collect(),
+        hashed.clone(),
+    ];
     let mut done = vec![false; packages.len()];
     let mut order = Vec::with_capacity(packages.len());
-    for wanted in stages {
-        let roots = hashed.iter().copied().filter(|&i| wanted(packages[i]));
+    for roots in stages {
         let stage = closure(roots, &needs);
         let queue = hashed.iter().copied().filter(|i| stage.contains(i) && !done[*i]).collect();
         run_queue(queue, &needs, packages, &mut done, &mut order);
@@ -74,29 +81,40 @@ fn break_cycle(from: usize, needs: &[Vec<usize>], packages: &[&Package], done: &
     }
 }
 
-/// For each package the indices of those that must be configured before it.
-fn dependencies(packages: &[&Package]) -> Result<Vec<Vec<usize>>, PackagesError> {
-    let mut providers: HashMap<&str, Vec<(usize, Option<&str>)>> = HashMap::new();
-    let bad = |p: &Package, field: &str, e: &dyn std::fmt::Display| PackagesError::Control {
-        package: p.name.clone(),
-        what: format!("{field}: {e}"),
-    };
+/// For each name, which packages have or provide it, and in which version.
+type Providers<'a> = HashMap<&'a str, Vec<(usize, Option<&'a str>)>>;
+
+fn providers<'a>(packages: &[&'a Package]) -> Result<Providers<'a>, PackagesError> {
+    let mut providers = Providers::new();
     for (index, package) in packages.iter().enumerate() {
         providers.entry(&package.name).or_default().insert(0, (index, Some(&package.version)));
-        let provides = relation::parse(package.field("Provides")).map_err(|e| bad(package, "Provides", &e))?;
-        for provided in provides.into_iter().flatten() {
+        for provided in relations(package, "Provides")?.into_iter().flatten() {
             let version = provided.version.map(|(_, version)| version);
             providers.entry(provided.name).or_default().push((index, version));
         }
     }
+    Ok(providers)
+}
+
+fn relations<'a>(package: &'a Package, field: &str) -> Result<Vec<Vec<Relation<'a>>>, PackagesError> {
+    relation::parse(package.field(field))
+        .map_err(|e| PackagesError::Control { package: package.name.clone(), what: format!("{field}: {e}") })
+}
+
+/// For each package the indices of those that these fields ask for.
+fn dependencies(
+    packages: &[&Package],
+    providers: &Providers<'_>,
+    fields: &[&str],
+) -> Result<Vec<Vec<usize>>, PackagesError> {
     let meets = |relation: &Relation<'_>, version: Option<&str>| {
         relation.version.is_none() || version.is_some_and(|v| relation.accepts(v))
     };
     let mut needs = Vec::with_capacity(packages.len());
     for (index, package) in packages.iter().enumerate() {
         let mut own = Vec::new();
-        for field in ["Pre-Depends", "Depends"] {
-            for group in relation::parse(package.field(field)).map_err(|e| bad(package, field, &e))? {
+        for field in fields {
+            for group in relations(package, field)? {
                 let candidates = group.iter().flat_map(|r| {
                     let provided = providers.get(r.name).map(Vec::as_slice).unwrap_or_default();
                     provided.iter().filter(|(_, version)| meets(r, *version)).map(|(i, _)| *i)
@@ -113,9 +131,9 @@ fn dependencies(packages: &[&Package]) -> Result<Vec<Vec<usize>>, PackagesError>
     Ok(needs)
 }
 
-fn closure(roots: impl Iterator<Item = usize>, needs: &[Vec<usize>]) -> BTreeSet<usize> {
+fn closure(roots: Vec<usize>, needs: &[Vec<usize>]) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
-    let mut todo: Vec<usize> = roots.collect();
+    let mut todo = roots;
     while let Some(package) = todo.pop() {
         if all.insert(package) {
             todo.extend(&needs[package]);
@@ -126,7 +144,7 @@ fn closure(roots: impl Iterator<Item = usize>, needs: &[Vec<usize>]) -> BTreeSet
 
 /// The chain of dpkg's hash table that a name is in.
 fn chain(name: &str) -> u32 {
-    let hash = name.bytes().fold(2_166_136_261_u32, |h, b| h.wrapping_mul(16_777_619) ^ u32::from(b));
+    let hash = name.bytes().fold(2_166_136_261_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     hash % 65_521
 }
 
