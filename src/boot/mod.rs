@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use crate::inspect::{self, InspectError};
+use crate::image::manifest::{NODE_PATH, Manifest, ManifestError};
+use crate::inspect::fat::FatVolume;
+use crate::inspect::{self, InspectError, Region, Volume};
 use crate::interrupt;
 use crate::plan::board::{Board, BoardFileError};
 use crate::report::Reporter;
@@ -39,6 +41,9 @@ pub enum BootError {
     /// Which board an image is for is not known.
     #[error("{0} does not say which board it is for: name it with --board")]
     NoBoard(PathBuf),
+    /// A manifest that cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A board that does not exist.
     #[error(transparent)]
     Board(#[from] BoardFileError),
@@ -127,7 +132,7 @@ pub fn run(image: &Path, options: &BootOptions, screen: &mut dyn Write, reporter
     let mut tee = Tee { screen, log };
     let deadline = options.timeout.map(|t| Instant::now() + t);
     loop {
-        let volume = inspect::firmware_volume(disk.path()).map_err(BootError::Image)?;
+        let volume = firmware_volume(disk.path())?;
         let payload = payload::read(&volume, &board)?;
         payload.remarks.iter().for_each(|r| reporter.warn(r));
         qemu::write_payload(&payload, folder.path())?;
@@ -208,15 +213,34 @@ fn one_run(
     Ok(Run::Stopped(monitor.stop_reason()))
 }
 
-/// Which board an image was built for, from the note that labimg leaves on the firmware partition.
+/// Which board an image was built for, from the manifest in its root file system.
 fn board_of(image: &Path) -> Result<Board, BootError> {
-    let volume = inspect::firmware_volume(image).map_err(BootError::Image)?;
-    let note = match volume.read(crate::image::NOTE_FILE) {
-        Err(e) if e.is_not_found() => return Err(BootError::NoBoard(image.to_path_buf())),
-        other => other.map_err(BootError::Image)?,
-    };
-    let value: serde_json::Value =
-        serde_json::from_slice(&note).map_err(|_| BootError::NoBoard(image.to_path_buf()))?;
-    let name = value.get("board").and_then(|b| b.as_str()).ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
-    Ok(Board::named(name)?)
+    let mut manifest = None;
+    for partition in partitions(image)? {
+        if let Ok(volume) = partition
+            && let Ok(text) = volume.read_file(NODE_PATH)
+        {
+            manifest = Some(text);
+        }
+    }
+    let manifest = manifest.ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
+    let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
+    Ok(Board::named(&manifest.board)?)
+}
+
+/// The first FAT partition: what a board's firmware reads.
+fn firmware_volume(image: &Path) -> Result<FatVolume, BootError> {
+    for partition in partitions(image)? {
+        if let Ok(Volume::Fat(volume)) = partition {
+            return Ok(volume);
+        }
+    }
+    Err(BootError::Firmware("it has no FAT partition".to_owned()))
+}
+
+/// Every partition's file system; one that holds none that we know is an error of its own.
+fn partitions(image: &Path) -> Result<impl Iterator<Item = Result<Volume, InspectError>>, BootError> {
+    let whole = Region::whole(image).map_err(BootError::Image)?;
+    let table = inspect::table::read(&whole).map_err(BootError::Image)?;
+    Ok(table.partitions.into_iter().map(move |p| Volume::in_region(whole.part(p.start, p.len)?)))
 }

@@ -5,3 +5,4 @@ pub mod kernel;
 pub mod node;
 pub mod overlay;
 pub mod packages;
+pub mod units;

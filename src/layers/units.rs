@@ -1,0 +1,82 @@
+//! Switches units as a role asks for: after packages and overlays are in place.
+
+use super::configure::ConfigureError;
+use super::configure::systemd;
+use crate::plan::role::Units;
+use crate::tree::{Kind, Tree, TreeError, TreePath};
+
+/// What can go wrong with a role's units.
+#[derive(Debug, thiserror::Error)]
+pub enum UnitsError {
+    /// A unit that is not there or has a bad file.
+    #[error("the role's unit {unit}: {source}")]
+    Enable {
+        /// Which unit.
+        unit: String,
+        /// Why.
+        source: ConfigureError,
+    },
+    /// A link cannot be made or removed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// Where the administrator's units and links are (systemd.unit(5)).
+const CONFIG: &str = "etc/systemd/system";
+
+/// Enables, disables and masks as `systemctl` does.
+///
+/// # Errors
+/// A unit to enable that is in no package and no overlay.
+pub fn apply(tree: &mut Tree, units: &Units) -> Result<(), UnitsError> {
+    tree.begin_layer("units");
+    for unit in &units.enable {
+        systemd::enable(tree, unit).map_err(|source| UnitsError::Enable { unit: unit.clone(), source })?;
+    }
+    for unit in &units.disable {
+        disable(tree, unit)?;
+    }
+    for unit in &units.mask {
+        disable(tree, unit)?;
+        tree.symlink(format!("{CONFIG}/{unit}"), "/dev/null")?;
+    }
+    Ok(())
+}
+
+/// Removes all links that lead to the unit, by name or as an alias.
+fn disable(tree: &mut Tree, unit: &str) -> Result<(), TreeError> {
+    let folder = TreePath::new(CONFIG)?;
+    let links: Vec<TreePath> = tree
+        .below(&folder)
+        .filter(|(path, _, inode)| {
+            let Kind::Symlink(target) = &inode.kind else { return false };
+            let target_name = target.rsplit(|&b| b == b'/').next().unwrap_or_default();
+            path.name() == unit.as_bytes() || target_name == unit.as_bytes()
+        })
+        .map(|(path, _, _)| path.clone())
+        .collect();
+    links.iter().for_each(|path| tree.remove(path));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_switched() {
+        let mut tree = Tree::new(0);
+        for name in ["a", "b", "c"] {
+            let text = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\nAlias=other.service\n";
+            tree.write(format!("usr/lib/systemd/system/{name}.service"), 0o644, text).unwrap();
+        }
+        tree.symlink(format!("{CONFIG}/timers.target.wants/c.service"), "/usr/lib/systemd/system/c.service").unwrap();
+        let unit = |name: &str| vec![format!("{name}.service")];
+        apply(&mut tree, &Units { enable: unit("a"), disable: unit("c"), mask: unit("b") }).unwrap();
+        assert!(tree.contains(format!("{CONFIG}/multi-user.target.wants/a.service")));
+        assert!(!tree.contains(format!("{CONFIG}/timers.target.wants/c.service")));
+        assert_eq!(tree.resolve_parent(format!("{CONFIG}/b.service")).unwrap().name(), b"b.service");
+        let missing = Units { enable: unit("nothing"), ..Units::default() };
+        assert!(apply(&mut tree, &missing).unwrap_err().to_string().contains("nothing.service"));
+    }
+}
