@@ -7,15 +7,22 @@
 //! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities from the system or
 //! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none.
 
+mod error;
+
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::blocking::Client;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
 
 use crate::interrupt::{self, Interrupted};
+
+pub use error::HttpError;
+use error::{answer, broken, innermost};
 
 /// How often a waiting thread looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,129 +60,17 @@ impl Default for Settings {
     }
 }
 
-/// Why a file could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// Not an address that can be asked.
-    #[error("`{url}` is not an HTTP address: {cause}")]
-    BadUrl {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The host's name does not resolve.
-    #[error("{url}: the host name does not resolve ({cause}); check the name, the network and the DNS server")]
-    NoSuchHost {
-        /// What was asked for.
-        url: String,
-        /// The resolver's words.
-        cause: String,
-    },
-    /// No connection.
-    #[error("{url}: cannot connect ({cause}); check the network, the proxy settings and that the host is up")]
-    Unreachable {
-        /// What was asked for.
-        url: String,
-        /// The system's words.
-        cause: String,
-    },
-    /// The server's certificate is not trusted, or TLS failed otherwise.
-    #[error(
-        "{url}: no secure connection ({cause}); check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE"
-    )]
-    Tls {
-        /// What was asked for.
-        url: String,
-        /// The TLS library's words.
-        cause: String,
-    },
-    /// Nothing came for too long.
-    #[error("{url}: nothing came for {} s; the server or the network stalls: try again, or use another mirror", waited.as_secs())]
-    Timeout {
-        /// What was asked for.
-        url: String,
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// The server has no such file.
-    #[error("{url}: the server has no such file (404); it may have been replaced by a newer one")]
-    NotFound {
-        /// What was asked for.
-        url: String,
-    },
-    /// Any other answer that is not the file.
-    #[error("{url}: the server answered {status}; {}", advice(*status))]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// The HTTP status.
-        status: StatusCode,
-        /// The wait that the server asks for before the next attempt.
-        retry_after: Option<Duration>,
-    },
-    /// The answer ended too early or broke.
-    #[error("{url}: the transfer was cut after {received} bytes ({cause}); try again, or use another mirror")]
-    Cut {
-        /// What was asked for.
-        url: String,
-        /// Bytes that came.
-        received: u64,
-        /// What ended it.
-        cause: String,
-    },
-    /// More than the caller takes.
-    #[error("{url}: larger than the {limit} bytes that such a file may have; is this the right address?")]
-    TooLarge {
-        /// What was asked for.
-        url: String,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// The client itself could not be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    Setup(String),
-    /// The user asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-}
-
-impl HttpError {
-    /// True when the same request may well succeed a little later: network trouble, "too many requests" and server errors.
+impl Settings {
+    /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when that is final.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => true,
-            Self::Status { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
-            Self::BadUrl { .. }
-            | Self::Tls { .. }
-            | Self::NotFound { .. }
-            | Self::TooLarge { .. }
-            | Self::Setup(_)
-            | Self::Interrupted(_) => false,
+    pub fn delay(&self, attempt: u32, error: &HttpError) -> Option<Duration> {
+        if attempt >= self.attempts || !error.is_transient() {
+            return None;
         }
-    }
-
-    /// True when the host itself did not answer, so that its other files will not come either.
-    #[must_use]
-    pub fn is_host_down(&self) -> bool {
-        matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Tls { .. })
-    }
-
-    /// How long the server asked to wait.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
-    }
-}
-
-fn advice(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 | 403 => "access is refused: check the address and, where one is needed, the password in it",
-        407 => "the proxy wants a password: put it into http_proxy or https_proxy",
-        410 => "the file is gone for good: a newer one may have replaced it",
-        429 | 500.. => "the server is busy or broken: try again later, or use another mirror",
-        _ => "check the address",
+        let doublings = attempt.saturating_sub(1).min(16);
+        let own = self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay);
+        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
+        (delay <= self.longest_delay).then_some(delay)
     }
 }
 
@@ -184,6 +79,7 @@ fn advice(status: StatusCode) -> &'static str {
 pub struct Http {
     client: Client,
     settings: Settings,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Http {
@@ -219,7 +115,7 @@ impl Http {
                 .build()
                 .map_err(|e| HttpError::Setup(innermost(&e)))?,
         };
-        Ok(Self { client, settings })
+        Ok(Self { client, settings, stop: None })
     }
 
     /// The times and counts in use.
@@ -236,7 +132,10 @@ impl Http {
         let mut attempt = 1;
         loop {
             match self.get_once(url, limit) {
-                Err(e) => self.pause_before_retry(attempt, e)?,
+                Err(e) => match self.settings.delay(attempt, &e) {
+                    Some(delay) => self.pause(delay)?,
+                    None => return Err(e),
+                },
                 done => return done,
             }
             attempt += 1;
@@ -259,24 +158,28 @@ impl Http {
         Ok(all)
     }
 
-    /// Sleeps as long as fits after attempt number `attempt` (from 1) failed with `error`; gives the error back when it
-    /// is final.
+    /// A client that shares the connections of this one and gives up, as on an interrupt, once `stop` is set.
+    #[must_use]
+    pub fn until(&self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..self.clone() }
+    }
+
+    /// An error once the user asked to stop, or the flag given to [`Http::until`] is set.
     ///
     /// # Errors
-    /// `error` when there is no further attempt; [`HttpError::Interrupted`].
-    pub fn pause_before_retry(&self, attempt: u32, error: HttpError) -> Result<(), HttpError> {
-        let Settings { attempts, first_delay, longest_delay, .. } = self.settings;
-        if attempt >= attempts || !error.is_transient() {
-            return Err(error);
-        }
-        let own = first_delay.saturating_mul(1 << (attempt - 1).min(16)).min(longest_delay);
-        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
-        if delay > longest_delay {
-            return Err(error);
-        }
+    /// [`Interrupted`].
+    pub fn check(&self) -> Result<(), Interrupted> {
+        check(self.stop.as_deref())
+    }
+
+    /// Sleeps, unless told to stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn pause(&self, delay: Duration) -> Result<(), Interrupted> {
         let end = Instant::now() + delay;
         loop {
-            interrupt::check()?;
+            self.check()?;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
@@ -326,7 +229,7 @@ impl Http {
                 }
             })
             .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}")))?;
-        let mut body = Body { url, pieces, start: 0, total: None, received: 0 };
+        let mut body = Body { url, pieces, stop: self.stop.clone(), start: 0, total: None, received: 0 };
         match body.next()? {
             Event::Head(status, headers) => {
                 (body.start, body.total) = extent(status, &headers);
@@ -338,6 +241,11 @@ impl Http {
             Event::Piece(_) | Event::End => Err(body.cut("no answer")),
         }
     }
+}
+
+fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
+    interrupt::check()?;
+    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(Interrupted) } else { Ok(()) }
 }
 
 /// What the transfer's thread tells.
@@ -352,6 +260,7 @@ enum Event {
 pub struct Body {
     url: String,
     pieces: Receiver<Result<Event, HttpError>>,
+    stop: Option<Arc<AtomicBool>>,
     start: u64,
     total: Option<u64>,
     received: u64,
@@ -388,7 +297,7 @@ impl Body {
 
     fn next(&mut self) -> Result<Event, HttpError> {
         loop {
-            interrupt::check()?;
+            check(self.stop.as_deref())?;
             match self.pieces.recv_timeout(TICK) {
                 Ok(event) => return event,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -414,72 +323,6 @@ fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
     (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
 }
 
-fn answer(result: reqwest::Result<Response>, url: &str, settings: &Settings) -> Result<Response, HttpError> {
-    let url = url.to_owned();
-    let response = match result {
-        Ok(response) => response,
-        Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e) }),
-        Err(e) if chain(&e).any(<dyn std::error::Error>::is::<rustls::Error>) => {
-            return Err(HttpError::Tls { url, cause: innermost(&e) });
-        }
-        Err(e) if e.is_timeout() => {
-            let waited = if e.is_connect() { settings.connect_timeout } else { settings.read_timeout };
-            return Err(HttpError::Timeout { url, waited });
-        }
-        // The connector has no type for this that callers could ask for.
-        Err(e) if chain(&e).any(|e| e.to_string() == "dns error") => {
-            return Err(HttpError::NoSuchHost { url, cause: innermost(&e) });
-        }
-        Err(e) if e.is_connect() => return Err(HttpError::Unreachable { url, cause: innermost(&e) }),
-        Err(e) => return Err(HttpError::Cut { url, received: 0, cause: innermost(&e) }),
-    };
-    match response.status() {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
-        StatusCode::NOT_FOUND => Err(HttpError::NotFound { url }),
-        status => {
-            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
-            Err(HttpError::Status { url, status, retry_after })
-        }
-    }
-}
-
-/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).
-fn retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
-}
-
-fn broken(error: &std::io::Error, url: &str, received: u64, settings: &Settings) -> HttpError {
-    let url = url.to_owned();
-    let timed_out = error
-        .get_ref()
-        .and_then(|e| e.downcast_ref::<reqwest::Error>())
-        .map_or(error.kind() == std::io::ErrorKind::TimedOut, reqwest::Error::is_timeout);
-    if timed_out {
-        HttpError::Timeout { url, waited: settings.read_timeout }
-    } else {
-        HttpError::Cut { url, received, cause: innermost(error) }
-    }
-}
-
-/// An error and what caused it. `io::Error` hides the error that it wraps, so that is looked at too.
-fn chain<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |e| match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
-        None => e.source(),
-    })
-}
-
-/// The words of the first cause: the outer ones only say that a request failed.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
 /// The address for messages, without a password.
 fn shown(url: &str) -> String {
     match reqwest::Url::parse(url) {
@@ -498,5 +341,4 @@ fn bundled_authorities() -> rustls::ClientConfig {
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
-mod tests;
+pub(super) mod tests;
