@@ -1,13 +1,14 @@
 //! Every input of an image by name, version, size and SHA-256: made from signed indexes ([`Plan`](crate::plan::Plan) → [`Lock`]).
 
-mod explain;
+pub mod explain;
 pub mod mirror;
 pub mod openpgp;
 pub mod release;
 pub mod resolve;
 mod solve;
-mod table;
-mod universe;
+pub mod table;
+pub mod universe;
+mod walk;
 
 use serde::{Deserialize, Serialize};
 

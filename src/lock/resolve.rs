@@ -6,6 +6,7 @@ use super::explain::{self, Trouble};
 use super::solve::solve;
 use super::table::Record;
 use super::universe::{BadRelation, Candidate, Group, Id, Pin, Universe};
+use super::walk::walk;
 use crate::debian::relation::{Relation, is_package_name};
 
 /// Why a request cannot be met.
@@ -111,8 +112,12 @@ pub fn resolve<'a>(
             Group { alternatives: vec![relation], satisfied_by: vec![*id] }
         })
         .collect();
-    let Some(chosen) = solve(&universe, &groups)? else {
-        return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?));
+    let chosen = match walk(&universe, &groups)? {
+        Some(chosen) => chosen,
+        None => match solve(&universe, &groups)? {
+            Some(chosen) => chosen,
+            None => return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?)),
+        },
     };
     let mut chosen: Vec<Chosen> =
         chosen.into_iter().map(|id| Chosen { candidate: *universe.get(id), auto: !seen.contains(&id) }).collect();
