@@ -211,9 +211,7 @@ impl Action {
             Self::File { path, mode, owner, group, content } => files::file(tree, path, *mode, owner, group, content),
             Self::Copy { from, to, without } => files::copy(tree, from, to, without.as_deref()),
             Self::Link { path, target, replace } => files::link(tree, path, target, *replace),
-            Self::Own { path, owner, group, mode } => {
-                files::own(tree, path, owner.as_deref(), group.as_deref(), *mode)
-            }
+            Self::Own { path, owner, group, mode } => files::own(tree, path, owner.as_deref(), group.as_deref(), *mode),
             Self::StatOverride { path, owner, group, mode } => {
                 let accounts = Accounts::load(tree)?;
                 let (uid, gid) = (accounts.uid(owner)?, accounts.gid(group)?);
