@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 pub use plain::decompress;
 
-use crate::tree::Blob;
+use crate::tree::{Blob, Content};
 
 /// A package file, ready to be unpacked.
 #[derive(Debug, Clone)]
@@ -54,4 +54,18 @@ pub enum DebError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] crate::interrupt::Interrupted),
+}
+
+impl Deb {
+    /// The content of a regular file among the entries; `None` for anything else.
+    #[must_use]
+    pub fn content(&self, entry: &tar::Entry) -> Option<Content> {
+        match entry.kind {
+            tar::EntryKind::File { size: 0, .. } => Some(Content::empty()),
+            tar::EntryKind::File { offset, size } if offset.checked_add(size)? <= self.data.len() => {
+                Some(Content::Range { blob: self.data.clone(), offset, len: size })
+            }
+            _ => None,
+        }
+    }
 }

@@ -4,12 +4,14 @@
 //! Paths name inodes, so hard links are two paths of one inode, as on a disk.
 
 mod content;
+mod listing;
 mod path;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 pub use content::{Blob, Content, ContentReader};
+pub use listing::listing;
 pub use path::{PathError, TreePath};
 
 /// What went wrong with a change of a tree.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use super::script::kernel_abi;
 use super::{Action, ConfigureError};
 
 /// One script's hand-written part.
@@ -68,13 +69,9 @@ type Index = BTreeMap<(String, String), Vec<Known>>;
 pub fn find(package: &str, script: &str, sha256: &str) -> Result<Option<&'static Known>, ConfigureError> {
     static INDEX: OnceLock<Result<Index, String>> = OnceLock::new();
     let index = INDEX.get_or_init(load).as_ref().map_err(|e| ConfigureError::Table(e.clone()))?;
-    let package = if is_kernel(package) { "linux-image-*" } else { package };
+    let package = if kernel_abi(package).is_some() { "linux-image-*" } else { package };
     let entries = index.get(&(package.to_owned(), script.to_owned()));
     Ok(entries.and_then(|known| known.iter().find(|k| k.sha256.iter().any(|h| h == sha256))))
-}
-
-fn is_kernel(package: &str) -> bool {
-    package.strip_prefix("linux-image-").is_some_and(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 fn load() -> Result<Index, String> {

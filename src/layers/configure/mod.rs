@@ -22,10 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use accounts::Accounts;
 pub use action::Action;
+pub use recognise::{Unknown, unknown};
 
 use crate::interrupt;
 use crate::layers::packages::{Installed, State};
-use crate::tree::{PathError, Tree, TreeError, TreePath};
+use crate::tree::{PathError, Tree, TreeError};
 
 /// Why configuration stopped.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +65,22 @@ pub enum ConfigureError {
 pub struct Context {
     /// The package whose scripts are at work.
     pub package: String,
+    /// Debian's name of the node's architecture.
+    pub architecture: String,
     /// Explicit triggers activated so far.
     pub triggered: BTreeSet<String>,
+}
+
+impl Context {
+    /// Fills in `@architecture@`, `@multiarch@` (its folder of libraries) and `@abi@` (the kernel in the package's name).
+    fn expand(&self, text: &str) -> String {
+        let multiarch = match self.architecture.as_str() {
+            "amd64" => "x86_64-linux-gnu",
+            _ => "aarch64-linux-gnu",
+        };
+        let abi = script::kernel_abi(&self.package).unwrap_or_default();
+        text.replace("@architecture@", &self.architecture).replace("@multiarch@", multiarch).replace("@abi@", abi)
+    }
 }
 
 /// A package that stays unpacked until first boot.
@@ -105,7 +120,7 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     recognise::hold_back(installed, &mut report.pending)?;
     let held: BTreeSet<&str> = report.pending.iter().map(|p| p.package.as_str()).collect();
 
-    let mut context = Context::default();
+    let mut context = Context { architecture: installed.architecture.clone(), ..Context::default() };
     // `preinst` runs before any package is configured, as when apt unpacks a whole set first.
     for step in [recognise::Plan::before_unpack as fn(&recognise::Plan) -> &[Action], recognise::Plan::configure] {
         for package in installed.packages.iter().filter(|p| !held.contains(p.name.as_str())) {
@@ -125,9 +140,4 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
         report.configured += usize::from(package.state == State::Installed);
     }
     Ok(report)
-}
-
-/// The bytes of a path as a [`TreePath`]; a short form for the modules here.
-fn path(text: &str) -> Result<TreePath, ConfigureError> {
-    Ok(TreePath::new(text)?)
 }

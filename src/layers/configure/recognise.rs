@@ -9,6 +9,9 @@ use super::{Action, ConfigureError, Pending, snippet};
 use crate::debian::relation::{self, RelationError};
 use crate::layers::packages::{Installed, Package};
 
+/// The scripts that a fresh install runs, in their order.
+const SCRIPTS: [&str; 3] = ["preinst", "config", "postinst"];
+
 /// What is done in the place of a package's scripts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -34,7 +37,7 @@ impl Plan {
 /// When the compiled-in table of known scripts is wrong.
 pub fn plan(package: &Package) -> Result<Result<Plan, Pending>, ConfigureError> {
     let mut plan = Plan::default();
-    for name in ["preinst", "config", "postinst"] {
+    for name in SCRIPTS {
         let Some(script) = package.scripts.get(name) else { continue };
         match actions(package, name, script)? {
             Ok(actions) if name == "preinst" => plan.before_unpack = actions,
@@ -134,4 +137,33 @@ pub fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Result<()
     let order = |p: &Pending| installed.packages.iter().position(|i| i.name == p.package);
     pending.sort_by_key(order);
     Ok(())
+}
+
+/// A script that labimg does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// `preinst`, `config` or `postinst`.
+    pub script: String,
+    /// What names it in the table of known scripts.
+    pub sha256: String,
+    /// Its hand-written part in normal form; empty for a script that is not read at all.
+    pub rest: String,
+}
+
+/// The scripts of a package that stand in the way of configuring it, for those who keep the table of known scripts.
+///
+/// # Errors
+/// When the compiled-in table is wrong.
+pub fn unknown(package: &Package) -> Result<Vec<Unknown>, ConfigureError> {
+    let mut found = Vec::new();
+    for name in SCRIPTS {
+        let Some(bytes) = package.scripts.get(name) else { continue };
+        if actions(package, name, bytes)?.is_ok() {
+            continue;
+        }
+        let script = std::str::from_utf8(bytes).ok().and_then(|text| Script::parse(text, package));
+        let (sha256, rest) = script.map(|s| (s.hash(), s.rest)).unwrap_or_default();
+        found.push(Unknown { script: name.to_owned(), sha256, rest });
+    }
+    Ok(found)
 }

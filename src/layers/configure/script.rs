@@ -70,12 +70,7 @@ fn next_section(text: &str) -> Option<(&str, &str, &str, &str)> {
 }
 
 fn normal(text: &str, package: &Package) -> String {
-    let triple = match package.architecture.as_str() {
-        "arm64" => "aarch64-linux-gnu",
-        "amd64" => "x86_64-linux-gnu",
-        _ => "",
-    };
-    let abi = package.name.strip_prefix("linux-image-").filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()));
+    let abi = kernel_abi(&package.name);
     let mut lines = String::new();
     let mut last = "";
     for line in text.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
@@ -85,11 +80,17 @@ fn normal(text: &str, package: &Package) -> String {
         }
         last = line;
     }
-    if !triple.is_empty() {
+    // A script of one architecture may name another, so all are replaced.
+    for triple in ["aarch64-linux-gnu", "x86_64-linux-gnu"] {
         lines = lines.replace(triple, "@multiarch@");
     }
     if let Some(abi) = abi {
         lines = lines.replace(abi, "@abi@");
     }
     lines
+}
+
+/// The kernel that a package `linux-image-ABI` holds; none for a package that only depends on the newest one.
+pub fn kernel_abi(package: &str) -> Option<&str> {
+    package.strip_prefix("linux-image-").filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
 }

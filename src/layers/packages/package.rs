@@ -95,6 +95,8 @@ impl Package {
 /// All packages of a tree, in the order in which dpkg would configure them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installed {
+    /// Debian's name of the node's architecture, such as `arm64`.
+    pub architecture: String,
     /// Dependencies come before what needs them.
     pub packages: Vec<Package>,
 }

@@ -1,0 +1,84 @@
+//! Unpacks the `.deb` files of a folder into a tree, writes dpkg's database, and lists the tree, to compare it with others:
+//! `unpack_listing DEBS PLAIN [ARCHITECTURE [EXCLUDES]] > listing`. PLAIN is a folder that keeps the decompressed packages;
+//! EXCLUDES a file of `path-exclude` lines. With `DUMP=DIR` in the environment, `/var/lib/dpkg` is written there.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use labimg::deb::{self, Deb};
+use labimg::debian::deb822::Stanza;
+use labimg::hash::Sha256;
+use labimg::layers::packages::{Excludes, unpack, write_database};
+use labimg::lock::LockedPackage;
+use labimg::report::{Reporter, Style};
+use labimg::tree::{Blob, Kind, Tree, TreePath, listing};
+use rayon::prelude::*;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn read(path: &Path, plain: &Path) -> Result<(LockedPackage, Deb)> {
+    let kept = plain.join(path.file_name().ok_or("no file name")?);
+    if !kept.exists() {
+        let mut out = tempfile::NamedTempFile::new_in(plain)?;
+        deb::decompress(path, out.as_file_mut())?;
+        out.persist(&kept)?;
+    }
+    let deb = Deb::from_plain(Blob::open(kept)?)?;
+    let control = String::from_utf8(deb.control["control"].clone())?;
+    let control = Stanza::parse(&control)?;
+    let field = |name| control.get(name).unwrap_or_default().to_owned();
+    let locked = LockedPackage {
+        name: field("Package"),
+        version: field("Version"),
+        architecture: field("Architecture"),
+        size: 0,
+        sha256: Sha256::of(""),
+        urls: Vec::new(),
+        auto: false,
+    };
+    Ok((locked, deb))
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, plain, rest @ ..] = args.as_slice() else { return Err("usage: unpack_listing DEBS PLAIN …".into()) };
+    let architecture = rest.first().map_or("amd64", String::as_str);
+    let excludes = match rest.get(1) {
+        Some(path) => Excludes::parse(&std::fs::read_to_string(path)?)?,
+        None => Excludes::none(),
+    };
+    std::fs::create_dir_all(plain)?;
+    let entries = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "deb")).collect();
+    paths.sort_by_key(|p| std::cmp::Reverse(p.metadata().map_or(0, |m| m.len())));
+    let begun = Instant::now();
+    let debs = paths.par_iter().map(|p| read(p, Path::new(plain))).collect::<Result<Vec<_>>>()?;
+    let opened = begun.elapsed();
+    let reporter = Reporter::new(Style::Lines);
+    let mut tree = Tree::new(1_700_000_000);
+    let installed = unpack(&mut tree, architecture, debs, &excludes, &reporter)?;
+    write_database(&mut tree, &installed)?;
+    reporter.note(&format!("opened in {opened:.3?}, all in {:.3?}, {} paths", begun.elapsed(), tree.len()));
+    if let Some(dump) = std::env::var_os("DUMP").map(PathBuf::from) {
+        for (path, _, inode) in tree.below(&TreePath::new("var/lib/dpkg")?) {
+            let to = dump.join(path.to_string().trim_start_matches("/var/lib/dpkg/"));
+            match &inode.kind {
+                Kind::Dir => std::fs::create_dir_all(to)?,
+                Kind::File(content) => std::fs::write(to, content.to_vec()?)?,
+                _ => {}
+            }
+        }
+        let order: Vec<_> = installed.packages.iter().map(|p| p.name.as_str()).collect();
+        std::fs::write(dump.join("order"), order.join("\n"))?;
+        return Ok(());
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in listing(&tree) {
+        writeln!(out, "{}", line?)?;
+    }
+    Ok(out.flush()?)
+}
