@@ -167,8 +167,7 @@ impl Accounts {
     /// # Errors
     /// When there is no such user.
     pub fn uid(&self, name: &str) -> Result<u32, ConfigureError> {
-        let missing =
-            || ConfigureError::NoAccount { kind: "user", name: name.to_owned(), file: "/etc/passwd" };
+        let missing = || ConfigureError::NoAccount { kind: "user", name: name.to_owned(), file: "/etc/passwd" };
         id(name).or_else(|| self.passwd.number(name, 2)).ok_or_else(missing)
     }
 
@@ -177,8 +176,7 @@ impl Accounts {
     /// # Errors
     /// When there is no such group.
     pub fn gid(&self, name: &str) -> Result<u32, ConfigureError> {
-        let missing =
-            || ConfigureError::NoAccount { kind: "group", name: name.to_owned(), file: "/etc/group" };
+        let missing = || ConfigureError::NoAccount { kind: "group", name: name.to_owned(), file: "/etc/group" };
         id(name).or_else(|| self.group.number(name, 2)).ok_or_else(missing)
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::known::{self, FromScript, Step};
 use super::generate::heredoc;
+use super::known::{self, FromScript, Step};
 use super::script::Script;
 use super::{Action, ConfigureError, Pending, snippet};
 use crate::debian::relation::{self, RelationError};
@@ -112,8 +112,9 @@ pub fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Result<()
             for field in ["Pre-Depends", "Depends"] {
                 for group in relation::parse(package.field(field)).map_err(|e| bad(package, e))? {
                     let names: BTreeSet<&str> = group.iter().map(|r| r.name).collect();
-                    let providers =
-                        provides.iter().filter(|(name, also)| names.contains(name) || also.iter().any(|a| names.contains(a)));
+                    let providers = provides
+                        .iter()
+                        .filter(|(name, also)| names.contains(name) || also.iter().any(|a| names.contains(a)));
                     let (mut any, mut ready) = (None, false);
                     for (name, _) in providers {
                         any.get_or_insert(*name);

@@ -206,7 +206,9 @@ pub fn alternatives(text: &str) -> Option<Vec<Action>> {
     let installs = commands.iter().filter(|words| words.iter().any(|w| w == "--install"));
     // An expansion (`$`) would need the shell.
     let found: Vec<Action> = installs
-        .map(|words| words.iter().all(|w| !w.contains(['$', '`'])).then(|| Action::Alternative { words: words.clone() }))
+        .map(|words| {
+            words.iter().all(|w| !w.contains(['$', '`'])).then(|| Action::Alternative { words: words.clone() })
+        })
         .collect::<Option<_>>()?;
     (!found.is_empty()).then_some(found)
 }

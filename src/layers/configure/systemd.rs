@@ -81,7 +81,9 @@ fn install_section(text: &str) -> Vec<Install> {
         if line.starts_with('[') {
             inside = line == "[Install]";
         }
-        let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else { continue };
+        let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) else {
+            continue;
+        };
         let values = words::split(value);
         let folder = |suffix: &str| values.iter().map(|v| Install::Folder(format!("{v}.{suffix}"))).collect::<Vec<_>>();
         match key.trim_end() {
@@ -106,12 +108,7 @@ struct Link {
 
 /// The links of a unit and of those it names in `Also=`, in the order of `deb-systemd-helper`'s record: what `Also=` and
 /// `Alias=` give in the order of their lines, then the folders.
-fn links(
-    tree: &Tree,
-    manager: Manager,
-    unit: &str,
-    seen: &mut BTreeSet<String>,
-) -> Result<Vec<Link>, ConfigureError> {
+fn links(tree: &Tree, manager: Manager, unit: &str, seen: &mut BTreeSet<String>) -> Result<Vec<Link>, ConfigureError> {
     let Some(file) = manager.find(tree, unit) else { return Ok(Vec::new()) };
     seen.insert(unit.to_owned());
     let install = install_section(&tree.read_text(&file)?);
@@ -146,7 +143,9 @@ fn links(
 fn make(tree: &mut Tree, links: &[Link]) -> Result<(), ConfigureError> {
     for link in links {
         // A template without an instance cannot be wanted by anything.
-        if link.path.contains("/") && link.path.rsplit('/').next().and_then(split_instance).is_some_and(|(_, i, _)| i.is_empty()) {
+        if link.path.contains("/")
+            && link.path.rsplit('/').next().and_then(split_instance).is_some_and(|(_, i, _)| i.is_empty())
+        {
             continue;
         }
         if !tree.contains(&link.path) {
@@ -261,7 +260,8 @@ mod tests {
 
     fn tree() -> Tree {
         let mut tree = Tree::new(0);
-        let mut unit = |name: &str, text: &str| tree.write(format!("usr/lib/systemd/system/{name}"), 0o644, text).unwrap();
+        let mut unit =
+            |name: &str, text: &str| tree.write(format!("usr/lib/systemd/system/{name}"), 0o644, text).unwrap();
         unit(
             "ssh.service",
             "[Unit]\nAlias=not.service\n[Install]\nWantedBy=multi-user.target\nAlias=sshd.service\nAlso=keys.service\n",
@@ -269,7 +269,8 @@ mod tests {
         unit("keys.service", "[Install]\nRequiredBy=ssh.service sshd@.service\n");
         unit("wait.service", "[Install]\nWantedBy=sysinit.target\n");
         unit("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n");
-        tree.write("usr/lib/systemd/system-preset/90.preset", 0o644, "# x\ndisable wait.*\nenable getty@.service\n").unwrap();
+        tree.write("usr/lib/systemd/system-preset/90.preset", 0o644, "# x\ndisable wait.*\nenable getty@.service\n")
+            .unwrap();
         tree
     }
 

@@ -15,12 +15,20 @@ pub fn create(tree: &mut Tree, names: &[String]) -> Result<(), ConfigureError> {
             let what = "named by a package's script, but in no sysusers.d folder".to_owned();
             return Err(ConfigureError::Bad { path: name.clone(), what });
         };
-        lines.extend(tree.read_text(&path)?.lines().map(|line| (path.clone(), words::split(line))).filter(|(_, l)| !l.is_empty()));
+        lines.extend(
+            tree.read_text(&path)?
+                .lines()
+                .map(|line| (path.clone(), words::split(line)))
+                .filter(|(_, l)| !l.is_empty()),
+        );
     }
     Accounts::edit(tree, |accounts| {
         for (path, line) in &lines {
             let [kind, name, ..] = line.as_slice() else {
-                return Err(ConfigureError::Bad { path: path.clone(), what: format!("`{}` has no name", line.join(" ")) });
+                return Err(ConfigureError::Bad {
+                    path: path.clone(),
+                    what: format!("`{}` has no name", line.join(" ")),
+                });
             };
             if kind == "g" {
                 accounts.add_sysusers_group(name, number(field(line, 2), path)?)?;
@@ -51,7 +59,10 @@ pub fn create(tree: &mut Tree, names: &[String]) -> Result<(), ConfigureError> {
                 // A range for free numbers: Debian's packages name none.
                 "g" | "u" | "u!" => {}
                 other => {
-                    return Err(ConfigureError::Bad { path: path.clone(), what: format!("lines of type `{other}` are not supported") });
+                    return Err(ConfigureError::Bad {
+                        path: path.clone(),
+                        what: format!("lines of type `{other}` are not supported"),
+                    });
                 }
             }
         }

@@ -22,7 +22,10 @@ pub fn defaults(tree: &mut Tree, script: &str) -> Result<(), ConfigureError> {
 
 /// The run levels of a field between `### BEGIN INIT INFO` and `### END INIT INFO` (LSB 5, "Comment conventions").
 fn levels<'a>(text: &'a str, field: &str) -> Vec<&'a str> {
-    let header = text.lines().skip_while(|l| l.trim_end() != "### BEGIN INIT INFO").take_while(|l| l.trim_end() != "### END INIT INFO");
+    let header = text
+        .lines()
+        .skip_while(|l| l.trim_end() != "### BEGIN INIT INFO")
+        .take_while(|l| l.trim_end() != "### END INIT INFO");
     let value = header.filter_map(|line| line.strip_prefix(field)).last().unwrap_or_default();
     value.split_whitespace().filter(|l| l.len() == 1 && l.bytes().all(|b| b.is_ascii_alphanumeric())).collect()
 }

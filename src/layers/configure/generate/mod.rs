@@ -4,16 +4,22 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod catalog;
 pub mod certificates;
 pub mod dpkg;
+pub mod elf;
 pub mod heredoc;
-pub mod nfs;
+pub mod hwdb;
+pub mod ldcache;
 pub mod pam;
 pub mod shadow;
 pub mod shells;
 pub mod skeleton;
+pub mod strings;
 pub mod subject;
 pub mod ucf;
+
+use std::collections::BTreeMap;
 
 use crate::interrupt::Interrupted;
 use crate::tree::{Inode, Kind, Tree, TreeError, TreePath};
@@ -98,6 +104,40 @@ fn touch(tree: &mut Tree, path: &str, mode: u16) -> Result<(), GenError> {
         tree.write(place(tree, path)?, mode, "")?;
     }
     Ok(())
+}
+
+/// Files of drop-in folders by ascending name; of equal names the one in the folder that comes first (`conf_files_list`
+/// of systemd). An empty file or a link to `/dev/null` hides the name.
+fn config_files(tree: &Tree, folders: &[&str], suffix: &str) -> Result<Vec<String>, GenError> {
+    let mut files: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
+    for folder in folders {
+        let folder = TreePath::new(folder)?;
+        for (path, _, inode) in tree.below(&folder) {
+            if path.parent().as_ref() != Some(&folder) || !path.name().ends_with(suffix.as_bytes()) {
+                continue;
+            }
+            let hides = match &inode.kind {
+                Kind::File(content) => content.is_empty(),
+                Kind::Symlink(to) => to == b"/dev/null",
+                _ => continue,
+            };
+            files.entry(path.name().to_vec()).or_insert_with(|| (!hides).then(|| path.to_string()));
+        }
+    }
+    Ok(files.into_values().flatten().collect())
+}
+
+/// The major version of systemd that is unpacked, from the name of its own library.
+fn systemd_version(tree: &Tree) -> Result<u64, GenError> {
+    let lib = TreePath::new("usr/lib")?;
+    let version = |path: &TreePath| {
+        let name = std::str::from_utf8(path.name()).ok()?;
+        let version = name.strip_prefix("libsystemd-shared-")?.strip_suffix(".so")?;
+        version.split(['.', '-', '~']).next()?.parse().ok()
+    };
+    tree.below(&lib)
+        .find_map(|(path, _, _)| version(path))
+        .ok_or_else(|| GenError::format("/usr/lib", "holds no libsystemd-shared-*.so, so systemd's version is unknown"))
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ impl Reference {
         Self(path)
     }
 
+    /// True when the reference has this path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.join(path).symlink_metadata().is_ok()
+    }
+
     /// The given files and folders with all below them, as they are in the reference.
     pub(super) fn tree(&self, paths: &[&str]) -> Tree {
         let mut tree = Tree::new(1_700_000_000);

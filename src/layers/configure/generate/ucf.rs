@@ -99,8 +99,15 @@ mod tests {
         let mut tree = reference.tree(&["usr/share/openssh", "usr/share/nfs-common", "usr/share/nfs-kernel-server"]);
         install(&mut tree, "/usr/share/openssh/sshd_config", "/etc/ssh/sshd_config", true).unwrap();
         register(&mut tree, "openssh-server", "/etc/ssh/sshd_config").unwrap();
-        super::super::nfs::common_files(&mut tree).unwrap();
-        super::super::nfs::server_files(&mut tree).unwrap();
+        for (source, target) in [
+            ("nfs-common/conffiles/idmapd.conf", "/etc/idmapd.conf"),
+            ("nfs-common/conffiles/nfs-common.default", "/etc/default/nfs-common"),
+            ("nfs-common/conffiles/nfs.conf", "/etc/nfs.conf"),
+            ("nfs-kernel-server/conffiles/etc.exports", "/etc/exports"),
+            ("nfs-kernel-server/conffiles/nfs-kernel-server.default", "/etc/default/nfs-kernel-server"),
+        ] {
+            install(&mut tree, &format!("/usr/share/{source}"), target, true).unwrap();
+        }
         let files = [
             "etc/ssh/sshd_config",
             "etc/idmapd.conf",
@@ -111,8 +118,6 @@ mod tests {
             "var/lib/ucf/hashfile",
             "var/lib/ucf/registry",
             "var/lib/ucf/cache",
-            "var/lib/nfs/etab",
-            "var/lib/nfs/rmtab",
         ];
         same_files(&tree, &reference.tree(&files), &files);
     }
