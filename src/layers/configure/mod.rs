@@ -72,14 +72,14 @@ pub struct Context {
 }
 
 impl Context {
-    /// Fills in `@architecture@`, `@multiarch@` (its folder of libraries) and `@abi@` (the kernel in the package's name).
+    /// Fills in `@multiarch@` (the architecture's folder of libraries) and `@abi@` (the kernel in the package's name).
     fn expand(&self, text: &str) -> String {
         let multiarch = match self.architecture.as_str() {
             "amd64" => "x86_64-linux-gnu",
             _ => "aarch64-linux-gnu",
         };
         let abi = script::kernel_abi(&self.package).unwrap_or_default();
-        text.replace("@architecture@", &self.architecture).replace("@multiarch@", multiarch).replace("@abi@", abi)
+        text.replace("@multiarch@", multiarch).replace("@abi@", abi)
     }
 }
 
