@@ -14,8 +14,8 @@ use super::{StoreError, Sum};
 use crate::hash::Sha256;
 use crate::interrupt;
 
-/// How often a lock that someone else holds is tried again. There is no `flock` with a time limit.
-const TICK: Duration = Duration::from_millis(50);
+/// First and longest wait before a lock that someone else holds is tried again. There is no `flock` with a time limit.
+const WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
 /// The right to make an entry; ends when dropped, and the `.part` stays for the next one.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ impl Slot {
         path: PathBuf,
         there: impl Fn() -> Result<bool, StoreError>,
     ) -> Result<Option<Self>, StoreError> {
+        let mut wait = WAITS.0;
         while !there()? {
             let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             let file = file.map_err(|e| StoreError::write(&path, 0, e))?;
@@ -47,7 +48,8 @@ impl Slot {
                 }
             } else {
                 interrupt::check()?;
-                std::thread::sleep(TICK);
+                std::thread::sleep(wait);
+                wait = (wait * 2).min(WAITS.1);
             }
         }
         Ok(None)
@@ -121,7 +123,7 @@ pub(super) fn try_lock(file: &File, how: FlockOperation) -> io::Result<bool> {
 pub(super) fn wait_for(file: &File, path: &Path, how: FlockOperation) -> Result<(), StoreError> {
     while !try_lock(file, how).map_err(|e| StoreError::io("lock", path, e))? {
         interrupt::check()?;
-        std::thread::sleep(TICK);
+        std::thread::sleep(WAITS.1);
     }
     Ok(())
 }

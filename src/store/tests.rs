@@ -367,7 +367,7 @@ fn a_failed_maker_leaves_nothing() {
 fn makers_that_fail_and_others_that_wait_do_not_meet() {
     let bench = Bench::new();
     let inside = AtomicUsize::new(0);
-    for round in 0..25_u32 {
+    for round in 0..200_u32 {
         let key = Sha256::of(round.to_le_bytes());
         std::thread::scope(|scope| {
             for number in 0..6 {
@@ -389,7 +389,7 @@ fn makers_that_fail_and_others_that_wait_do_not_meet() {
             }
         });
     }
-    assert_eq!(bench.store.list().unwrap().entries.len(), 25);
+    assert_eq!(bench.store.list().unwrap().entries.len(), 200);
     assert_eq!(bench.parts(), 0);
 }
 
