@@ -1,0 +1,37 @@
+//! Writes a folder as an ext4 image and says how long it took: `ext4_from_folder FOLDER IMAGE [SIZE_MIB] [ROUNDS]`.
+#![allow(clippy::print_stdout)]
+
+#[path = "../tests/ext4/load.rs"]
+mod load;
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+use labimg::image::ext4::{Ext4Options, minimum_size, write};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let (Some(folder), Some(image)) = (args.get(1), args.get(2)) else {
+        return Err("usage: ext4_from_folder FOLDER IMAGE [SIZE_MIB] [ROUNDS]".into());
+    };
+    let pack = format!("{image}.pack");
+    let tree = load::load(Path::new(folder), Path::new(&pack))?;
+    let mut options = Ext4Options::new(0, [0x42; 16], [0x17; 16], 1_700_000_000);
+    let begun = Instant::now();
+    let least = minimum_size(&tree, &options)?;
+    println!("{} paths, at least {} MiB (counted in {:.3} s)", tree.len(), least >> 20, begun.elapsed().as_secs_f64());
+    options.size = match args.get(3) {
+        Some(mib) => mib.parse::<u64>()? << 20,
+        None => least,
+    };
+    for _ in 0..args.get(4).map_or(Ok(1), |n| n.parse())? {
+        let file = std::fs::File::create(image)?;
+        file.set_len(options.size)?;
+        let begun = Instant::now();
+        let summary = write(&tree, &file, 0, &options)?;
+        println!("written in {:.3} s: {summary:?}", begun.elapsed().as_secs_f64());
+    }
+    std::fs::remove_file(&pack)?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Extent trees (kernel Documentation/filesystems/ext4, "Extent Tree").
+
+use std::ops::Range;
+
+use super::Ext4Error;
+use super::allocate::Allocator;
+use super::bytes::{put16, put16_split, put32};
+use super::checksum::extend;
+use super::inode::BLOCK_FIELD;
+use super::layout::{BLOCK_SIZE, GROUP_BLOCKS};
+use super::output::Output;
+
+/// Extents or index entries that fit into the inode.
+pub const INLINE: usize = BLOCK_FIELD / ENTRY - 1;
+/// Extents or index entries of a tree block; its last four bytes are the checksum.
+pub const PER_BLOCK: usize = (BLOCK_SIZE - 4) / ENTRY - 1;
+
+const ENTRY: usize = 12;
+const MAGIC: u16 = 0xF30A;
+/// The longest extent that is not marked as unwritten.
+const LONGEST: u64 = 32768;
+
+/// Neighbouring blocks of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// First block within the file.
+    pub logical: u32,
+    /// First block on the disk.
+    pub start: u64,
+    /// How many blocks.
+    pub len: u16,
+}
+
+/// Adds the blocks of `run`, that stand from `logical` on in the file, to the ascending list `extents`.
+pub fn append(extents: &mut Vec<Extent>, mut logical: u32, run: Range<u64>) {
+    let mut start = run.start;
+    if let Some(last) = extents.last_mut()
+        && last.logical + u32::from(last.len) == logical
+        && last.start + u64::from(last.len) == start
+    {
+        let more = (LONGEST - u64::from(last.len)).min(run.end - start);
+        last.len += more as u16;
+        logical += more as u32;
+        start += more;
+    }
+    while start < run.end {
+        let len = LONGEST.min(run.end - start);
+        extents.push(Extent { logical, start, len: len as u16 });
+        logical += len as u32;
+        start += len;
+    }
+}
+
+/// The most tree blocks that a file needs whose blocks stand in `segments` runs within the file and number `blocks`.
+pub fn most_tree_blocks(segments: u64, blocks: u64) -> u64 {
+    // Fixed blocks take at most three quarters of a group, so free runs are no shorter than a quarter.
+    let extents = segments + blocks.div_ceil(u64::from(GROUP_BLOCKS / 4));
+    let (mut count, mut total) = (extents, 0);
+    while count > INLINE as u64 {
+        count = count.div_ceil(PER_BLOCK as u64);
+        total += count;
+    }
+    total
+}
+
+/// The root of the tree for the inode, and how many tree blocks were written. `seed` is the inode's checksum seed.
+pub fn write_tree(
+    extents: &[Extent],
+    seed: u32,
+    blocks: &mut Allocator,
+    out: &mut Output,
+) -> Result<([u8; BLOCK_FIELD], u64), Ext4Error> {
+    let mut depth = 0;
+    let mut written = 0;
+    let mut entries: Vec<(u32, [u8; ENTRY])> = extents.iter().map(|e| (e.logical, extent_entry(*e))).collect();
+    while entries.len() > INLINE {
+        let mut above = Vec::with_capacity(entries.len().div_ceil(PER_BLOCK));
+        for chunk in entries.chunks(PER_BLOCK) {
+            let mut block = [0; BLOCK_SIZE];
+            fill(&mut block, chunk, PER_BLOCK, depth);
+            let sum = extend(seed, &block[..BLOCK_SIZE - 4]);
+            put32(&mut block, BLOCK_SIZE - 4, sum);
+            let at = blocks.take(1).ok_or(Ext4Error::Full)?.start;
+            out.put(at, &block)?;
+            written += 1;
+            above.extend(chunk.first().map(|&(logical, _)| (logical, index_entry(logical, at))));
+        }
+        entries = above;
+        depth += 1;
+    }
+    let mut root = [0; BLOCK_FIELD];
+    fill(&mut root, &entries, INLINE, depth);
+    Ok((root, written))
+}
+
+fn fill(node: &mut [u8], entries: &[(u32, [u8; ENTRY])], most: usize, depth: u16) {
+    put16(node, 0, MAGIC);
+    put16(node, 2, entries.len() as u16);
+    put16(node, 4, most as u16);
+    put16(node, 6, depth);
+    for (slot, (_, entry)) in node[ENTRY..].chunks_exact_mut(ENTRY).zip(entries) {
+        slot.copy_from_slice(entry);
+    }
+}
+
+fn extent_entry(extent: Extent) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    put32(&mut entry, 0, extent.logical);
+    put16(&mut entry, 4, extent.len);
+    put16(&mut entry, 6, (extent.start >> 32) as u16);
+    put32(&mut entry, 8, extent.start as u32);
+    entry
+}
+
+fn index_entry(logical: u32, block: u64) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    put32(&mut entry, 0, logical);
+    put32(&mut entry, 4, block as u32);
+    put16_split(&mut entry, 8, 10, (block >> 32) as u32 & 0xFFFF);
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_become_one_extent_up_to_the_longest() {
+        let mut extents = Vec::new();
+        append(&mut extents, 0, 100..110);
+        append(&mut extents, 10, 110..120);
+        append(&mut extents, 30, 120..121);
+        append(&mut extents, 31, 200..40_000);
+        let as_tuples: Vec<_> = extents.iter().map(|e| (e.logical, e.start, e.len)).collect();
+        assert_eq!(as_tuples, [(0, 100, 20), (30, 120, 1), (31, 200, 32768), (32799, 32968, 7032)]);
+    }
+
+    #[test]
+    fn tree_blocks_are_counted_at_each_level() {
+        assert_eq!(most_tree_blocks(3, 100), 0);
+        assert_eq!(most_tree_blocks(4, 100), 1);
+        assert_eq!(most_tree_blocks(1359, 2000), 4);
+        assert_eq!(most_tree_blocks(1360, 2000), 5 + 1);
+    }
+}

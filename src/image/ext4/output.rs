@@ -1,0 +1,60 @@
+//! Writes blocks into the region of the image, many neighbours at a time.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::Ext4Error;
+use super::layout::BLOCK;
+
+/// Bytes gathered before they are written.
+const GATHER: usize = 1 << 20;
+
+/// Gathers blocks that follow each other and writes them together.
+#[derive(Debug)]
+pub struct Output<'a> {
+    file: &'a File,
+    /// Where the file system begins in the file, in bytes.
+    offset: u64,
+    pending: Vec<u8>,
+    /// Byte in the file system where the pending bytes go.
+    pending_at: u64,
+}
+
+impl<'a> Output<'a> {
+    /// Writes to the region of `file` that begins at byte `offset`.
+    pub fn new(file: &'a File, offset: u64) -> Self {
+        Self { file, offset, pending: Vec::new(), pending_at: 0 }
+    }
+
+    /// Writes `bytes` at the start of `block`, perhaps later: at the latest when flushed.
+    pub fn put(&mut self, block: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
+        self.put_at(block * BLOCK, bytes)
+    }
+
+    /// As [`Output::put`], at a byte of the file system.
+    pub fn put_at(&mut self, at: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
+        if self.pending_at + self.pending.len() as u64 != at || self.pending.len() >= GATHER {
+            self.flush()?;
+            self.pending_at = at;
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes what is pending.
+    pub fn flush(&mut self) -> Result<(), Ext4Error> {
+        self.write_at(self.pending_at, &self.pending)?;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Writes `bytes` at the start of `block` now.
+    pub fn write(&self, block: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
+        self.write_at(block * BLOCK, bytes)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
+        let at = self.offset + at;
+        self.file.write_all_at(bytes, at).map_err(|source| Ext4Error::Write { at, source })
+    }
+}

@@ -1,0 +1,41 @@
+//! The inode that holds the blocks reserved for descriptors of groups that online growth adds (`resize_inode`).
+//!
+//! Its double indirect block names every reserved block of the first group, and each of these, used as an
+//! indirect block, names its copies in the groups that have a superblock: what the kernel's
+//! `verify_reserved_gdb` (fs/ext4/resize.c) expects.
+
+use super::Ext4Error;
+use super::bytes::put32;
+use super::inode::Record;
+use super::layout::{BLOCK, BLOCK_SIZE, GROUP_BLOCKS, Layout};
+use super::output::Output;
+
+/// Its number.
+pub const INO: u32 = 7;
+
+/// Where the double indirect block's number stands in the block field.
+const DOUBLE_INDIRECT: usize = 13 * 4;
+const POINTERS: u64 = BLOCK / 4;
+
+/// Writes the indirect blocks and makes the inode. `double` is a block for the double indirect one.
+pub fn write(layout: &Layout, double: u64, time: i64, out: &mut Output) -> Result<Record, Ext4Error> {
+    let backups: Vec<u32> = layout.backup_groups().collect();
+    let mut pointers = [0; BLOCK_SIZE];
+    for reserved in 0..layout.reserved_descriptor_blocks {
+        let nth = layout.descriptor_blocks + reserved;
+        let block = 1 + nth;
+        put32(&mut pointers, (u64::from(nth) % POINTERS) as usize * 4, block);
+        let mut copies = [0; BLOCK_SIZE];
+        for (i, group) in backups.iter().enumerate().take(POINTERS as usize) {
+            put32(&mut copies, i * 4, group * GROUP_BLOCKS + block);
+        }
+        out.put(block.into(), &copies)?;
+    }
+    out.put(double, &pointers)?;
+    let mut record = Record::new(0o100_600, time);
+    // As large as a file can be that ends with the double indirect block.
+    record.size = (POINTERS * POINTERS + POINTERS + 12) * BLOCK;
+    record.blocks = 1 + u64::from(layout.reserved_descriptor_blocks) * (1 + backups.len() as u64);
+    put32(&mut record.block, DOUBLE_INDIRECT, double as u32);
+    Ok(record)
+}
