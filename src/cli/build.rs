@@ -54,7 +54,7 @@ pub struct BuildArgs {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How many downloads at once
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
     /// Folder of the cache [default: ~/.cache/labimg]
     #[arg(long, value_name = "DIR", env = "LABIMG_CACHE")]

@@ -1,7 +1,57 @@
-//! x
-use clap::Args;
-use super::Outcome; use super::output::Output; use crate::report::Reporter;
-/// x
+//! `labimg cache`: what was downloaded and what was made from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::Outcome;
+use super::output::{Failure, Output};
+use super::size::parse_size;
+use crate::report::Reporter;
+use crate::store::{self, Keep, Store};
+
+/// List, check or shrink the cache of downloads
 #[derive(Debug, Args)]
-pub struct CacheArgs {}
-pub fn run(_: &CacheArgs, _: &mut Output, _: &Reporter) -> Outcome { Ok(()) }
+pub struct CacheArgs {
+    #[command(subcommand)]
+    command: CacheCommand,
+    /// Folder of the cache [default: ~/.cache/labimg]
+    #[arg(long, value_name = "DIR", env = "LABIMG_CACHE", global = true)]
+    cache: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Show what is there
+    List,
+    /// Read everything again and throw away what is damaged
+    Verify,
+    /// Remove what was not used for long, or the least used until the rest is small enough
+    #[command(after_help = "Example:\n  labimg cache prune --days 30 --size 4G")]
+    Prune {
+        /// Remove what was not used for so many days
+        #[arg(long)]
+        days: Option<u32>,
+        /// Keep at most this much, such as 4G; 0 empties the cache
+        #[arg(long, value_parser = parse_size)]
+        size: Option<u64>,
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+pub fn run(args: &CacheArgs, out: &mut Output, reporter: &Reporter) -> Outcome {
+    let dir = args.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?;
+    let store = Store::open(&dir).map_err(Failure::work)?;
+    match &args.command {
+        CacheCommand::List => out.result(&store.list().map_err(Failure::work)?, ToString::to_string),
+        CacheCommand::Verify => out.result(&store.verify(reporter).map_err(Failure::work)?, ToString::to_string),
+        CacheCommand::Prune { days, size, dry_run } => {
+            let day = Duration::from_secs(24 * 3600);
+            let keep = Keep { used_within: days.map(|d| day * d), at_most: *size };
+            out.result(&store.prune(&keep, *dry_run).map_err(Failure::work)?, ToString::to_string)
+        }
+    }
+}

@@ -80,7 +80,7 @@ pub fn run() -> ExitCode {
     let result = match &cli.command {
         Command::Build(args) => build::run(args, &mut out, &reporter),
         Command::Boot(args) => boot::run(args, &mut out, &reporter),
-        Command::Inspect(args) => inspect::run(args, &mut out, &reporter),
+        Command::Inspect(args) => inspect::run(args, &mut out),
         Command::Boards(args) => boards::run(args, &mut out),
         Command::Roles(args) => roles::run(args, &mut out),
         Command::Cache(args) => cache::run(args, &mut out, &reporter),

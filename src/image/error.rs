@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ext4::Ext4Error;
 use crate::interrupt::Interrupted;
 use crate::tree::TreePath;
 
@@ -23,6 +24,22 @@ pub enum ImageError {
         path: TreePath,
         /// Why.
         source: std::io::Error,
+    },
+    /// Boot loader bytes could not be read.
+    #[error("the boot loader for byte {at} of the image cannot be read: {source}")]
+    Raw {
+        /// Where they go.
+        at: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An ext4 file system could not be written.
+    #[error("partition `{partition}`: {source}")]
+    Ext4 {
+        /// The partition's name.
+        partition: String,
+        /// Why.
+        source: Ext4Error,
     },
     /// A partition is too small for what is to go in.
     #[error("partition `{partition}` has {size} bytes, but what goes in needs at least {needed}: make it larger")]

@@ -1,7 +1,6 @@
 //! Writes images: partition table, FAT and ext4 file systems, boot loader blobs, into one sparse file.
 
 mod error;
-
 pub mod ext4;
 pub mod fat;
 pub mod manifest;
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use crate::interrupt;
 use crate::report::{Reporter, Unit};
 use crate::tree::{Content, Kind, Tree};
+use ext4::{Ext4Error, Ext4Options};
 use table::{Layout, Partition, PartitionKind, PartitionTable};
 
 pub use error::ImageError;
@@ -62,12 +62,19 @@ pub enum FileSystem<'a> {
         /// Serial number: the UUID `XXXX-XXXX`.
         volume_id: u32,
     },
+    /// ext4.
+    Ext4 {
+        /// Its files.
+        tree: &'a Tree,
+        /// Label, UUID and so on; size and reporter are set here.
+        options: Ext4Options,
+    },
 }
 
 impl FileSystem<'_> {
     fn tree(&self) -> &Tree {
         match self {
-            Self::Fat { tree, .. } => tree,
+            Self::Fat { tree, .. } | Self::Ext4 { tree, .. } => tree,
         }
     }
 }
@@ -94,6 +101,7 @@ impl ImageSpec<'_> {
             len: spec.size,
             kind: match spec.files {
                 FileSystem::Fat { .. } => PartitionKind::Boot,
+                FileSystem::Ext4 { .. } => PartitionKind::Linux,
             },
             guid: spec.guid,
             name: spec.name.clone(),
@@ -143,22 +151,29 @@ pub fn write(spec: &ImageSpec, path: &Path, reporter: &Reporter) -> Result<Image
 fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &Reporter) -> Result<Vec<(u64, u64)>, ImageError> {
     layout.write(out)?;
     for (at, content) in &spec.raw {
-        let name = |source| ImageError::Content { path: crate::tree::TreePath::root(), source };
-        write_sparse(out, *at, &content.to_vec().map_err(name)?)?;
+        let bytes = content.to_vec().map_err(|source| ImageError::Raw { at: *at, source })?;
+        write_sparse(out, *at, &bytes)?;
     }
     let mut usage = Vec::new();
     for (partition, place) in spec.partitions.iter().zip(&layout.partitions) {
         interrupt::check()?;
-        let phase = reporter.phase(&format!("Writing {}", partition.name), 0, Unit::Bytes);
-        let (used, free) = match &partition.files {
+        usage.push(match &partition.files {
             FileSystem::Fat { tree, label, volume_id } => {
+                let phase = reporter.phase(&format!("Writing {}", partition.name), 0, Unit::Bytes);
                 let options = fat::FatOptions { size: place.len, label: label.clone(), volume_id: *volume_id };
                 let summary = fat::write(tree, out, place.start, &options)?;
+                phase.inc(summary.used);
                 (summary.used, summary.free)
             }
-        };
-        phase.inc(used);
-        usage.push((used, free));
+            FileSystem::Ext4 { tree, options } => {
+                let options = Ext4Options { size: place.len, reporter: reporter.clone(), ..options.clone() };
+                let summary = ext4::write(tree, out, place.start, &options).map_err(|source| match source {
+                    Ext4Error::Interrupted(interrupted) => ImageError::Interrupted(interrupted),
+                    source => ImageError::Ext4 { partition: partition.name.clone(), source },
+                })?;
+                ((summary.blocks - summary.free_blocks) * BLOCK as u64, summary.free_blocks * BLOCK as u64)
+            }
+        });
     }
     Ok(usage)
 }
@@ -206,3 +221,6 @@ fn write_sparse(out: &File, at: u64, bytes: &[u8]) -> Result<(), ImageError> {
 fn is_zero(block: &[u8]) -> bool {
     ZEROS.get(..block.len()).is_some_and(|zeros| zeros == block)
 }
+
+#[cfg(test)]
+mod tests;

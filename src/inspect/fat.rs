@@ -18,14 +18,14 @@ const DIRECTORY: u8 = 0x10;
 /// All of read-only, hidden, system and volume: a piece of a long name.
 const LONG_NAME: u8 = 0x0f;
 
-/// Which of the three formats: it follows from the number of clusters alone.
+/// Which of the three formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FatKind {
-    /// Less than 4,085 clusters.
+    /// 12 bits a cluster.
     Fat12,
-    /// Less than 65,525 clusters.
+    /// 16 bits a cluster.
     Fat16,
-    /// More.
+    /// 32 bits a cluster, of which 28 count.
     Fat32,
 }
 
@@ -111,14 +111,14 @@ impl FatVolume {
             return bad("the volume is larger than its partition, or its tables larger than the volume");
         }
         let clusters = (sectors - first_data) / u64::from(boot[13]);
+        // By the specification the number of clusters alone decides; Linux and mkfs.fat go by the fields of FAT32, and
+        // small FAT32 volumes are common.
         let kind = match clusters {
+            _ if wide => FatKind::Fat32,
             0..4085 => FatKind::Fat12,
             4085..65525 => FatKind::Fat16,
-            _ => FatKind::Fat32,
+            _ => return bad("there are more clusters than FAT16 can count"),
         };
-        if wide != (kind == FatKind::Fat32) {
-            return bad("the number of clusters does not fit the kind of FAT");
-        }
         let clusters = clusters.min(0x0fff_fff5) as u32;
         let bits = match kind {
             FatKind::Fat12 => 12,
@@ -439,6 +439,16 @@ mod tests {
             assert!(used >= 400_000 && used < 700_000 && free > size / 2, "{used} {free}");
             assert!(volume.list("").unwrap()[1].mtime > 1_700_000_000);
         }
+    }
+
+    #[test]
+    fn a_small_fat32_volume_is_fat32() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("small.img");
+        std::fs::File::create(&image).unwrap().set_len(20 << 20).unwrap();
+        run(Command::new("mkfs.vfat").args(["-F", "32", "-s", "8"]).arg(&image));
+        let volume = FatVolume::open(&image, 0, 20 << 20).unwrap();
+        assert_eq!((volume.kind(), volume.list("").unwrap().len()), (FatKind::Fat32, 0));
     }
 
     #[test]
