@@ -17,7 +17,7 @@ use crate::interrupt;
 const ROOT: u32 = 2;
 /// Most bytes that are read into memory at once: kernels and databases are smaller.
 const MOST_READ: u64 = 1 << 30;
-/// The kernel's own limit on links in one path (path_resolution(7)).
+/// The kernel's own limit on links in one path (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
 /// An opened ext4 file system.
@@ -428,7 +428,9 @@ mod tests {
         ) {
             let mut bytes = SMALL.clone();
             bytes[1024 + 0x65] &= !0x04;
-            changes.into_iter().for_each(|(at, value)| bytes[at] = value);
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
             visit(&bytes);
         }
     }

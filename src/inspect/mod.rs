@@ -25,7 +25,7 @@ pub enum Volume {
     /// FAT12, FAT16 or FAT32.
     Fat(FatVolume),
     /// ext4.
-    Ext4(Ext4Volume),
+    Ext4(Box<Ext4Volume>),
 }
 
 /// Opens the file system in partition `number` (from 1, as Linux counts) of an image.
@@ -51,7 +51,7 @@ impl Volume {
     /// When it is neither FAT nor ext4, or damaged.
     pub fn in_region(region: Region) -> Result<Self, InspectError> {
         if ext4::is_ext4(&region)? {
-            return Ext4Volume::in_region(region).map(Self::Ext4);
+            return Ext4Volume::in_region(region).map(Box::new).map(Self::Ext4);
         }
         let boot = region.bytes(0, 512.min(region.len()))?;
         if boot.get(510..) == Some(&[0x55, 0xaa]) && matches!(boot.first(), Some(0xeb | 0xe9)) {

@@ -209,7 +209,7 @@ impl System {
 fn enabled_unit(entry: &Ext4Entry) -> Option<&str> {
     let rest = entry.path.strip_prefix("/etc/systemd/system/")?;
     let (folder, unit) = rest.split_once('/')?;
-    let starts = folder.ends_with(".wants") || folder.ends_with(".requires");
+    let starts = matches!(folder.rsplit('.').next(), Some("wants" | "requires"));
     (entry.kind == FileKind::Symlink && starts).then_some(unit)
 }
 

@@ -198,3 +198,89 @@ fn gpt_type(id: &str) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    use std::sync::LazyLock;
+
+    /// An image that sfdisk made.
+    fn sfdisk(script: &str) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(8 << 20).unwrap();
+        let mut child = Command::new("sfdisk")
+            .arg("-q")
+            .arg(file.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("sfdisk (install fdisk): {e}"));
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        std::fs::read(file.path()).unwrap()
+    }
+
+    static MBR: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        sfdisk(
+            "label: dos\nlabel-id: 0xdeadbeef\nsize=1MiB, type=c\nstart=4MiB, size=1MiB, type=5\nsize=1MiB, type=83\n",
+        )
+    });
+    static GPT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        sfdisk(
+            "label: gpt\nlabel-id: 11112222-3333-4444-5555-666677778888\n\
+             15: start=3MiB, size=1MiB, type=linux, name=\"root\", uuid=aaaabbbb-cccc-dddd-eeee-ffff00001111\n\
+             1: start=1MiB, size=1MiB, type=uefi\n",
+        )
+    });
+
+    fn table(bytes: &[u8]) -> Result<Table, InspectError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        read(&Region::whole(file.path())?)
+    }
+
+    #[test]
+    fn reads_what_sfdisk_wrote() {
+        let mbr = table(&MBR).unwrap();
+        assert_eq!((mbr.kind, mbr.id.as_str()), ("mbr", "deadbeef"));
+        let short: Vec<_> = mbr.partitions.iter().map(|p| (p.start, p.type_name, p.partuuid.as_str())).collect();
+        assert_eq!(short[0], (1 << 20, "FAT32", "deadbeef-01"));
+        assert_eq!(short[1].1, "extended");
+        let gpt = table(&GPT).unwrap();
+        assert_eq!((gpt.kind, gpt.id.as_str()), ("gpt", "11112222-3333-4444-5555-666677778888"));
+        assert_eq!(gpt.partitions.iter().map(|p| p.number).collect::<Vec<_>>(), [1, 15]);
+        let root = &gpt.partitions[1];
+        assert_eq!((root.start, root.len, root.name.as_str(), root.type_name), (3 << 20, 1 << 20, "root", "Linux"));
+        assert_eq!(root.partuuid, "aaaabbbb-cccc-dddd-eeee-ffff00001111");
+        assert!(gpt.problems.is_empty(), "{:?}", gpt.problems);
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_an_error_not_a_panic(
+            gpt in any::<bool>(),
+            changes in prop::collection::vec((0_usize..2048, any::<u8>()), 1..20),
+            recount in any::<bool>(),
+            cut in prop::option::of(0_usize..5000),
+        ) {
+            let mut bytes = if gpt { GPT.clone() } else { MBR.clone() };
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            if recount {
+                // With good checksums the damage gets past them.
+                let entries = crc32(&bytes[1024..1024 + 16384]).to_le_bytes();
+                bytes[512 + 88..512 + 92].copy_from_slice(&entries);
+                bytes[512 + 16..512 + 20].fill(0);
+                let header = crc32(&bytes[512..512 + 92]).to_le_bytes();
+                bytes[512 + 16..512 + 20].copy_from_slice(&header);
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut);
+            }
+            let _ = table(&bytes);
+        }
+    }
+}

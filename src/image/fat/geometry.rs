@@ -5,11 +5,11 @@ use crate::image::ImageError;
 
 /// Size of a sector in bytes.
 pub(super) const SECTOR: u64 = 512;
-/// Sectors before the first allocation table, as mkfs.fat has it: boot sector, FSInfo and their backups lie in them.
+/// Sectors before the first allocation table, as mkfs.fat has it: boot sector, `FSInfo` and their backups lie in them.
 const RESERVED: u64 = 32;
-/// FSInfo's sector.
+/// `FSInfo`'s sector.
 const FSINFO: u64 = 1;
-/// The backup boot sector; that of FSInfo follows it.
+/// The backup boot sector; that of `FSInfo` follows it.
 const BACKUP: u64 = 6;
 
 /// Sizes and places, in sectors and clusters.
@@ -62,7 +62,7 @@ impl Geometry {
         (RESERVED + 2 * self.table_sectors) * SECTOR + (number - 2) * self.cluster_size
     }
 
-    /// Boot sector and FSInfo with their backups: byte offset and content of each.
+    /// Boot sector and `FSInfo` with their backups: byte offset and content of each.
     pub(super) fn sectors(&self, options: &FatOptions, label: [u8; 11], offset: u64, used: u64) -> [(u64, Vec<u8>); 4] {
         let (boot, info) = (self.boot(options, label, offset), self.info(used));
         [(0, boot.clone()), (FSINFO, info.clone()), (BACKUP, boot), (BACKUP + 1, info)]

@@ -230,7 +230,7 @@ fn long_entries(name: &Name) -> Vec<u8> {
     for (number, piece) in units.chunks(13).enumerate().rev() {
         let last = (number + 1) * 13 == units.len();
         // At most 20 pieces: names have up to 255 units.
-        let mut e = vec![number as u8 + 1 | if last { 0x40 } else { 0 }];
+        let mut e = vec![(number as u8 + 1) | if last { 0x40 } else { 0 }];
         e.extend(piece.iter().take(5).flat_map(|u| u.to_le_bytes()));
         e.extend([LONG_NAME, 0, sum]);
         e.extend(piece.iter().skip(5).take(6).flat_map(|u| u.to_le_bytes()));

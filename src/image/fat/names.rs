@@ -14,11 +14,10 @@ pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
     for (path, _, inode) in tree.iter() {
         let bad = |why: String| Err(ImageError::Fat { path: path.clone(), why });
         match &inode.kind {
-            Kind::Dir => {}
             Kind::File(content) if content.len() > u64::from(u32::MAX) => {
                 return bad("FAT holds files of less than 4 GiB only".to_owned());
             }
-            Kind::File(_) => {}
+            Kind::Dir | Kind::File(_) => {}
             _ => return bad("FAT holds files and folders only: put a copy in place of the link or device".to_owned()),
         }
         let Ok(text) = std::str::from_utf8(path.as_bytes()) else {
@@ -77,11 +76,11 @@ pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
     // Names that fit as they are come first: no other file may get theirs.
     let mut taken: HashSet<[u8; 11]> = bases.iter().filter(|b| b.fits).map(|b| b.short).collect();
     let mut tails: HashMap<[u8; 11], u32> = HashMap::new();
-    let named = names.iter().zip(bases).map(|(name, base)| {
+    let all = names.iter().zip(bases).map(|(name, base)| {
         let short = if base.fits { base.short } else { base.with_tail(&mut taken, &mut tails) };
         Name { short, long: (!base.exact).then(|| name.encode_utf16().collect()) }
     });
-    named.collect()
+    all.collect()
 }
 
 /// What a long name gives for a short one: the "basis-name generation algorithm" of the specification.
