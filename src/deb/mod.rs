@@ -6,6 +6,7 @@
 
 pub mod ar;
 mod control;
+mod open;
 mod plain;
 pub mod tar;
 
@@ -13,8 +14,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+pub use open::{open, open_all};
 pub use plain::decompress;
 
+use crate::hash::Sha256;
+use crate::store::StoreError;
 use crate::tree::{Blob, Content};
 
 /// A package file, ready to be unpacked.
@@ -51,6 +55,32 @@ pub enum DebError {
         /// What is wrong there.
         what: String,
     },
+    /// What the store keeps of a package was changed since.
+    #[error("{path}: {what}; `labimg cache verify` throws damaged entries away")]
+    Plain {
+        /// The entry of the store.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The store does not have the package file.
+    #[error("the package file with SHA-256 {0} is not in the cache: fetch it first")]
+    NotFetched(Sha256),
+    /// The store refused.
+    #[error(transparent)]
+    Store(StoreError),
+    /// One of several packages failed.
+    #[error("package {package} {version}: {source}")]
+    Package {
+        /// Its name.
+        package: String,
+        /// Its version.
+        version: String,
+        /// The hash of its file, under which the store has it.
+        sha256: Sha256,
+        /// What failed.
+        source: Box<DebError>,
+    },
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] crate::interrupt::Interrupted),
@@ -69,3 +99,6 @@ impl Deb {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! From a package file to its plain form, and back from there to a [`Deb`].
 //!
 //! Plain form: the data tar; the control tar; the data tar's headers without the contents between them; then 48 bytes of
-//! trailer: [`MARK`], and the three lengths in bytes as little-endian 64-bit numbers. A change of it needs a new [`PLAIN_KIND`].
+//! trailer: [`MARK`], and the three lengths in bytes as little-endian 64-bit numbers. A change of it needs a new [`KIND`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -15,7 +15,7 @@ use crate::interrupt;
 use crate::tree::Blob;
 
 /// The kind under which plain forms are kept in the store.
-pub const PLAIN_KIND: &str = "deb-plain-1";
+pub(super) const KIND: &str = "deb-plain-1";
 
 const MARK: &[u8; 24] = b"labimg plain package  1\n";
 const TRAILER_LEN: u64 = 48;
@@ -233,33 +233,29 @@ impl Deb {
     /// # Errors
     /// A read error, or when it is damaged.
     pub fn from_plain(data: Blob) -> Result<Self, DebError> {
-        let bad = |member: &str, what: String| DebError::Bad {
-            path: data.path().to_owned(),
-            member: member.to_owned(),
-            what,
-        };
+        let damaged = |what: String| DebError::Plain { path: data.path().to_owned(), what };
+        let cut = || damaged("the file was cut off or changed".into());
         let read = |from: u64, len: u64| -> Result<Vec<u8>, DebError> {
             let mut bytes = vec![0; len as usize];
             data.read_exact_at(&mut bytes, from)
                 .map(|()| bytes)
                 .map_err(|source| DebError::Io { path: data.path().to_owned(), source })
         };
-        let damaged = || bad("trailer", "the file was cut off or changed".into());
-        let end = data.len().checked_sub(TRAILER_LEN).ok_or_else(damaged)?;
+        let end = data.len().checked_sub(TRAILER_LEN).ok_or_else(cut)?;
         let trailer = read(end, TRAILER_LEN)?;
-        let lens = trailer.strip_prefix(MARK).ok_or_else(damaged)?;
+        let lens = trailer.strip_prefix(MARK).ok_or_else(cut)?;
         let len = |at: usize| Some(u64::from_le_bytes(lens.get(at..at + 8)?.try_into().ok()?));
         let lens = len(0).zip(len(8)).zip(len(16));
-        let ((data_len, control_len), headers_len) = lens.ok_or_else(damaged)?;
+        let ((data_len, control_len), headers_len) = lens.ok_or_else(cut)?;
         let sum = data_len.checked_add(control_len).and_then(|n| n.checked_add(headers_len));
         if sum != Some(end) || control_len > MOST_CONTROL {
-            return Err(damaged());
+            return Err(cut());
         }
         let small = read(data_len, control_len + headers_len)?;
         let (control_tar, headers) = small.split_at(control_len as usize);
-        let (control, control_time) = control::members(control_tar).map_err(|e| bad("control.tar", e))?;
+        let (control, control_time) = control::members(control_tar).map_err(damaged)?;
         let entries: Result<Vec<_>, _> = Entries::new(HeadersOnly(headers)).collect();
-        let entries = entries.map_err(|e| bad("data.tar", e.to_string()))?;
+        let entries = entries.map_err(|e| damaged(e.to_string()))?;
         Ok(Self { control, control_time, data, entries })
     }
 }

@@ -8,6 +8,8 @@
 //! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -50,6 +52,20 @@ impl Default for Settings {
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(60),
         }
+    }
+}
+
+impl Settings {
+    /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when that is final.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, error: &HttpError) -> Option<Duration> {
+        if attempt >= self.attempts || !error.is_transient() {
+            return None;
+        }
+        let doublings = attempt.saturating_sub(1).min(16);
+        let own = self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay);
+        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
+        (delay <= self.longest_delay).then_some(delay)
     }
 }
 
@@ -184,6 +200,7 @@ fn advice(status: StatusCode) -> &'static str {
 pub struct Http {
     client: Client,
     settings: Settings,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Http {
@@ -219,7 +236,7 @@ impl Http {
                 .build()
                 .map_err(|e| HttpError::Setup(innermost(&e)))?,
         };
-        Ok(Self { client, settings })
+        Ok(Self { client, settings, stop: None })
     }
 
     /// The times and counts in use.
@@ -236,7 +253,10 @@ impl Http {
         let mut attempt = 1;
         loop {
             match self.get_once(url, limit) {
-                Err(e) => self.pause_before_retry(attempt, e)?,
+                Err(e) => match self.settings.delay(attempt, &e) {
+                    Some(delay) => self.pause(delay)?,
+                    None => return Err(e),
+                },
                 done => return done,
             }
             attempt += 1;
@@ -259,24 +279,28 @@ impl Http {
         Ok(all)
     }
 
-    /// Sleeps as long as fits after attempt number `attempt` (from 1) failed with `error`; gives the error back when it
-    /// is final.
+    /// A client that shares the connections of this one and gives up, as on an interrupt, once `stop` is set.
+    #[must_use]
+    pub fn until(&self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..self.clone() }
+    }
+
+    /// An error once the user asked to stop, or the flag given to [`Http::until`] is set.
     ///
     /// # Errors
-    /// `error` when there is no further attempt; [`HttpError::Interrupted`].
-    pub fn pause_before_retry(&self, attempt: u32, error: HttpError) -> Result<(), HttpError> {
-        let Settings { attempts, first_delay, longest_delay, .. } = self.settings;
-        if attempt >= attempts || !error.is_transient() {
-            return Err(error);
-        }
-        let own = first_delay.saturating_mul(1 << (attempt - 1).min(16)).min(longest_delay);
-        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
-        if delay > longest_delay {
-            return Err(error);
-        }
+    /// [`Interrupted`].
+    pub fn check(&self) -> Result<(), Interrupted> {
+        check(self.stop.as_deref())
+    }
+
+    /// Sleeps, unless told to stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn pause(&self, delay: Duration) -> Result<(), Interrupted> {
         let end = Instant::now() + delay;
         loop {
-            interrupt::check()?;
+            self.check()?;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
@@ -326,7 +350,7 @@ impl Http {
                 }
             })
             .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}")))?;
-        let mut body = Body { url, pieces, start: 0, total: None, received: 0 };
+        let mut body = Body { url, pieces, stop: self.stop.clone(), start: 0, total: None, received: 0 };
         match body.next()? {
             Event::Head(status, headers) => {
                 (body.start, body.total) = extent(status, &headers);
@@ -338,6 +362,11 @@ impl Http {
             Event::Piece(_) | Event::End => Err(body.cut("no answer")),
         }
     }
+}
+
+fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
+    interrupt::check()?;
+    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(Interrupted) } else { Ok(()) }
 }
 
 /// What the transfer's thread tells.
@@ -352,6 +381,7 @@ enum Event {
 pub struct Body {
     url: String,
     pieces: Receiver<Result<Event, HttpError>>,
+    stop: Option<Arc<AtomicBool>>,
     start: u64,
     total: Option<u64>,
     received: u64,
@@ -388,7 +418,7 @@ impl Body {
 
     fn next(&mut self) -> Result<Event, HttpError> {
         loop {
-            interrupt::check()?;
+            check(self.stop.as_deref())?;
             match self.pieces.recv_timeout(TICK) {
                 Ok(event) => return event,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -499,4 +529,4 @@ fn bundled_authorities() -> rustls::ClientConfig {
 
 #[cfg(test)]
 #[path = "http_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,13 +1,10 @@
 //! The client against a server that misbehaves on order.
 
 use super::*;
-
-#[path = "../../tests/support/http_server.rs"]
-mod http_server;
-use http_server::{Act, Server, dead_url};
+use crate::store::http_server::{Act, Server, dead_url};
 
 /// Short times, so that a test of a timeout or a retry takes no second.
-fn quick() -> Http {
+pub(in crate::store) fn quick() -> Http {
     Http::with(Settings {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_millis(400),
@@ -18,7 +15,7 @@ fn quick() -> Http {
     .unwrap()
 }
 
-fn bytes(count: usize) -> Vec<u8> {
+pub(in crate::store) fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
 }
 
@@ -157,4 +154,18 @@ fn a_transfer_starts_where_it_is_asked_to() {
 fn a_password_in_an_address_is_not_shown() {
     assert_eq!(shown("http://me:secret@mirror.example/f"), "http://me:***@mirror.example/f");
     assert_eq!(shown("http://mirror.example/f"), "http://mirror.example/f");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_header_confuses_the_client(range in "(bytes )?[0-9*-]{0,24}/?[0-9*]{0,22}", wait in "\\PC{0,40}") {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_RANGE, range.parse().unwrap());
+        let (start, total) = extent(StatusCode::PARTIAL_CONTENT, &headers);
+        // What is understood is what stands there.
+        let begins = start == u64::MAX || range.starts_with("bytes ") && range.contains(&start.to_string());
+        proptest::prop_assert!(begins, "{range}: {start}");
+        proptest::prop_assert!(total.is_none_or(|total| range.contains(&total.to_string())), "{range}: {total:?}");
+        let _ = retry_after(&wait);
+    }
 }

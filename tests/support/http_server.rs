@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 server on 127.0.0.1 for tests: files from memory or a folder, keep-alive, ranges, and faults on order.
 //!
 //! Use it with `#[path = "support/http_server.rs"] mod http_server;`.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and a panic is how a test fails")]
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -189,17 +189,15 @@ fn reply(mut stream: &TcpStream, path: &str, range: Option<&str>, act: &Act, sta
         return Ok(true);
     }
     let body = &file[start.unwrap_or(0)..];
-    let mut head = match start {
-        Some(start) => format!(
-            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{}\r\n",
-            file.len() - 1,
-            file.len()
-        ),
+    let head = match start {
+        Some(start) => {
+            let (last, total) = (file.len() - 1, file.len());
+            format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{last}/{total}\r\n")
+        }
         None => "HTTP/1.1 200 OK\r\n".to_owned(),
     };
     if matches!(act, Act::Chunked) {
-        head += "Transfer-Encoding: chunked\r\n\r\n";
-        stream.write_all(head.as_bytes())?;
+        write!(stream, "{head}Transfer-Encoding: chunked\r\n\r\n")?;
         for piece in body.chunks(1000) {
             write!(stream, "{:x}\r\n", piece.len())?;
             stream.write_all(piece)?;
@@ -208,8 +206,7 @@ fn reply(mut stream: &TcpStream, path: &str, range: Option<&str>, act: &Act, sta
         stream.write_all(b"0\r\n\r\n")?;
         return Ok(true);
     }
-    head += &format!("Content-Length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
+    write!(stream, "{head}Content-Length: {}\r\n\r\n", body.len())?;
     match act {
         Act::CutAfter(count) => {
             stream.write_all(&body[..body.len().min(*count)])?;

@@ -208,9 +208,7 @@ impl Action {
             Self::AddGroup { name } => Accounts::edit(tree, |accounts| accounts.add_system_group(name)),
             Self::Shadow => Ok(shadow::shadow_on(tree)?),
             Self::Dir { path, mode, owner, group } => files::dir(tree, path, *mode, owner, group),
-            Self::File { path, mode, owner, group, content } => {
-                files::file(tree, path, *mode, owner, group, &context.expand(content))
-            }
+            Self::File { path, mode, owner, group, content } => files::file(tree, path, *mode, owner, group, content),
             Self::Copy { from, to, without } => files::copy(tree, from, to, without.as_deref()),
             Self::Link { path, target, replace } => files::link(tree, path, &context.expand(target), *replace),
             Self::Own { path, owner, group, mode } => files::own(tree, path, owner.as_deref(), group.as_deref(), *mode),
