@@ -211,15 +211,15 @@ impl Action {
             Self::File { path, mode, owner, group, content } => files::file(tree, path, *mode, owner, group, content),
             Self::Copy { from, to, without } => files::copy(tree, from, to, without.as_deref()),
             Self::Link { path, target, replace } => files::link(tree, path, &context.expand(target), *replace),
-            Self::Own { path, owner, group, mode } => {
-                files::own(tree, path, owner.as_deref(), group.as_deref(), *mode)
-            }
+            Self::Own { path, owner, group, mode } => files::own(tree, path, owner.as_deref(), group.as_deref(), *mode),
             Self::StatOverride { path, owner, group, mode } => {
                 let accounts = Accounts::load(tree)?;
                 let (uid, gid) = (accounts.uid(owner)?, accounts.gid(group)?);
                 Ok(dpkg::override_mode(tree, (owner, uid), (group, gid), *mode, path)?)
             }
-            Self::Divert { path, to } => Ok(dpkg::divert(tree, &context.package, &context.expand(path), &context.expand(to))?),
+            Self::Divert { path, to } => {
+                Ok(dpkg::divert(tree, &context.package, &context.expand(path), &context.expand(to))?)
+            }
             Self::Enable { unit, user } => systemd::enable_once(tree, unit, systemd::Manager::of(*user)),
             Self::UpdateState { unit, user } => systemd::update_state(tree, unit, systemd::Manager::of(*user)),
             Self::Systemctl { enable } => systemd::enable(tree, enable),
@@ -234,7 +234,7 @@ impl Action {
             Self::BasePasswd => Ok(skeleton::base_passwd(tree)?),
             Self::Shells => Ok(shells::update_shells(tree)?),
             Self::Certificates { script } => Ok(certificates::configure(tree, script)?),
-            Self::Pam => pam::pam_auth_update(tree, &[]).map(drop).map_err(Into::into),
+            Self::Pam => Ok(pam::pam_auth_update(tree, &[])?),
             Self::UcfState => Ok(ucf::prepare(tree)?),
             Self::Ucf { source, target, three_way, register } => {
                 ucf::install(tree, source, target, *three_way)?;

@@ -16,6 +16,7 @@ pub mod systemd;
 mod sysusers;
 mod sysv;
 mod tmpfiles;
+mod triggers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,22 +40,44 @@ pub enum ConfigureError {
     Path(#[from] PathError),
     /// A file that configuration reads is not as its format says.
     #[error("{path}: {what}")]
-    Bad { path: String, what: String },
+    Bad {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A user or group that nobody made.
     #[error("{kind} `{name}` is not in {file}: a package that makes it must be configured first")]
-    NoAccount { kind: &'static str, name: String, file: &'static str },
+    NoAccount {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it was looked up.
+        file: &'static str,
+    },
     /// A file could not be generated.
     #[error(transparent)]
     Generate(#[from] generate::GenError),
     /// No free user or group number is left.
     #[error("no free id for {kind} `{name}`")]
-    NoFreeId { kind: &'static str, name: String },
+    NoFreeId {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The compiled-in table of known scripts is wrong.
     #[error("the table of known maintainer scripts: {0}")]
     Table(String),
     /// Where in configuration something failed.
     #[error("configuring {package}: {source}")]
-    Package { package: String, source: Box<ConfigureError> },
+    Package {
+        /// The package whose scripts were replaced.
+        package: String,
+        /// What failed.
+        source: Box<ConfigureError>,
+    },
     /// The user stopped the build.
     #[error(transparent)]
     Interrupted(#[from] interrupt::Interrupted),
@@ -134,6 +157,13 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
                 })?;
             }
         }
+    }
+    tree.begin_layer("configuration by triggers");
+    triggers::finish(tree, installed, &held, &context)?;
+    tree.begin_layer("configuration of debconf");
+    let configured: Vec<_> = installed.packages.iter().filter(|p| !held.contains(p.name.as_str())).collect();
+    if configured.iter().any(|p| p.name == "debconf") {
+        generate::answers::write(tree, &configured)?;
     }
     for package in &mut installed.packages {
         package.state = if held.contains(package.name.as_str()) { State::Unpacked } else { State::Installed };

@@ -47,6 +47,10 @@ pub fn plan(package: &Package) -> Result<Result<Plan, Pending>, ConfigureError> 
             }
         }
     }
+    if let Some(trigger) = super::triggers::unknown(package) {
+        let reason = format!("what it does for the trigger {trigger} is not known");
+        return Ok(Err(Pending { package: package.name.clone(), script: "triggers".to_owned(), reason }));
+    }
     Ok(Ok(plan))
 }
 

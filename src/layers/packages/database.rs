@@ -26,12 +26,7 @@ pub fn write_database(tree: &mut Tree, installed: &Installed) -> Result<(), Pack
         .map_err(|source| PackagesError::Tree { package: "dpkg's database".to_owned(), source })
 }
 
-fn write_files(
-    tree: &mut Tree,
-    installed: &Installed,
-    packages: &[&Package],
-    status: String,
-) -> Result<(), TreeError> {
+fn write_files(tree: &mut Tree, installed: &Installed, packages: &[&Package], status: String) -> Result<(), TreeError> {
     tree.begin_layer("dpkg database");
     for folder in ["alternatives", "parts", "triggers", "updates"] {
         if !tree.contains(format!("{DPKG}/{folder}")) {

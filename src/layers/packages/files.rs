@@ -203,9 +203,7 @@ pub(super) fn inner_path(path: &[u8]) -> Result<TreePath, &'static str> {
 
 /// Whether `new` declares `Replaces` on `old` (Policy 7.6.1; virtual packages do not count).
 fn replaces(new: &Package, old: &Package) -> Result<bool, PackagesError> {
-    let field = relation::parse(new.field("Replaces")).map_err(|e| PackagesError::Control {
-        package: new.name.clone(),
-        what: format!("Replaces: {e}"),
-    })?;
+    let field = relation::parse(new.field("Replaces"))
+        .map_err(|e| PackagesError::Control { package: new.name.clone(), what: format!("Replaces: {e}") })?;
     Ok(field.iter().flatten().any(|r| r.name == old.name && r.accepts(&old.version)))
 }

@@ -20,9 +20,7 @@ pub(super) fn package(locked: &LockedPackage, deb: &Deb) -> Result<Package, Pack
     let text = |member: &str| deb.control.get(member).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let control = text("control").unwrap_or_default();
     let stanza = Stanza::parse(&control).map_err(|e| bad(e.to_string()))?;
-    for (field, want) in
-        [("Package", name), ("Version", &locked.version), ("Architecture", &locked.architecture)]
-    {
+    for (field, want) in [("Package", name), ("Version", &locked.version), ("Architecture", &locked.architecture)] {
         let have = stanza.get(field).unwrap_or_default();
         if have != want {
             return Err(bad(format!("`{field}: {have}` where the lock says `{want}`")));
@@ -40,7 +38,8 @@ pub(super) fn package(locked: &LockedPackage, deb: &Deb) -> Result<Package, Pack
         version: locked.version.clone(),
         architecture: locked.architecture.clone(),
         triggers: triggers(&text("triggers").unwrap_or_default()).map_err(|e| bad(format!("triggers: {e}")))?,
-        conffiles: conffiles(&text("conffiles").unwrap_or_default(), deb).map_err(|e| bad(format!("conffiles: {e}")))?,
+        conffiles: conffiles(&text("conffiles").unwrap_or_default(), deb)
+            .map_err(|e| bad(format!("conffiles: {e}")))?,
         control,
         scripts,
         info,

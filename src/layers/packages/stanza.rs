@@ -36,17 +36,8 @@ const KNOWN: [&str; 27] = [
 ];
 
 /// Those that dpkg takes apart and writes again.
-const RELATIONS: [&str; 9] = [
-    "Replaces",
-    "Provides",
-    "Depends",
-    "Pre-Depends",
-    "Recommends",
-    "Suggests",
-    "Breaks",
-    "Conflicts",
-    "Enhances",
-];
+const RELATIONS: [&str; 9] =
+    ["Replaces", "Provides", "Depends", "Pre-Depends", "Recommends", "Suggests", "Breaks", "Conflicts", "Enhances"];
 
 /// The stanza with the newline that ends its last field.
 pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
@@ -68,9 +59,8 @@ pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
             _ if RELATIONS.contains(&field) => {
                 let value = stanza.get(field).unwrap_or_default();
                 let groups = relation::parse(value).map_err(|e| bad(format!("{field}: {e}")))?;
-                let group = |g: &Vec<relation::Relation<'_>>| {
-                    g.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
-                };
+                let group =
+                    |g: &Vec<relation::Relation<'_>>| g.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
                 (!groups.is_empty()).then(|| groups.iter().map(group).collect::<Vec<_>>().join(", "))
             }
             _ => stanza.get(field).map(str::to_owned),

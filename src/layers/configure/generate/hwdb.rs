@@ -46,13 +46,13 @@ struct Trie {
 /// When a file cannot be read or systemd's version is not to be found.
 pub fn update(tree: &mut Tree) -> Result<(), GenError> {
     let version = systemd_version(tree)?;
-    let mut trie = Trie { strings: Strings::new(), nodes: vec![Node::default()] };
+    let mut patterns = Trie { strings: Strings::new(), nodes: vec![Node::default()] };
     for (index, path) in config_files(tree, &FOLDERS, ".hwdb")?.iter().enumerate() {
         interrupt::check()?;
         let priority = u16::try_from(index + 1).unwrap_or(u16::MAX);
-        trie.import(path, &tree.read(path)?, priority);
+        patterns.import(path, &tree.read(path)?, priority);
     }
-    tree.write(DATABASE, 0o444, trie.encode(version))?;
+    tree.write(DATABASE, 0o444, patterns.encode(version))?;
     Ok(())
 }
 

@@ -4,8 +4,10 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod answers;
 pub mod catalog;
 pub mod certificates;
+pub mod debconf;
 pub mod dpkg;
 pub mod elf;
 pub mod heredoc;
