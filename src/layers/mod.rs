@@ -1,5 +1,6 @@
 //! Functions that make a tree fuller, each one layer: packages, configuration, kernel, overlays, node, board.
 
+pub mod board;
 pub mod configure;
 pub mod kernel;
 pub mod node;

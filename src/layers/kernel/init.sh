@@ -181,4 +181,6 @@ say "root is $device"
 for folder in dev proc sys run; do
     mount -o move "/$folder" "/root/$folder"
 done
-exec switch_root -c /dev/console /root "$init" "$@"
+# The root's init gets only what the kernel gave this one.
+unset PATH PWD OLDPWD SHLVL
+exec /usr/bin/switch_root -c /dev/console /root "$init" "$@"

@@ -9,56 +9,9 @@ use crate::tree::{Inode, Kind, Tree, TreeError};
 const INIT: &str = include_str!("init.sh");
 
 /// Commands of busybox by their own names: what `init` uses, and what a person needs in a rescue shell.
-const COMMANDS: &[&str] = &[
-    "[",
-    "blkid",
-    "cat",
-    "chroot",
-    "cp",
-    "cttyhack",
-    "cut",
-    "dd",
-    "dmesg",
-    "echo",
-    "false",
-    "findfs",
-    "grep",
-    "head",
-    "hexdump",
-    "insmod",
-    "kill",
-    "ln",
-    "ls",
-    "lsmod",
-    "mkdir",
-    "mknod",
-    "modprobe",
-    "more",
-    "mount",
-    "mv",
-    "od",
-    "printf",
-    "ps",
-    "pwd",
-    "readlink",
-    "reboot",
-    "rm",
-    "rmmod",
-    "sed",
-    "setsid",
-    "sh",
-    "sleep",
-    "switch_root",
-    "sync",
-    "tail",
-    "test",
-    "tr",
-    "true",
-    "umount",
-    "uname",
-    "vi",
-    "wc",
-];
+const COMMANDS: &str = "[ blkid cat chroot cp cttyhack cut dd dmesg echo false findfs grep head hexdump insmod kill ln \
+    ls lsmod mkdir mknod modprobe more mount mv od poweroff printf ps pwd readlink reboot rm rmmod sed setsid sh sleep \
+    switch_root sync tail test tr true umount uname vi wc";
 
 /// Level of zstd: beyond it, files get hardly smaller and building gets slow.
 const LEVEL: i32 = 12;
@@ -90,7 +43,7 @@ pub fn make(tree: &Tree, version: &str, wanted: &[String]) -> Result<Vec<u8>, Ke
     };
     root.insert(&crate::tree::TreePath::new("dev/console").map_err(TreeError::Path)?, console)?;
     program(tree, &mut root, "usr/bin/busybox")?;
-    for command in COMMANDS {
+    for command in COMMANDS.split_whitespace() {
         root.symlink(format!("usr/bin/{command}"), "busybox")?;
     }
     // A root file system on something else than ext4 is not checked here, so e2fsprogs may be missing.

@@ -1,0 +1,219 @@
+//! The firmware partition of a board, and what keeps it bootable when the node upgrades its kernel.
+//!
+//! What is written here is what the node's own hooks will write again: those of Debian's `raspi-firmware` on a
+//! Raspberry Pi, labimg's small one elsewhere. So `update-initramfs -u` on a fresh node changes no name and no argument.
+
+mod raspi;
+
+use crate::layers::kernel::{self, KernelError};
+use crate::plan::board::{Board, FirmwareKind};
+use crate::tree::{Content, Kind, Tree, TreeError, TreePath};
+
+/// labimg's own kernel hook, for boards without `raspi-firmware`; a POSIX shell script.
+const BOOT_HOOK: &str = include_str!("boot-hook.sh");
+/// Where the hook lies; the two other places where it must run link to it.
+const BOOT_HOOK_PATH: &str = "etc/kernel/postinst.d/z50-labimg";
+const BOOT_HOOK_LINKS: [&str; 2] = ["etc/kernel/postrm.d/z50-labimg", "etc/initramfs/post-update.d/z50-labimg"];
+
+/// Size of an initramfs that the node makes by itself with all modules (bytes), rounded up.
+const LARGE_INITRAMFS: u64 = 48 << 20;
+
+/// What went wrong with a board's boot files.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// A file that the board boots from is not in the tree.
+    #[error("board {board}: the tree has no {path}: {hint}")]
+    Missing {
+        /// The board's name.
+        board: String,
+        /// The file.
+        path: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The package's hook is not as labimg knows it.
+    #[error("{path}: {what}; this version of raspi-firmware is not known to labimg")]
+    Hook {
+        /// The hook.
+        path: &'static str,
+        /// What is different.
+        what: String,
+    },
+    /// The root partition's identifier has a character that ends a kernel argument.
+    #[error("`{0}` is not a PARTUUID")]
+    PartUuid(String),
+    /// The partition is too small to keep the board bootable after a kernel upgrade.
+    #[error(
+        "board {board}: a firmware partition of {size_mib} MiB is too small: {need_mib} MiB are needed for two kernels"
+    )]
+    TooSmall {
+        /// The board's name.
+        board: String,
+        /// As the board's file has it.
+        size_mib: u32,
+        /// What is needed.
+        need_mib: u64,
+    },
+    /// A tree operation failed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The kernel in the tree is not usable.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Puts into the root tree what the board's kernel hooks work from: `initramfs` as `/boot/initrd.img-VERSION`, and the
+/// settings by which the hooks write the same kernel arguments again.
+///
+/// `partuuid` is the root partition's PARTUUID as the kernel writes it.
+///
+/// # Errors
+/// When the kernel or the package that the board relies on is not in the tree.
+pub fn prepare(tree: &mut Tree, board: &Board, partuuid: &str, initramfs: Content) -> Result<(), BoardError> {
+    check_partuuid(partuuid)?;
+    let version = kernel::version(tree)?;
+    tree.begin_layer(format!("board {}", board.name));
+    tree.write(format!("boot/initrd.img-{version}"), 0o644, initramfs)?;
+    // From Linux 6.17 on Debian packages the kernel beside its modules, and copies it when it is configured.
+    let image = format!("boot/vmlinuz-{version}");
+    if !tree.contains(&image) {
+        let content = file(tree, board, &format!("usr/lib/modules/{version}/vmlinuz"), "was the kernel unpacked?")?;
+        tree.write(&image, 0o644, content)?;
+    }
+    match board.firmware.kind {
+        FirmwareKind::Raspi => raspi::settings(tree, board, partuuid),
+        FirmwareKind::None => {
+            tree.write(BOOT_HOOK_PATH, 0o755, BOOT_HOOK)?;
+            for link in BOOT_HOOK_LINKS {
+                tree.symlink(link, format!("/{BOOT_HOOK_PATH}"))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The files of the firmware partition, as the hooks on the node would write them from the root `tree`.
+///
+/// # Errors
+/// When [`prepare`] did not run, a file that the board boots from is missing, or the partition is too small.
+pub fn firmware(tree: &Tree, board: &Board, partuuid: &str) -> Result<Tree, BoardError> {
+    check_partuuid(partuuid)?;
+    let version = kernel::version(tree)?;
+    let mut out = Tree::new(tree.time());
+    out.begin_layer(format!("board {}", board.name));
+    for name in [format!("vmlinuz-{version}"), format!("initrd.img-{version}")] {
+        let content = file(tree, board, &format!("boot/{name}"), "the kernel and its initramfs come first")?;
+        out.write(&name, 0o644, content)?;
+    }
+    match board.firmware.kind {
+        FirmwareKind::Raspi => raspi::fill(tree, &mut out, board, partuuid, &version)?,
+        FirmwareKind::None => {
+            out.write("config.txt", 0o644, own_config(&version))?;
+            let line = [&consoles(board), &arguments(partuuid), board.kernel.arguments.join(" ").as_str()].join(" ");
+            out.write("cmdline.txt", 0o644, format!("{line}\n"))?;
+        }
+    }
+    for name in &board.firmware.device_trees {
+        if !out.contains(name) {
+            return Err(missing(board, name, "the kernel has no device tree for this board"));
+        }
+    }
+    check_size(&out, board, &version)?;
+    Ok(out)
+}
+
+/// `config.txt` as [`BOOT_HOOK`] writes it.
+fn own_config(version: &str) -> String {
+    let (_, rest) = BOOT_HOOK.split_once("<<EOF\n").unwrap_or_default();
+    let (text, _) = rest.split_once("EOF\n").unwrap_or_default();
+    text.replace("$version", version)
+}
+
+fn consoles(board: &Board) -> String {
+    board.kernel.consoles.iter().map(|c| format!("console={c}")).collect::<Vec<_>>().join(" ")
+}
+
+/// The arguments that `raspi-firmware` always gives, for boards without it.
+fn arguments(partuuid: &str) -> String {
+    format!("root=PARTUUID={partuuid} rw fsck.repair=yes net.ifnames=0 rootwait")
+}
+
+fn check_partuuid(partuuid: &str) -> Result<(), BoardError> {
+    let good = !partuuid.is_empty() && partuuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if good { Ok(()) } else { Err(BoardError::PartUuid(partuuid.to_owned())) }
+}
+
+/// Refuses a partition that has no room for a second kernel with a large initramfs beside what is there.
+fn check_size(out: &Tree, board: &Board, version: &str) -> Result<(), BoardError> {
+    let length = |kind: &Kind| if let Kind::File(content) = kind { content.len() } else { 0 };
+    let now: u64 = out.iter().map(|(_, _, inode)| length(&inode.kind)).sum();
+    let kernel = out.get(format!("vmlinuz-{version}")).map_or(0, |inode| length(&inode.kind));
+    let need = (now + kernel + 2 * LARGE_INITRAMFS).div_ceil(1 << 20);
+    if need > u64::from(board.firmware.size_mib) {
+        return Err(BoardError::TooSmall {
+            board: board.name.clone(),
+            size_mib: board.firmware.size_mib,
+            need_mib: need,
+        });
+    }
+    Ok(())
+}
+
+/// The content of a regular file of the tree, links followed.
+fn file(tree: &Tree, board: &Board, path: &str, hint: &'static str) -> Result<Content, BoardError> {
+    let real = tree.resolve(path).unwrap_or_else(|_| TreePath::default());
+    match tree.get(&real).map(|inode| &inode.kind) {
+        Some(Kind::File(content)) => Ok(content.clone()),
+        _ => Err(missing(board, path, hint)),
+    }
+}
+
+fn missing(board: &Board, path: &str, hint: &'static str) -> BoardError {
+    BoardError::Missing { board: board.name.clone(), path: format!("/{path}"), hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> Tree {
+        let mut tree = Tree::new(1_000);
+        tree.mkdir("usr/lib/modules/6.12-arm64", 0o755).unwrap();
+        tree.symlink("lib", "usr/lib").unwrap();
+        tree.write("usr/lib/modules/6.12-arm64/vmlinuz", 0o644, "kernel").unwrap();
+        tree
+    }
+
+    #[test]
+    fn a_board_without_firmware_boots_by_the_same_files() {
+        let board = Board::named("virt").unwrap();
+        let mut tree = root();
+        prepare(&mut tree, &board, "0a1b-02", Content::from("initramfs")).unwrap();
+        let out = firmware(&tree, &board, "0a1b-02").unwrap();
+        assert_eq!(out.read_text("vmlinuz-6.12-arm64").unwrap(), "kernel");
+        assert_eq!(out.read_text("initrd.img-6.12-arm64").unwrap(), "initramfs");
+        let config = out.read_text("config.txt").unwrap();
+        assert!(config.ends_with("\nkernel=vmlinuz-6.12-arm64\ninitramfs initrd.img-6.12-arm64\n"), "{config}");
+        assert_eq!(
+            out.read_text("cmdline.txt").unwrap(),
+            "console=ttyAMA0,115200 root=PARTUUID=0a1b-02 rw fsck.repair=yes net.ifnames=0 rootwait rootfstype=ext4 \
+             cgroup_enable=memory cgroup_memory=1 panic=30\n"
+        );
+        assert_eq!(tree.read_text("etc/initramfs/post-update.d/z50-labimg").unwrap(), BOOT_HOOK);
+    }
+
+    #[test]
+    fn what_cannot_boot_is_refused() {
+        let board = Board::named("virt").unwrap();
+        let mut tree = root();
+        assert!(matches!(prepare(&mut tree, &board, "a b", Content::empty()), Err(BoardError::PartUuid(_))));
+        assert!(matches!(firmware(&tree, &board, "a"), Err(BoardError::Missing { .. })));
+        prepare(&mut tree, &board, "a", Content::empty()).unwrap();
+        let small =
+            Board { firmware: crate::plan::board::Firmware { size_mib: 64, ..board.firmware.clone() }, ..board };
+        assert!(matches!(firmware(&tree, &small, "a"), Err(BoardError::TooSmall { .. })));
+        let raspi = Board::named("rpi4").unwrap();
+        let error = prepare(&mut tree, &raspi, "a", Content::empty()).unwrap_err().to_string();
+        assert!(error.contains("/etc/default/raspi-firmware"), "{error}");
+    }
+}

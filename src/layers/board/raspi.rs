@@ -1,0 +1,154 @@
+//! Raspberry Pi: what Debian's `raspi-firmware` keeps on the firmware partition.
+//!
+//! Its hook writes config.txt and cmdline.txt from here-documents. They are taken from the hook itself, so what is
+//! written at build time is what the node writes at its next kernel upgrade.
+
+use super::{BoardError, file, missing};
+use crate::plan::board::Board;
+use crate::tree::{Kind, Tree, TreePath};
+
+const HOOK: &str = "etc/kernel/postinst.d/z50-raspi-firmware";
+const DEFAULTS: &str = "etc/default/raspi-firmware";
+const EXTRA_CONFIG: &str = "etc/default/raspi-firmware-custom";
+const EXTRA_ARGUMENTS: &str = "etc/default/raspi-extra-cmdline";
+const UNPACKED: &str = "was raspi-firmware unpacked?";
+
+/// How many here-documents the hook has for config.txt and cmdline.txt; all of them apply to arm64 with an initramfs.
+const DOCUMENTS: (usize, usize) = (5, 1);
+
+/// Tells the hook what it would otherwise find out on the running board.
+pub(super) fn settings(tree: &mut Tree, board: &Board, partuuid: &str) -> Result<(), BoardError> {
+    if !tree.contains(DEFAULTS) {
+        return Err(missing(board, DEFAULTS, UNPACKED));
+    }
+    let mut defaults = tree.read_text(DEFAULTS)?;
+    defaults.push_str(&format!(
+        "\n# Set when the image was built. No memory is kept for video: a node has no screen.\n\
+         CMA=0\n\
+         ROOTPART=PARTUUID={partuuid}\n\
+         CONSOLES=\"{}\"\n",
+        board.kernel.consoles.join(" ")
+    ));
+    tree.write(DEFAULTS, 0o644, defaults)?;
+    if !board.firmware.config.is_empty() {
+        tree.write(EXTRA_CONFIG, 0o644, format!("{}\n", board.firmware.config.join("\n")))?;
+    }
+    tree.write(EXTRA_ARGUMENTS, 0o644, format!("{}\n", board.kernel.arguments.join(" ")))?;
+    Ok(())
+}
+
+/// Adds the boot firmware, device trees, config.txt and cmdline.txt.
+pub(super) fn fill(
+    tree: &Tree,
+    out: &mut Tree,
+    board: &Board,
+    partuuid: &str,
+    version: &str,
+) -> Result<(), BoardError> {
+    copy(tree, out, "usr/lib/raspi-firmware", |_| true)?;
+    let trees = format!("usr/lib/linux-image-{version}/broadcom");
+    copy(tree, out, &trees, |name| name.starts_with("bcm") && name.ends_with(".dtb"))?;
+    // The first stages of every board but the Pi 5, whose EEPROM holds them.
+    for name in ["bootcode.bin", "start.elf", "start4.elf"] {
+        if !out.contains(name) {
+            return Err(missing(board, &format!("usr/lib/raspi-firmware/{name}"), UNPACKED));
+        }
+    }
+
+    let hook = file(tree, board, HOOK, UNPACKED)?;
+    let hook = hook.to_vec().map_err(|source| crate::tree::TreeError::Read { path: TreePath::default(), source })?;
+    let hook = String::from_utf8_lossy(&hook);
+    let custom = board.firmware.config.join("\n");
+    let consoles: String = board.kernel.consoles.iter().map(|c| format!(" console={c}")).collect();
+    let values = [
+        ("${KERNEL}", format!("vmlinuz-{version}")),
+        ("${latest_initrd_basename}", format!("initrd.img-{version}")),
+        ("$(cat ${firmware_custom})", custom),
+        ("${firmware_custom}", format!("/{EXTRA_CONFIG}")),
+        ("${pre_cmdline}", consoles),
+        ("$ROOTPART", format!("PARTUUID={partuuid}")),
+        // CMA=0
+        ("$SET_CMA", String::new()),
+        ("${post_cmdline}", board.kernel.arguments.join(" ")),
+    ];
+    let config = documents(&hook, "config.txt", &values)?;
+    let cmdline = documents(&hook, "cmdline.txt", &values)?;
+    if (config.len(), cmdline.len()) != DOCUMENTS {
+        let what = format!("it writes config.txt in {} parts and cmdline.txt in {}", config.len(), cmdline.len());
+        return Err(BoardError::Hook { path: HOOK, what });
+    }
+    // The last part inserts the extra lines, when there are any.
+    let parts = if board.firmware.config.is_empty() { config.len() - 1 } else { config.len() };
+    out.write("config.txt", 0o644, config.into_iter().take(parts).collect::<String>())?;
+    out.write("cmdline.txt", 0o644, cmdline.concat())?;
+    Ok(())
+}
+
+/// The here-documents that the hook writes to a file of the firmware partition, with the values put in.
+fn documents(hook: &str, name: &str, values: &[(&str, String)]) -> Result<Vec<String>, BoardError> {
+    let target = format!("/boot/firmware/{name} <<EOF");
+    let mut lines = hook.lines();
+    let mut all = Vec::new();
+    while let Some(line) = lines.next() {
+        if !line.ends_with(&target) {
+            continue;
+        }
+        let mut text = String::new();
+        for line in lines.by_ref().take_while(|line| *line != "EOF") {
+            text.push_str(line);
+            text.push('\n');
+        }
+        all.push(substitute(&text, values)?);
+    }
+    Ok(all)
+}
+
+/// Puts values for variables, all in one pass, so that a value that looks like a variable stays.
+fn substitute(text: &str, values: &[(&str, String)]) -> Result<String, BoardError> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['$', '`', '\\']) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let Some((name, value)) = values.iter().find(|(name, _)| from.starts_with(name)) else {
+            let what = from.lines().next().unwrap_or_default();
+            return Err(BoardError::Hook { path: HOOK, what: format!("it writes `{what}`") });
+        };
+        out.push_str(value);
+        rest = &from[name.len()..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Copies the wanted files of a folder, and those of folders in it, as `cp -r` does.
+fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<(), BoardError> {
+    let folder = TreePath::new(folder).map_err(crate::tree::TreeError::Path)?;
+    let skip = folder.as_bytes().len() + 1;
+    for (path, _, inode) in tree.below(&folder) {
+        let relative = path.as_bytes().get(skip..).unwrap_or_default();
+        if let Kind::File(content) = &inode.kind
+            && wanted(&String::from_utf8_lossy(relative))
+        {
+            out.write(relative, 0o644, content.clone())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str = "x\ncat >/boot/firmware/config.txt <<EOF\na=${KERNEL}\nEOF\nif y; then\n  \
+                          cat >>/boot/firmware/config.txt <<EOF\nb\nEOF\nfi\ncat >/boot/firmware/cmdline.txt <<EOF\n\
+                          ${pre} c\nEOF\n";
+
+    #[test]
+    fn here_documents_are_taken_from_the_hook() {
+        let values = [("${KERNEL}", "$k".to_owned())];
+        assert_eq!(documents(SCRIPT, "config.txt", &values).unwrap(), ["a=$k\n", "b\n"]);
+        let error = documents(SCRIPT, "cmdline.txt", &values).unwrap_err().to_string();
+        assert!(error.contains("`${pre} c`"), "{error}");
+    }
+}
