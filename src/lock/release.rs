@@ -151,8 +151,15 @@ impl Release {
     }
 }
 
+impl ReleaseError {
+    /// The release of `date` is older than the one of `seen`, which the file `memory` remembers.
+    pub(super) fn older(date: i64, seen: i64, memory: &std::path::Path) -> Self {
+        Self::Older { date: shown(date), seen: shown(seen), memory: memory.display().to_string() }
+    }
+}
+
 /// A time as people read it, `2026-09-12 07:55:41 UTC`.
-pub(super) fn shown(seconds: i64) -> String {
+fn shown(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| format!("{seconds} s since 1970"), |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
