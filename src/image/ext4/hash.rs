@@ -1,7 +1,7 @@
 //! The `half_md4` hash of names that orders hashed folders
 //! (kernel Documentation/filesystems/ext4, "Hash Tree Directories").
 
-/// Hash and minor hash of a name; bytes count as unsigned (superblock flag 2).
+/// Hash and minor hash of a name; bytes count as signed (superblock flag 1).
 pub fn half_md4(name: &[u8], seed: &[u8; 16]) -> (u32, u32) {
     let mut state = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476];
     if *seed != [0; 16] {
@@ -28,7 +28,7 @@ fn words(rest: &[u8]) -> [u32; 8] {
     let pad = u32::from_ne_bytes([rest.len() as u8; 4]);
     let mut words = [pad; 8];
     for (word, bytes) in words.iter_mut().zip(rest.chunks(4)) {
-        *word = bytes.iter().fold(pad, |word, &byte| (word << 8).wrapping_add(byte.into()));
+        *word = bytes.iter().fold(pad, |word, &byte| (word << 8).wrapping_add_signed((byte as i8).into()));
     }
     words
 }
@@ -61,8 +61,14 @@ mod tests {
 
     #[test]
     fn agrees_with_debugfs() {
-        // debugfs: dx_hash -h half_md4 -s 01020304-0506-0708-090a-0b0c0d0e0f10 hello
+        // debugfs: dx_hash -h half_md4 -s 01020304-0506-0708-090a-0b0c0d0e0f10 NAME
         let seed = std::array::from_fn(|i| i as u8 + 1);
-        assert_eq!(half_md4(b"hello", &seed), (0xe2dd_f968, 0xc8bc_0924));
+        for (name, hash) in [
+            ("hello", (0xE2DD_F968, 0xC8BC_0924)),
+            ("Főtanúsítvány", (0xB3CE_7206, 0xBAE5_22BE)),
+            (&"é".repeat(36), (0xB0FF_9794, 0xC651_B6BA)),
+        ] {
+            assert_eq!(half_md4(name.as_bytes(), &seed), hash, "{name}");
+        }
     }
 }

@@ -18,8 +18,8 @@ const COMPATIBLE: u32 = 0x4 | 0x8 | 0x10 | 0x20;
 const INCOMPATIBLE: u32 = 0x2 | 0x40 | 0x80 | 0x200;
 /// `sparse_super`, `large_file`, `huge_file`, `dir_nlink`, `extra_isize`, `metadata_csum`.
 const READ_ONLY_COMPATIBLE: u32 = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400;
-/// Hashes take the bytes of names as unsigned.
-const UNSIGNED_HASH: u32 = 2;
+/// Hashes take the bytes of names as signed: every kernel heeds the flag, but some readers know only this way.
+const SIGNED_HASH: u32 = 1;
 
 /// What the superblock tells besides options and layout.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub fn encode(layout: &Layout, options: &Ext4Options, totals: &Totals, group: u3
     put32_split(&mut s, 0x14C, 0x148, totals.journal_size);
     put16(&mut s, 0x15C, 32);
     put16(&mut s, 0x15E, 32);
-    put32(&mut s, 0x160, UNSIGNED_HASH);
+    put32(&mut s, 0x160, SIGNED_HASH);
     s[0x174] = layout.flex.trailing_zeros() as u8;
     // Checksums are CRC-32C.
     s[0x175] = 1;
