@@ -56,14 +56,14 @@ pub enum ImageError {
     Layout(String),
     /// The output's disk is full.
     #[error(
-        "{}: the disk is full: the image takes up to {needed} bytes, {available} are free: free some space or write it \
+        "{}: the disk is full: the image takes at least {needed} bytes, {available} are free: make room or write it \
          elsewhere",
         path.display()
     )]
     DiskFull {
         /// The image that was being written.
         path: PathBuf,
-        /// The most bytes that the image can occupy.
+        /// The least bytes that the image occupies.
         needed: u64,
         /// Bytes free there.
         available: u64,
