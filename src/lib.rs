@@ -10,6 +10,7 @@
 //! [`boot`] starts an image in QEMU. The command line ([`cli`]) is the only place that prints.
 
 pub mod boot;
+pub mod build;
 pub mod cli;
 pub mod deb;
 pub mod debian;
