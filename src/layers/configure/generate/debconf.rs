@@ -106,7 +106,7 @@ impl Database {
                 config.push_str("Variables:\n");
             }
             for (variable, value) in &question.variables {
-                config.push_str(&format!(" {variable} = {}\n", value.replace('\n', "\\n")));
+                config.extend([" ", variable, " = ", &value.replace('\n', "\\n"), "\n"]);
             }
             config.push('\n');
         }
