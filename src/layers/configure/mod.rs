@@ -19,7 +19,7 @@ mod tmpfiles;
 mod triggers;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub use accounts::Accounts;
 pub use action::Action;
@@ -126,37 +126,27 @@ pub struct Report {
     pub pending: Vec<Pending>,
 }
 
+/// The packages whose `preinst` the node has to run before it configures them, a name a line. Written only when there
+/// are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
+pub const PREINST_LIST: &str = "/var/lib/labimg/preinst";
+
 /// Configures every package whose scripts are known, in order, and sets each package's state.
 ///
 /// # Errors
 /// When a known action fails: a malformed file in a package or a tree that does not hold what the scripts rely on.
 pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, ConfigureError> {
-    let mut report = Report::default();
-    let mut plans = BTreeMap::new();
-    for package in &installed.packages {
-        interrupt::check()?;
-        match recognise::plan(package)? {
-            Ok(plan) => drop(plans.insert(package.name.clone(), plan)),
-            Err(pending) => report.pending.push(pending),
-        }
-    }
-    recognise::hold_back(installed, &mut report.pending)?;
-    let held: BTreeSet<&str> = report.pending.iter().map(|p| p.package.as_str()).collect();
+    let mut plans = installed.packages.iter().map(recognise::plan).collect::<Result<Vec<_>, _>>()?;
+    let mut pending: Vec<Pending> = plans.iter_mut().filter_map(|plan| plan.pending.take()).collect();
+    recognise::hold_back(installed, &mut pending)?;
+    let held: BTreeSet<&str> = pending.iter().map(|p| p.package.as_str()).collect();
 
     let mut context = Context { architecture: installed.architecture.clone(), ..Context::default() };
-    // `preinst` runs before any package is configured, as when apt unpacks a whole set first.
-    for step in [recognise::Plan::before_unpack as fn(&recognise::Plan) -> &[Action], recognise::Plan::configure] {
-        for package in installed.packages.iter().filter(|p| !held.contains(p.name.as_str())) {
-            interrupt::check()?;
-            tree.begin_layer(format!("configuration of {}", package.name));
-            context.package.clone_from(&package.name);
-            for action in plans.get(&package.name).map_or(&[][..], step) {
-                action.apply(tree, &mut context).map_err(|source| ConfigureError::Package {
-                    package: package.name.clone(),
-                    source: Box::new(source),
-                })?;
-            }
-        }
+    // Like apt, which unpacks a whole set before it configures the first package: `preinst` comes first for all.
+    for (package, plan) in installed.packages.iter().zip(&plans) {
+        apply(tree, &package.name, &plan.before_unpack, &mut context)?;
+    }
+    for (package, plan) in installed.packages.iter().zip(&plans).filter(|(p, _)| !held.contains(p.name.as_str())) {
+        apply(tree, &package.name, &plan.configure, &mut context)?;
     }
     tree.begin_layer("configuration by triggers");
     triggers::finish(tree, installed, &held, &context)?;
@@ -165,9 +155,27 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     if configured.iter().any(|p| p.name == "debconf") {
         generate::answers::write(tree, &configured)?;
     }
+
+    let preinst: String =
+        pending.iter().filter(|p| p.script == "preinst").map(|p| format!("{}\n", p.package)).collect();
+    if !preinst.is_empty() {
+        tree.write(PREINST_LIST, 0o644, preinst)?;
+    }
+    let mut configured = 0;
     for package in &mut installed.packages {
         package.state = if held.contains(package.name.as_str()) { State::Unpacked } else { State::Installed };
-        report.configured += usize::from(package.state == State::Installed);
+        configured += usize::from(package.state == State::Installed);
     }
-    Ok(report)
+    Ok(Report { configured, pending })
+}
+
+fn apply(tree: &mut Tree, package: &str, actions: &[Action], context: &mut Context) -> Result<(), ConfigureError> {
+    interrupt::check()?;
+    tree.begin_layer(format!("configuration of {package}"));
+    package.clone_into(&mut context.package);
+    for action in actions {
+        let named = |source| ConfigureError::Package { package: package.to_owned(), source: Box::new(source) };
+        action.apply(tree, context).map_err(named)?;
+    }
+    Ok(())
 }

@@ -15,43 +15,34 @@ const SCRIPTS: [&str; 3] = ["preinst", "config", "postinst"];
 /// What is done in the place of a package's scripts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    before_unpack: Vec<Action>,
-    configure: Vec<Action>,
-}
-
-impl Plan {
-    /// In the place of `preinst install`.
-    pub fn before_unpack(&self) -> &[Action] {
-        &self.before_unpack
-    }
-
+    /// In the place of `preinst install`; nothing when that script is not known.
+    pub before_unpack: Vec<Action>,
     /// In the place of `config` and `postinst configure`.
-    pub fn configure(&self) -> &[Action] {
-        &self.configure
-    }
+    pub configure: Vec<Action>,
+    /// Why the package cannot be configured.
+    pub pending: Option<Pending>,
 }
 
-/// The plan of a package, or why there is none.
+/// What to do in the place of a package's scripts. The first script that is not known is the reason why it stays unpacked.
 ///
 /// # Errors
 /// When the compiled-in table of known scripts is wrong.
-pub fn plan(package: &Package) -> Result<Result<Plan, Pending>, ConfigureError> {
+pub fn plan(package: &Package) -> Result<Plan, ConfigureError> {
     let mut plan = Plan::default();
+    let pending = |script: &str, reason| Pending { package: package.name.clone(), script: script.to_owned(), reason };
     for name in SCRIPTS {
         let Some(script) = package.scripts.get(name) else { continue };
         match actions(package, name, script)? {
             Ok(actions) if name == "preinst" => plan.before_unpack = actions,
             Ok(actions) => plan.configure.extend(actions),
-            Err(reason) => {
-                return Ok(Err(Pending { package: package.name.clone(), script: name.to_owned(), reason }));
-            }
+            Err(reason) => drop(plan.pending.get_or_insert(pending(name, reason))),
         }
     }
     if let Some(trigger) = super::triggers::unknown(package) {
         let reason = format!("what it does for the trigger {trigger} is not known");
-        return Ok(Err(Pending { package: package.name.clone(), script: "triggers".to_owned(), reason }));
+        plan.pending.get_or_insert(pending("triggers", reason));
     }
-    Ok(Ok(plan))
+    Ok(plan)
 }
 
 fn actions(package: &Package, name: &str, bytes: &[u8]) -> Result<Result<Vec<Action>, String>, ConfigureError> {
@@ -113,25 +104,10 @@ pub fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Result<()
             if held.contains(&package.name) {
                 continue;
             }
-            for field in ["Pre-Depends", "Depends"] {
-                for group in relation::parse(package.field(field)).map_err(|e| bad(package, e))? {
-                    let names: BTreeSet<&str> = group.iter().map(|r| r.name).collect();
-                    let providers = provides
-                        .iter()
-                        .filter(|(name, also)| names.contains(name) || also.iter().any(|a| names.contains(a)));
-                    let (mut any, mut ready) = (None, false);
-                    for (name, _) in providers {
-                        any.get_or_insert(*name);
-                        ready |= !held.contains(*name);
-                    }
-                    // What nothing in the set provides was not asked for either; dpkg will tell.
-                    if let (Some(name), false) = (any, ready)
-                        && held.insert(package.name.clone())
-                    {
-                        let reason = format!("depends on {name}, which stays unpacked");
-                        pending.push(Pending { package: package.name.clone(), script: String::new(), reason });
-                    }
-                }
+            if let Some(name) = needs_held(package, &provides, &held).map_err(|e| bad(package, e))? {
+                held.insert(package.name.clone());
+                let reason = format!("depends on {name}, which stays unpacked");
+                pending.push(Pending { package: package.name.clone(), script: String::new(), reason });
             }
         }
         if held.len() == before {
@@ -141,6 +117,26 @@ pub fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Result<()
     let order = |p: &Pending| installed.packages.iter().position(|i| i.name == p.package);
     pending.sort_by_key(order);
     Ok(())
+}
+
+/// A package that stays unpacked and that `package` cannot do without.
+fn needs_held<'a>(
+    package: &Package,
+    provides: &[(&'a str, Vec<&str>)],
+    held: &BTreeSet<String>,
+) -> Result<Option<&'a str>, RelationError> {
+    for field in ["Pre-Depends", "Depends"] {
+        for group in relation::parse(package.field(field))? {
+            let fits = |name: &str| group.iter().any(|relation| relation.name == name);
+            let mut providers = provides.iter().filter(|(name, also)| fits(name) || also.iter().any(|a| fits(a)));
+            let first = providers.clone().next();
+            // What nothing in the set provides is for dpkg to complain about.
+            if let (Some((name, _)), false) = (first, providers.any(|(name, _)| !held.contains(*name))) {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A script that labimg does not know.
@@ -170,4 +166,70 @@ pub fn unknown(package: &Package) -> Result<Vec<Unknown>, ConfigureError> {
         found.push(Unknown { script: name.to_owned(), sha256, rest });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::layers::packages::{State, Triggers};
+
+    fn package(name: &str, control: &str, scripts: &[(&str, &str)]) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "arm64".to_owned(),
+            control: format!("Package: {name}\n{control}"),
+            scripts: scripts.iter().map(|(n, text)| ((*n).to_owned(), text.as_bytes().to_vec())).collect(),
+            info: BTreeMap::new(),
+            triggers: Triggers::default(),
+            conffiles: Vec::new(),
+            auto: false,
+            files: Vec::new(),
+            state: State::Unpacked,
+        }
+    }
+
+    #[test]
+    fn plain_scripts_are_known_and_others_are_not() {
+        let plain = "#!/bin/sh\n# what\nset -e\n\nexit 0\n";
+        let plan = plan(&package("a", "", &[("preinst", plain), ("postinst", plain)])).unwrap();
+        assert_eq!(plan, Plan::default());
+        for script in ["#!/bin/sh\nset -e\nrm -rf /x\n", "#!/usr/bin/perl\n", "exit 0\n", "#!/bin/sh\nexit 1\n"] {
+            let plan = super::plan(&package("a", "", &[("preinst", plain), ("postinst", script)])).unwrap();
+            let pending = plan.pending.unwrap();
+            assert_eq!((pending.package.as_str(), pending.script.as_str()), ("a", "postinst"), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_that_is_not_known_holds_a_package_back() {
+        let mut package = package("man-db", "", &[]);
+        package.triggers.interest.push(("/usr/share/man".to_owned(), false));
+        assert_eq!(plan(&package).unwrap().pending.unwrap().script, "triggers");
+    }
+
+    #[test]
+    fn what_depends_on_a_pending_package_waits() {
+        let control = ["Depends: b\n", "Depends: x | d, e\n", "Provides: x\n", "", "Pre-Depends: a\n"];
+        let names = ["a", "b", "c", "d", "e"];
+        let packages: Vec<Package> = names.iter().zip(control).map(|(n, c)| package(n, c, &[])).collect();
+        let installed = Installed { architecture: "arm64".to_owned(), packages };
+        let held = |seed: &str| -> Vec<String> {
+            let (package, script, reason) = (seed.to_owned(), "postinst".to_owned(), String::new());
+            let mut pending = vec![Pending { package, script, reason }];
+            hold_back(&installed, &mut pending).unwrap();
+            pending.into_iter().map(|p| p.package).collect()
+        };
+        assert_eq!(held("c"), ["c"], "d does as well as what c provides");
+        assert_eq!(held("e"), ["a", "b", "e"]);
+        assert_eq!(held("b"), ["a", "b", "e"]);
+        let mut both = vec!["c", "d"]
+            .into_iter()
+            .map(|p| Pending { package: p.to_owned(), script: "preinst".to_owned(), reason: String::new() })
+            .collect();
+        hold_back(&installed, &mut both).unwrap();
+        assert_eq!(both.len(), 5);
+    }
 }

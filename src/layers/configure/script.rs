@@ -47,9 +47,17 @@ impl Script {
         Some(Self { sections, rest: normal(&kept, package), text: kept })
     }
 
-    /// True when the rest does nothing: comments, `set -e` and `exit 0`.
+    /// True when the rest does nothing: comments, `set -e`, and `exit 0` at the end.
     pub fn is_plain(&self) -> bool {
-        self.rest.lines().all(|line| line.starts_with('#') || matches!(line, "set -e" | "set -eu" | "exit 0"))
+        let mut ended = false;
+        self.rest.lines().all(|line| {
+            let section = line == SECTIONS;
+            let plain = line.starts_with('#') || matches!(line, "set -e" | "set -eu" | "exit 0");
+            // What stands behind `exit 0` is never run.
+            let reached = !(ended && section);
+            ended |= line == "exit 0";
+            plain && reached
+        })
     }
 
     /// What names the rest in the table of known scripts.
@@ -93,4 +101,66 @@ fn normal(text: &str, package: &Package) -> String {
 /// The kernel that a package `linux-image-ABI` holds; none for a package that only depends on the newest one.
 pub fn kernel_abi(package: &str) -> Option<&str> {
     package.strip_prefix("linux-image-").filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::packages::{State, Triggers};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn package(name: &str) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: String::new(),
+            architecture: "arm64".to_owned(),
+            control: String::new(),
+            scripts: BTreeMap::new(),
+            info: BTreeMap::new(),
+            triggers: Triggers::default(),
+            conffiles: Vec::new(),
+            auto: false,
+            files: Vec::new(),
+            state: State::Unpacked,
+        }
+    }
+
+    const SECTION: &str = "# Automatically added by dh_installdeb/13.1\n\
+        dpkg-maintscript-helper rm_conffile /etc/a -- \"$@\"\n\
+        # End automatically added section\n";
+
+    #[test]
+    fn versions_blanks_architectures_and_kernels_do_not_count() {
+        let one =
+            format!("#!/bin/sh\nset -e\ncp /usr/lib/aarch64-linux-gnu/x /boot/6.1-arm64/y  \n\n{SECTION}{SECTION}");
+        let two = one
+            .replace("aarch64", "x86_64")
+            .replace("6.1-arm64", "6.2-amd64")
+            .replace("13.1", "13.2")
+            .replacen(SECTION, "", 1);
+        let one = Script::parse(&one, &package("linux-image-6.1-arm64")).unwrap();
+        let two = Script::parse(&two, &package("linux-image-6.2-amd64")).unwrap();
+        assert_eq!(one.rest, "set -e\ncp /usr/lib/@multiarch@/x /boot/@abi@/y\n#[sections]\n");
+        assert_eq!(one.hash(), two.hash());
+        assert!(!one.is_plain());
+    }
+
+    #[test]
+    fn a_section_that_is_not_known_stays_in_the_rest() {
+        let text = format!("#!/bin/sh\nset -e\n{}exit 0\n", SECTION.replace("rm_conffile", "purge"));
+        let script = Script::parse(&text, &package("a")).unwrap();
+        assert!(script.rest.contains("purge") && !script.is_plain());
+        let text = format!("#!/bin/sh\nset -e\n{SECTION}exit 0\n");
+        assert!(Script::parse(&text, &package("a")).unwrap().is_plain());
+        let text = format!("#!/bin/sh\nexit 0\n{SECTION}");
+        assert!(!Script::parse(&text, &package("a")).unwrap().is_plain());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_apart(text in "(#!/bin/sh\n)?(# Automatically added by dh_x/1\n|# End automatically added section\n|a\n){0,6}") {
+            let _ = Script::parse(&text, &package("a"));
+        }
+    }
 }
