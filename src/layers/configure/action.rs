@@ -234,7 +234,7 @@ impl Action {
             Self::BasePasswd => Ok(skeleton::base_passwd(tree)?),
             Self::Shells => Ok(shells::update_shells(tree)?),
             Self::Certificates { script } => Ok(certificates::configure(tree, script)?),
-            Self::Pam => pam::pam_auth_update(tree, &[]).map(drop).map_err(Into::into),
+            Self::Pam => Ok(pam::pam_auth_update(tree, &[])?),
             Self::UcfState => Ok(ucf::prepare(tree)?),
             Self::Ucf { source, target, three_way, register } => {
                 ucf::install(tree, source, target, *three_way)?;

@@ -117,11 +117,11 @@ impl Group {
     fn text(&self) -> String {
         let mut text = format!("auto\n{}\n", self.link);
         for (name, link) in &self.slaves {
-            text += &format!("{name}\n{link}\n");
+            text.extend([name, "\n", link, "\n"]);
         }
         text.push('\n');
         for (path, choice) in &self.choices {
-            text += &format!("{path}\n{}\n", choice.priority);
+            text.extend([path, "\n", &choice.priority.to_string(), "\n"]);
             for name in self.slaves.keys() {
                 text += choice.slaves.get(name).map_or("", String::as_str);
                 text.push('\n');

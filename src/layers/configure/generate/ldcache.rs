@@ -62,7 +62,7 @@ pub fn ldconfig(tree: &mut Tree) -> Result<(), GenError> {
             .collect();
         for real in names {
             let name = String::from_utf8_lossy(real.name()).into_owned();
-            search(tree, &format!("{folder}/glibc-hwcaps/{name}"), &real, Some(name), &mut entries)?;
+            search(tree, &format!("{folder}/glibc-hwcaps/{name}"), &real, Some(&name), &mut entries)?;
         }
     }
     entries.sort_by(order);
@@ -121,7 +121,7 @@ fn search(
     tree: &mut Tree,
     folder: &str,
     real: &TreePath,
-    hwcaps: Option<String>,
+    hwcaps: Option<&str>,
     entries: &mut Vec<Entry>,
 ) -> Result<(), GenError> {
     let mut found: BTreeMap<String, Provider> = BTreeMap::new();
@@ -140,7 +140,7 @@ fn search(
         if is_link {
             // The link that only the linker uses (libx.so) keeps its own name; any other link that is not called
             // like the soname counts as a file.
-            let for_linker = name.ends_with(".so") && soname.starts_with(name);
+            let for_linker = name.strip_suffix(".so").is_some() && soname.starts_with(name);
             is_link = name == soname || for_linker;
             if is_link {
                 name.clone_into(&mut soname);
@@ -164,7 +164,7 @@ fn search(
             tree.symlink(&link, &provider.name)?;
         }
         let path = format!("{folder}/{soname}");
-        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.clone() });
+        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.map(str::to_owned) });
     }
     Ok(())
 }
@@ -266,7 +266,9 @@ fn encode(entries: &[Entry], generator: &[u8]) -> Vec<u8> {
     [EXTENSION_GENERATOR as usize, 0, generator_at, generator.len()].into_iter().for_each(&mut number);
     if !hwcaps.is_empty() {
         [EXTENSION_HWCAPS as usize, 0, hwcaps_at, 4 * hwcaps.len()].into_iter().for_each(&mut number);
-        hwcaps.iter().for_each(|name| number(offset(name) as usize));
+        for name in &hwcaps {
+            number(offset(name) as usize);
+        }
     }
     out.extend_from_slice(generator);
     out

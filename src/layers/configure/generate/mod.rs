@@ -4,10 +4,12 @@
 //! depend on done. It writes what the real tool would write, so that the tool itself goes on from there on the node.
 
 pub mod alternatives;
+pub mod answers;
 pub mod catalog;
 pub mod certificates;
+pub mod debconf;
 pub mod dpkg;
-pub mod elf;
+mod elf;
 pub mod heredoc;
 pub mod hwdb;
 pub mod ldcache;
@@ -15,8 +17,8 @@ pub mod pam;
 pub mod shadow;
 pub mod shells;
 pub mod skeleton;
-pub mod strings;
-pub mod subject;
+mod strings;
+mod subject;
 pub mod ucf;
 
 use std::collections::BTreeMap;

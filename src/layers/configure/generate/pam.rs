@@ -26,10 +26,9 @@ type Profile = BTreeMap<String, String>;
 ///
 /// # Errors
 /// When a profile or a template of `libpam-runtime` does not have the expected format.
-pub fn pam_auth_update(tree: &mut Tree, enable: &[&str]) -> Result<Profiles, GenError> {
+pub fn pam_auth_update(tree: &mut Tree, enable: &[&str]) -> Result<(), GenError> {
     let profiles = read_profiles(tree)?;
-    let mut sorted: Vec<&String> = profiles.keys().collect();
-    sorted.sort_by_key(|&name| std::cmp::Reverse((priority(&profiles[name]), name)));
+    let sorted = by_priority(&profiles);
 
     let seen_file = format!("{STATE}/seen");
     let seen = if exists(tree, &seen_file) { tree.read_text(&seen_file)? } else { String::new() };
@@ -56,9 +55,28 @@ pub fn pam_auth_update(tree: &mut Tree, enable: &[&str]) -> Result<Profiles, Gen
         tree.write(format!("/etc/pam.d/common-{kind}"), 0o644, text)?;
         tree.write(format!("{STATE}/{kind}"), 0o644, state_text(&chosen, kind))?;
     }
-    tree.write(seen_file, 0o644, sorted.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+    tree.write(seen_file, 0o644, sorted.iter().flat_map(|name| [name.as_str(), "\n"]).collect::<String>())?;
+    Ok(())
+}
+
+/// What the files say now.
+///
+/// # Errors
+/// When a profile does not have the expected format.
+pub fn chosen(tree: &Tree) -> Result<Profiles, GenError> {
+    let profiles = read_profiles(tree)?;
+    let before = chosen_before(tree)?;
+    let sorted = by_priority(&profiles);
+    let enabled = sorted.iter().filter(|&&name| before.contains(name)).map(|&name| name.clone()).collect();
     let known = sorted.iter().map(|&name| (name.clone(), field(&profiles[name], "name").to_owned())).collect();
-    Ok(Profiles { known, enabled: enabled.into_iter().cloned().collect() })
+    Ok(Profiles { known, enabled })
+}
+
+/// Names, highest priority first.
+fn by_priority(profiles: &BTreeMap<String, Profile>) -> Vec<&String> {
+    let mut sorted: Vec<&String> = profiles.keys().collect();
+    sorted.sort_by_key(|&name| std::cmp::Reverse((priority(&profiles[name]), name)));
+    sorted
 }
 
 fn field<'a>(profile: &'a Profile, name: &str) -> &'a str {
@@ -156,7 +174,7 @@ fn state_text(chosen: &[(&String, &Profile)], kind: &str) -> String {
     }
     for (name, lines) in primary.into_iter().chain(block(chosen, kind, false)) {
         if !lines.is_empty() {
-            text += &format!("Module: {name}\n{}\n", lines.join("\n"));
+            text.extend(["Module: ", name, "\n", &lines.join("\n"), "\n"]);
         }
     }
     text
@@ -189,13 +207,13 @@ fn fill_template(path: &str, template: &str, chosen: &[(&String, &Profile)], kin
         until = Some(if primary { ends[0] } else { ends[1] });
         let lines: Vec<&str> = block(chosen, kind, primary).into_iter().flat_map(|(_, lines)| lines).collect();
         if primary && lines.is_empty() {
-            text += &format!("{realm}\t[default=1]\t\t\tpam_permit.so\n");
+            text.extend([realm, "\t[default=1]\t\t\tpam_permit.so\n"]);
         }
         // `end` in a control field means: skip the rest of the block. Nothing may be skipped behind the last block.
         let count = lines.len();
         for (index, line) in lines.into_iter().enumerate() {
             let left = if primary { count - index } else { count - index - 1 };
-            text += &format!("{realm}\t{}\n", module_line(path, line, left)?);
+            text.extend([realm, "\t", &module_line(path, line, left)?, "\n"]);
         }
     }
     if marks != 2 || until.is_some() {
@@ -247,7 +265,8 @@ mod tests {
     #[test]
     fn jumps_lead_behind_the_block() {
         let mut tree = tree();
-        let found = pam_auth_update(&mut tree, &[]).unwrap();
+        pam_auth_update(&mut tree, &[]).unwrap();
+        let found = chosen(&tree).unwrap();
         assert_eq!(found.enabled, ["local", "unix"]);
         assert_eq!(found.known[2], ("off".to_owned(), "Off".to_owned()));
         let auth = tree.read_text("etc/pam.d/common-auth").unwrap();
@@ -266,7 +285,8 @@ mod tests {
     fn choices_last() {
         let mut tree = tree();
         pam_auth_update(&mut tree, &["off"]).unwrap();
-        let found = pam_auth_update(&mut tree, &[]).unwrap();
+        pam_auth_update(&mut tree, &[]).unwrap();
+        let found = chosen(&tree).unwrap();
         assert_eq!(found.enabled, ["local", "unix", "off"]);
         let session = tree.read_text("etc/pam.d/common-session-noninteractive").unwrap();
         assert!(session.contains("session\t[default=1]\t\t\tpam_permit.so\n") && session.contains("pam_off.so"));

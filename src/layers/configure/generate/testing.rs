@@ -83,11 +83,12 @@ fn describe(inode: &Inode) -> String {
     format!("{:o} {}:{} {what}", inode.mode, inode.uid, inode.gid)
 }
 
-/// Compares all that lies at and below `paths`: kind, mode, owner, content.
+/// Compares all that lies at and below `paths`: kind, mode, owner, content. With `LABIMG_DIFFERENCES` naming a folder,
+/// what was made and differs is written there.
 ///
 /// # Panics
 /// With every path that differs.
-pub(super) fn same_files(found: &Tree, wanted: &Tree, paths: &[&str]) {
+pub(super) fn same_files(found_tree: &Tree, wanted: &Tree, paths: &[&str]) {
     let list = |tree: &Tree| -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         for path in paths {
@@ -98,16 +99,25 @@ pub(super) fn same_files(found: &Tree, wanted: &Tree, paths: &[&str]) {
         }
         all
     };
-    let (found, wanted) = (list(found), list(wanted));
+    let (found, wanted) = (list(found_tree), list(wanted));
     assert!(!wanted.is_empty(), "the reference has nothing at {paths:?}");
     let mut differences = Vec::new();
     for (path, want) in &wanted {
         match found.get(path) {
             None => differences.push(format!("missing {path}: {want}")),
-            Some(have) if have != want => differences.push(format!("{path}: {have}\n    wanted {want}")),
+            Some(have) if have != want => {
+                keep(found_tree, path);
+                differences.push(format!("{path}: {have}\n    wanted {want}"));
+            }
             Some(_) => {}
         }
     }
     differences.extend(found.keys().filter(|p| !wanted.contains_key(*p)).map(|p| format!("not wanted: {p}")));
     assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+}
+
+fn keep(tree: &Tree, path: &str) {
+    if let (Some(folder), Ok(bytes)) = (std::env::var_os("LABIMG_DIFFERENCES"), tree.read(path)) {
+        std::fs::write(Path::new(&folder).join(path.trim_start_matches('/').replace('/', ":")), bytes).unwrap();
+    }
 }
