@@ -12,7 +12,7 @@ mod known;
 mod recognise;
 mod script;
 mod snippet;
-pub mod systemd;
+mod systemd;
 mod sysusers;
 mod sysv;
 mod tmpfiles;
@@ -151,20 +151,18 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     tree.begin_layer("configuration by triggers");
     triggers::finish(tree, installed, &held, &context)?;
     tree.begin_layer("configuration of debconf");
-    let configured: Vec<_> = installed.packages.iter().filter(|p| !held.contains(p.name.as_str())).collect();
-    if configured.iter().any(|p| p.name == "debconf") {
-        generate::answers::write(tree, &configured)?;
+    let ready: Vec<_> = installed.packages.iter().filter(|p| !held.contains(p.name.as_str())).collect();
+    if ready.iter().any(|p| p.name == "debconf") {
+        generate::answers::write(tree, &ready)?;
     }
-
     let preinst: String =
         pending.iter().filter(|p| p.script == "preinst").map(|p| format!("{}\n", p.package)).collect();
     if !preinst.is_empty() {
         tree.write(PREINST_LIST, 0o644, preinst)?;
     }
-    let mut configured = 0;
+    let configured = ready.len();
     for package in &mut installed.packages {
         package.state = if held.contains(package.name.as_str()) { State::Unpacked } else { State::Installed };
-        configured += usize::from(package.state == State::Installed);
     }
     Ok(Report { configured, pending })
 }

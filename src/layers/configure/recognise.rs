@@ -128,10 +128,10 @@ fn needs_held<'a>(
     for field in ["Pre-Depends", "Depends"] {
         for group in relation::parse(package.field(field))? {
             let fits = |name: &str| group.iter().any(|relation| relation.name == name);
-            let mut providers = provides.iter().filter(|(name, also)| fits(name) || also.iter().any(|a| fits(a)));
-            let first = providers.clone().next();
+            let mut able = provides.iter().filter(|(name, also)| fits(name) || also.iter().any(|a| fits(a)));
+            let first = able.clone().next();
             // What nothing in the set provides is for dpkg to complain about.
-            if let (Some((name, _)), false) = (first, providers.any(|(name, _)| !held.contains(*name))) {
+            if let (Some((name, _)), false) = (first, able.any(|(name, _)| !held.contains(*name))) {
                 return Ok(Some(name));
             }
         }
@@ -193,11 +193,11 @@ mod tests {
 
     #[test]
     fn plain_scripts_are_known_and_others_are_not() {
-        let plain = "#!/bin/sh\n# what\nset -e\n\nexit 0\n";
-        let plan = plan(&package("a", "", &[("preinst", plain), ("postinst", plain)])).unwrap();
+        let harmless = "#!/bin/sh\n# what\nset -e\n\nexit 0\n";
+        let plan = plan(&package("a", "", &[("preinst", harmless), ("postinst", harmless)])).unwrap();
         assert_eq!(plan, Plan::default());
         for script in ["#!/bin/sh\nset -e\nrm -rf /x\n", "#!/usr/bin/perl\n", "exit 0\n", "#!/bin/sh\nexit 1\n"] {
-            let plan = super::plan(&package("a", "", &[("preinst", plain), ("postinst", script)])).unwrap();
+            let plan = super::plan(&package("a", "", &[("preinst", harmless), ("postinst", script)])).unwrap();
             let pending = plan.pending.unwrap();
             assert_eq!((pending.package.as_str(), pending.script.as_str()), ("a", "postinst"), "{script}");
         }

@@ -184,17 +184,17 @@ pub fn enable_once(tree: &mut Tree, unit: &str, manager: Manager) -> Result<(), 
     if make_links {
         make(tree, &links)?;
     }
-    let mut lines = recorded.unwrap_or_default();
+    let mut record_lines = recorded.unwrap_or_default();
     for link in &links {
-        if !lines.contains(&link.path) {
-            lines.push(link.path.clone());
+        if !record_lines.contains(&link.path) {
+            record_lines.push(link.path.clone());
         }
         let mark = link.path.replacen(&manager.config(), manager.record(), 1);
         if !tree.contains(&mark) {
             tree.write(&mark, 0o644, "")?;
         }
     }
-    if lines.is_empty() { Ok(()) } else { write_record(tree, &record, &lines) }
+    if record_lines.is_empty() { Ok(()) } else { write_record(tree, &record, &record_lines) }
 }
 
 /// As `deb-systemd-helper update-state`: the record names the unit's links, none is made.
@@ -203,8 +203,8 @@ pub fn update_state(tree: &mut Tree, unit: &str, manager: Manager) -> Result<(),
         return Ok(());
     }
     let links = links(tree, manager, unit, &mut BTreeSet::new())?;
-    let lines: Vec<String> = links.into_iter().map(|l| l.path).collect();
-    write_record(tree, &record_of(manager, unit), &lines)
+    let paths: Vec<String> = links.into_iter().map(|l| l.path).collect();
+    write_record(tree, &record_of(manager, unit), &paths)
 }
 
 fn record_of(manager: Manager, unit: &str) -> String {

@@ -143,7 +143,7 @@ mod tests {
             let stanza = stanza.unwrap();
             let mut package = package(stanza.get("Package").unwrap(), "", ("none", ""), "");
             package.architecture = stanza.get("Architecture").unwrap().to_owned();
-            package.control += &format!("Multi-Arch: {}\n", stanza.get("Multi-Arch").unwrap_or("no"));
+            package.control.extend(["Multi-Arch: ", stanza.get("Multi-Arch").unwrap_or("no"), "\n"]);
             let name = package.info_name();
             let member = |kind: &str| tree.read(format!("var/lib/dpkg/info/{name}.{kind}")).ok();
             package.info = member("templates").map(|t| ("templates".to_owned(), t)).into_iter().collect();

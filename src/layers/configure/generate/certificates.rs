@@ -82,7 +82,9 @@ pub fn update(tree: &mut Tree) -> Result<(), GenError> {
     let folder = TreePath::new(CERTS)?;
     let old: Vec<TreePath> =
         tree.below(&folder).filter(|(p, _, i)| is_stale(p, i)).map(|(p, _, _)| p.clone()).collect();
-    old.iter().for_each(|path| tree.remove(path));
+    for path in &old {
+        tree.remove(path);
+    }
 
     let mut bundle = Vec::new();
     for path in &trusted {

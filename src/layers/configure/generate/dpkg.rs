@@ -36,15 +36,15 @@ pub fn undivert(tree: &mut Tree, package: &str, path: &str) -> Result<(), GenErr
 fn diversions(tree: &Tree) -> Result<Vec<[String; 3]>, GenError> {
     let text = if exists(tree, DIVERSIONS) { tree.read_text(DIVERSIONS)? } else { String::new() };
     let lines: Vec<&str> = text.lines().collect();
-    let (threes, rest) = lines.as_chunks::<3>();
-    if !rest.is_empty() {
-        return Err(GenError::format(DIVERSIONS, "does not have three lines for each diversion"));
-    }
-    Ok(threes.iter().map(|three| three.map(str::to_owned)).collect())
+    let entry = |lines: &[&str]| match lines {
+        &[from, to, package] => Ok([from, to, package].map(str::to_owned)),
+        _ => Err(GenError::format(DIVERSIONS, "does not have three lines for each diversion")),
+    };
+    lines.chunks(3).map(entry).collect()
 }
 
 fn write_diversions(tree: &mut Tree, all: &[[String; 3]]) -> Result<(), GenError> {
-    let text: String = all.iter().flatten().map(|line| format!("{line}\n")).collect();
+    let text: String = all.iter().flatten().flat_map(|line| [line.as_str(), "\n"]).collect();
     Ok(tree.write(DIVERSIONS, 0o644, text)?)
 }
 
@@ -64,7 +64,7 @@ pub fn override_mode(
         return Ok(());
     }
     own(tree, path, uid, gid, mode)?;
-    text += &format!("{user} {group} {mode:o} {path}\n");
+    text.extend([user, " ", group, " ", &format!("{mode:o}"), " ", path, "\n"]);
     Ok(tree.write(OVERRIDES, 0o644, text)?)
 }
 

@@ -29,7 +29,7 @@ struct Node {
 #[derive(Debug, Clone, Copy)]
 struct Value {
     key: usize,
-    value: usize,
+    text: usize,
     file: usize,
     line: u32,
     priority: u16,
@@ -144,7 +144,7 @@ impl Trie {
         let key_at = self.strings.add(key);
         let entry = Value {
             key: key_at,
-            value: self.strings.add(value),
+            text: self.strings.add(value),
             file: self.strings.add(source.file.as_bytes()),
             line: source.line,
             priority: source.priority,
@@ -190,7 +190,7 @@ impl Trie {
             out.extend(child.to_le_bytes());
         }
         for value in &node.values {
-            out.extend([value.key, value.value, value.file].into_iter().flat_map(text));
+            out.extend([value.key, value.text, value.file].into_iter().flat_map(text));
             out.extend(value.line.to_le_bytes());
             out.extend(value.priority.to_le_bytes());
             out.extend([0; 2]);
@@ -212,6 +212,7 @@ fn property(line: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn patterns_share_their_beginnings() {
@@ -224,11 +225,21 @@ mod tests {
         assert_eq!((root.children[0].0, trie.strings.text(usb.prefix)), (b'u', b"sb:v".as_slice()));
         let first = &trie.nodes[usb.children[0].1];
         let values: Vec<(&[u8], &[u8], u32)> =
-            first.values.iter().map(|v| (trie.strings.text(v.key), trie.strings.text(v.value), v.line)).collect();
+            first.values.iter().map(|v| (trie.strings.text(v.key), trie.strings.text(v.text), v.line)).collect();
         assert_eq!(values, [(b" A".as_slice(), b"9".as_slice(), 10), (b" B", b"2", 5), (b" C", b"", 11)]);
         let out = trie.encode(257);
         assert_eq!(u64::from_le_bytes(out[16..24].try_into().unwrap()), out.len() as u64);
         assert!(out.starts_with(b"KSLPHHRH\x01\x01"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_panics(text in proptest::collection::vec(proptest::sample::select(b"ab \n=#\0*".to_vec()), 0..200)) {
+            let mut trie = Trie { strings: Strings::new(), nodes: vec![Node::default()] };
+            trie.import("/f", &text, 1);
+            let out = trie.encode(257);
+            prop_assert_eq!(u64::from_le_bytes(out[16..24].try_into().unwrap()), out.len() as u64);
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn ldconfig(tree: &mut Tree) -> Result<(), GenError> {
             .collect();
         for real in names {
             let name = String::from_utf8_lossy(real.name()).into_owned();
-            search(tree, &format!("{folder}/glibc-hwcaps/{name}"), &real, Some(name), &mut entries)?;
+            search(tree, &format!("{folder}/glibc-hwcaps/{name}"), &real, Some(&name), &mut entries)?;
         }
     }
     entries.sort_by(order);
@@ -121,7 +121,7 @@ fn search(
     tree: &mut Tree,
     folder: &str,
     real: &TreePath,
-    hwcaps: Option<String>,
+    hwcaps: Option<&str>,
     entries: &mut Vec<Entry>,
 ) -> Result<(), GenError> {
     let mut found: BTreeMap<String, Provider> = BTreeMap::new();
@@ -140,7 +140,7 @@ fn search(
         if is_link {
             // The link that only the linker uses (libx.so) keeps its own name; any other link that is not called
             // like the soname counts as a file.
-            let for_linker = name.ends_with(".so") && soname.starts_with(name);
+            let for_linker = name.strip_suffix(".so").is_some() && soname.starts_with(name);
             is_link = name == soname || for_linker;
             if is_link {
                 name.clone_into(&mut soname);
@@ -155,6 +155,12 @@ fn search(
         }
     }
     for (soname, provider) in found {
+        if hwcaps.is_some() {
+            // Found by the file's own name; no links are made there.
+            let path = format!("{folder}/{}", provider.name);
+            entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.map(str::to_owned) });
+            continue;
+        }
         let link = real.join(&soname)?;
         if !provider.is_link
             && provider.name != soname
@@ -164,7 +170,7 @@ fn search(
             tree.symlink(&link, &provider.name)?;
         }
         let path = format!("{folder}/{soname}");
-        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.clone() });
+        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: None });
     }
     Ok(())
 }
@@ -266,7 +272,9 @@ fn encode(entries: &[Entry], generator: &[u8]) -> Vec<u8> {
     [EXTENSION_GENERATOR as usize, 0, generator_at, generator.len()].into_iter().for_each(&mut number);
     if !hwcaps.is_empty() {
         [EXTENSION_HWCAPS as usize, 0, hwcaps_at, 4 * hwcaps.len()].into_iter().for_each(&mut number);
-        hwcaps.iter().for_each(|name| number(offset(name) as usize));
+        for name in &hwcaps {
+            number(offset(name) as usize);
+        }
     }
     out.extend_from_slice(generator);
     out
@@ -327,7 +335,7 @@ mod tests {
         }
         tree.write("usr/lib/a64/libc.so", 0o644, "INPUT ( libc.so.6 )").unwrap();
         tree.symlink("usr/lib/ld-linux-aarch64.so.1", "a64/ld-linux-aarch64.so.1").unwrap();
-        tree.write("usr/lib/a64/glibc-hwcaps/v9/libx.so.1", 0o755, small_library(183, "libx.so.1")).unwrap();
+        tree.write("usr/lib/a64/glibc-hwcaps/v9/libx.so.1.11", 0o755, small_library(183, "libx.so.1")).unwrap();
         ldconfig(&mut tree).unwrap();
         assert_eq!(tree.resolve("lib/a64/libx.so.1").unwrap().to_string(), "/usr/lib/a64/libx.so.1.10");
         let cache = tree.read("etc/ld.so.cache").unwrap();
@@ -347,7 +355,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                (0x0a03, "/lib/a64/glibc-hwcaps/v9/libx.so.1".to_owned(), HWCAP_EXTENSION),
+                (0x0a03, "/lib/a64/glibc-hwcaps/v9/libx.so.1.11".to_owned(), HWCAP_EXTENSION),
                 plain("/lib/a64/libx.so.1"),
                 plain("/lib/a64/ld-linux-aarch64.so.1"),
                 plain("/lib/ld-linux-aarch64.so.1"),
@@ -377,7 +385,7 @@ mod tests {
         let reference = Reference::open();
         let mut tree =
             reference.tree(&["lib", "etc/ld.so.conf", "etc/ld.so.conf.d", "usr/sbin/ldconfig", "usr/local/lib"]);
-        for entry in ["x86_64-linux-gnu", "aarch64-linux-gnu"] {
+        for entry in ["x86_64-linux-gnu", "aarch64-linux-gnu", "ld-linux-aarch64.so.1"] {
             let folder = format!("usr/lib/{entry}");
             if reference.has(&folder) {
                 reference.add(&mut tree, &folder);

@@ -55,7 +55,7 @@ pub fn pam_auth_update(tree: &mut Tree, enable: &[&str]) -> Result<(), GenError>
         tree.write(format!("/etc/pam.d/common-{kind}"), 0o644, text)?;
         tree.write(format!("{STATE}/{kind}"), 0o644, state_text(&chosen, kind))?;
     }
-    tree.write(seen_file, 0o644, sorted.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+    tree.write(seen_file, 0o644, sorted.iter().flat_map(|name| [name.as_str(), "\n"]).collect::<String>())?;
     Ok(())
 }
 
@@ -174,7 +174,7 @@ fn state_text(chosen: &[(&String, &Profile)], kind: &str) -> String {
     }
     for (name, lines) in primary.into_iter().chain(block(chosen, kind, false)) {
         if !lines.is_empty() {
-            text += &format!("Module: {name}\n{}\n", lines.join("\n"));
+            text.extend(["Module: ", name, "\n", &lines.join("\n"), "\n"]);
         }
     }
     text
@@ -207,13 +207,13 @@ fn fill_template(path: &str, template: &str, chosen: &[(&String, &Profile)], kin
         until = Some(if primary { ends[0] } else { ends[1] });
         let lines: Vec<&str> = block(chosen, kind, primary).into_iter().flat_map(|(_, lines)| lines).collect();
         if primary && lines.is_empty() {
-            text += &format!("{realm}\t[default=1]\t\t\tpam_permit.so\n");
+            text.extend([realm, "\t[default=1]\t\t\tpam_permit.so\n"]);
         }
         // `end` in a control field means: skip the rest of the block. Nothing may be skipped behind the last block.
         let count = lines.len();
         for (index, line) in lines.into_iter().enumerate() {
             let left = if primary { count - index } else { count - index - 1 };
-            text += &format!("{realm}\t{}\n", module_line(path, line, left)?);
+            text.extend([realm, "\t", &module_line(path, line, left)?, "\n"]);
         }
     }
     if marks != 2 || until.is_some() {
@@ -243,6 +243,7 @@ fn module_line(path: &str, line: &str, left: usize) -> Result<String, GenError> 
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     fn tree() -> Tree {
         let mut tree = Tree::new(0);
@@ -300,6 +301,14 @@ mod tests {
         let mut bad_profile = tree();
         bad_profile.write(format!("{PROFILES}/unix"), 0o644, "\tno field\n").unwrap();
         assert!(pam_auth_update(&mut bad_profile, &[]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_profile_panics(text in "(Session|Priority|[\\[\\]a=: \n\té]){0,60}", left in 0usize..9) {
+            let _ = parse_profile("x", &text);
+            let _ = module_line("x", &text, left);
+        }
     }
 
     #[test]

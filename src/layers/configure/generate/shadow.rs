@@ -39,7 +39,7 @@ fn convert(tree: &mut Tree, open: &str, secret: &str, entry: impl Fn(&str, &str)
         };
         let known = shadow.lines().any(|l| l.split(':').next() == Some(name));
         if !known {
-            shadow += &format!("{name}:{}\n", entry(password, fourth));
+            shadow.extend([name, ":", &entry(password, fourth), "\n"]);
             fields[1] = "x";
         }
         text += &fields.join(":");

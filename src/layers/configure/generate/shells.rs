@@ -55,7 +55,7 @@ pub fn update_shells(tree: &mut Tree) -> Result<(), GenError> {
         }
     }
     tree.write(SHELLS, 0o644, text)?;
-    tree.write(STATE, 0o644, listed.iter().map(|s| format!("{s}\n")).collect::<String>())?;
+    tree.write(STATE, 0o644, listed.iter().flat_map(|s| [s.as_str(), "\n"]).collect::<String>())?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! The hash of a certificate's subject by which OpenSSL finds it: SHA-1 over the canonical form of the name
-//! (`X509_NAME_hash` in X509_get_subject_name(3); the form is described there and in RFC 5280, section 7.1).
+//! (`X509_NAME_hash` in `X509_get_subject_name`(3); the form is described there and in RFC 5280, section 7.1).
 
 use sha1::{Digest, Sha1};
 

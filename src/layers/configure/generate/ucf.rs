@@ -29,14 +29,14 @@ pub fn prepare(tree: &mut Tree) -> Result<(), GenError> {
 pub fn install(tree: &mut Tree, source: &str, target: &str, three_way: bool) -> Result<(), GenError> {
     install_default(tree, source, target)?;
     let bytes = tree.read(source)?;
-    let digest: String = Md5::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let digest = format!("{:032x}", u128::from_be_bytes(Md5::digest(&bytes).into()));
     prepare(tree)?;
     let mut text = String::new();
     for line in tree.read_text(HASHES)?.lines().filter(|line| line.split_whitespace().nth(1) != Some(target)) {
         text += line;
         text.push('\n');
     }
-    text += &format!("{digest}  {target}\n");
+    text.extend([&digest, "  ", target, "\n"]);
     tree.write(HASHES, 0o644, text)?;
     if three_way || (bytes.len() as u64) < CACHED_BELOW {
         let copy = format!("/var/lib/ucf/cache/{}", target.replace('/', ":"));
@@ -65,7 +65,7 @@ pub fn register(tree: &mut Tree, package: &str, file: &str) -> Result<(), GenErr
             };
         }
     }
-    text += &format!("{package} \t {file}\n");
+    text.extend([package, " \t ", file, "\n"]);
     Ok(tree.write(REGISTRY, 0o644, text)?)
 }
 
