@@ -22,13 +22,12 @@ pub(super) fn settings(tree: &mut Tree, board: &Board, partuuid: &str) -> Result
         return Err(missing(board, DEFAULTS, UNPACKED));
     }
     let mut defaults = tree.read_text(DEFAULTS)?;
-    defaults.push_str(&format!(
+    let set = format!(
         "\n# Set when the image was built. No memory is kept for video: a node has no screen.\n\
-         CMA=0\n\
-         ROOTPART=PARTUUID={partuuid}\n\
-         CONSOLES=\"{}\"\n",
+         CMA=0\nROOTPART=PARTUUID={partuuid}\nCONSOLES=\"{}\"\n",
         board.kernel.consoles.join(" ")
-    ));
+    );
+    defaults.push_str(&set);
     tree.write(DEFAULTS, 0o644, defaults)?;
     if !board.firmware.config.is_empty() {
         tree.write(EXTRA_CONFIG, 0o644, format!("{}\n", board.firmware.config.join("\n")))?;
@@ -47,7 +46,7 @@ pub(super) fn fill(
 ) -> Result<(), BoardError> {
     copy(tree, out, "usr/lib/raspi-firmware", |_| true)?;
     let trees = format!("usr/lib/linux-image-{version}/broadcom");
-    copy(tree, out, &trees, |name| name.starts_with("bcm") && name.ends_with(".dtb"))?;
+    copy(tree, out, &trees, |name| name.starts_with("bcm") && name.strip_suffix(".dtb").is_some())?;
     // The first stages of every board but the Pi 5, whose EEPROM holds them.
     for name in ["bootcode.bin", "start.elf", "start4.elf"] {
         if !out.contains(name) {
@@ -59,13 +58,13 @@ pub(super) fn fill(
     let hook = hook.to_vec().map_err(|source| crate::tree::TreeError::Read { path: TreePath::default(), source })?;
     let hook = String::from_utf8_lossy(&hook);
     let custom = board.firmware.config.join("\n");
-    let consoles: String = board.kernel.consoles.iter().map(|c| format!(" console={c}")).collect();
     let values = [
         ("${KERNEL}", format!("vmlinuz-{version}")),
         ("${latest_initrd_basename}", format!("initrd.img-{version}")),
         ("$(cat ${firmware_custom})", custom),
         ("${firmware_custom}", format!("/{EXTRA_CONFIG}")),
-        ("${pre_cmdline}", consoles),
+        // The hook puts a space before each.
+        ("${pre_cmdline}", format!(" {}", super::consoles(board))),
         ("$ROOTPART", format!("PARTUUID={partuuid}")),
         // CMA=0
         ("$SET_CMA", String::new()),
@@ -123,7 +122,8 @@ fn substitute(text: &str, values: &[(&str, String)]) -> Result<String, BoardErro
 
 /// Copies the wanted files of a folder, and those of folders in it, as `cp -r` does.
 fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<(), BoardError> {
-    let folder = TreePath::new(folder).map_err(crate::tree::TreeError::Path)?;
+    // Newer kernel packages have a symbolic link here.
+    let folder = tree.resolve(folder)?;
     let skip = folder.as_bytes().len() + 1;
     for (path, _, inode) in tree.below(&folder) {
         let relative = path.as_bytes().get(skip..).unwrap_or_default();

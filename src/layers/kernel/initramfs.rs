@@ -108,8 +108,8 @@ fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Re
     // busybox's modprobe looks into both when a name is not a module's.
     root.write(folder.join("modules.alias").map_err(TreeError::Path)?, 0o644, "")?;
     root.write(folder.join("modules.symbols").map_err(TreeError::Path)?, 0o644, "")?;
-    let names: String = chosen.iter().map(|(name, _)| format!("{name}\n")).collect();
-    root.write("etc/modules", 0o644, names)?;
+    let names: Vec<_> = chosen.iter().map(|(name, _)| name.as_str()).collect();
+    root.write("etc/modules", 0o644, names.join("\n") + "\n")?;
     Ok(())
 }
 
