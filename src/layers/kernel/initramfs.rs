@@ -219,4 +219,14 @@ mod tests {
     fn a_module_that_does_not_exist_is_named() {
         assert_eq!(KNOWN.choose(&["ext5".to_owned()]).unwrap_err(), "ext5");
     }
+
+    #[test]
+    fn the_script_passes_shellcheck() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/layers/kernel/init.sh");
+        let output = std::process::Command::new("shellcheck")
+            .args(["-s", "sh", script])
+            .output()
+            .expect("this test needs the program `shellcheck`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }
