@@ -216,4 +216,14 @@ mod tests {
         let error = prepare(&mut tree, &raspi, "a", Content::empty()).unwrap_err().to_string();
         assert!(error.contains("/etc/default/raspi-firmware"), "{error}");
     }
+
+    #[test]
+    fn the_script_passes_shellcheck() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/layers/board/boot-hook.sh");
+        let output = std::process::Command::new("shellcheck")
+            .args(["-s", "sh", script])
+            .output()
+            .expect("this test needs the program `shellcheck`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }

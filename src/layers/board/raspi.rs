@@ -22,13 +22,12 @@ pub(super) fn settings(tree: &mut Tree, board: &Board, partuuid: &str) -> Result
         return Err(missing(board, DEFAULTS, UNPACKED));
     }
     let mut defaults = tree.read_text(DEFAULTS)?;
-    defaults.push_str(&format!(
+    let set = format!(
         "\n# Set when the image was built. No memory is kept for video: a node has no screen.\n\
-         CMA=0\n\
-         ROOTPART=PARTUUID={partuuid}\n\
-         CONSOLES=\"{}\"\n",
+         CMA=0\nROOTPART=PARTUUID={partuuid}\nCONSOLES=\"{}\"\n",
         board.kernel.consoles.join(" ")
-    ));
+    );
+    defaults.push_str(&set);
     tree.write(DEFAULTS, 0o644, defaults)?;
     if !board.firmware.config.is_empty() {
         tree.write(EXTRA_CONFIG, 0o644, format!("{}\n", board.firmware.config.join("\n")))?;
@@ -47,7 +46,7 @@ pub(super) fn fill(
 ) -> Result<(), BoardError> {
     copy(tree, out, "usr/lib/raspi-firmware", |_| true)?;
     let trees = format!("usr/lib/linux-image-{version}/broadcom");
-    copy(tree, out, &trees, |name| name.starts_with("bcm") && name.ends_with(".dtb"))?;
+    copy(tree, out, &trees, |name| name.starts_with("bcm") && name.strip_suffix(".dtb").is_some())?;
     // The first stages of every board but the Pi 5, whose EEPROM holds them.
     for name in ["bootcode.bin", "start.elf", "start4.elf"] {
         if !out.contains(name) {
@@ -59,13 +58,13 @@ pub(super) fn fill(
     let hook = hook.to_vec().map_err(|source| crate::tree::TreeError::Read { path: TreePath::default(), source })?;
     let hook = String::from_utf8_lossy(&hook);
     let custom = board.firmware.config.join("\n");
-    let consoles: String = board.kernel.consoles.iter().map(|c| format!(" console={c}")).collect();
     let values = [
         ("${KERNEL}", format!("vmlinuz-{version}")),
         ("${latest_initrd_basename}", format!("initrd.img-{version}")),
         ("$(cat ${firmware_custom})", custom),
         ("${firmware_custom}", format!("/{EXTRA_CONFIG}")),
-        ("${pre_cmdline}", consoles),
+        // The hook puts a space before each.
+        ("${pre_cmdline}", format!(" {}", super::consoles(board))),
         ("$ROOTPART", format!("PARTUUID={partuuid}")),
         // CMA=0
         ("$SET_CMA", String::new()),
@@ -123,7 +122,8 @@ fn substitute(text: &str, values: &[(&str, String)]) -> Result<String, BoardErro
 
 /// Copies the wanted files of a folder, and those of folders in it, as `cp -r` does.
 fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<(), BoardError> {
-    let folder = TreePath::new(folder).map_err(crate::tree::TreeError::Path)?;
+    // Newer kernel packages have a symbolic link here.
+    let folder = tree.resolve(folder)?;
     let skip = folder.as_bytes().len() + 1;
     for (path, _, inode) in tree.below(&folder) {
         let relative = path.as_bytes().get(skip..).unwrap_or_default();
@@ -150,5 +150,63 @@ mod tests {
         assert_eq!(documents(SCRIPT, "config.txt", &values).unwrap(), ["a=$k\n", "b\n"]);
         let error = documents(SCRIPT, "cmdline.txt", &values).unwrap_err().to_string();
         assert!(error.contains("`${pre} c`"), "{error}");
+    }
+
+    /// A root tree with a package whose hook has the known parts.
+    fn root() -> Tree {
+        let part = |file: &str, text: &str| format!("cat >>/boot/firmware/{file} <<EOF\n{text}\nEOF\n");
+        let hook = [
+            part("config.txt", "# head"),
+            part("config.txt", "arm_64bit=1"),
+            part("config.txt", "kernel=${KERNEL}"),
+            part("config.txt", "initramfs ${latest_initrd_basename}"),
+            part("config.txt", "# ${firmware_custom}\n$(cat ${firmware_custom})"),
+            part("cmdline.txt", "${pre_cmdline} root=$ROOTPART rw $SET_CMA ${post_cmdline}"),
+        ];
+        let mut tree = Tree::new(0);
+        tree.write(HOOK, 0o755, hook.concat()).unwrap();
+        tree.write(DEFAULTS, 0o644, "#CMA=64M\n").unwrap();
+        tree.write("boot/vmlinuz-6.12", 0o644, "kernel").unwrap();
+        tree.mkdir("usr/lib/modules/6.12", 0o755).unwrap();
+        tree.symlink("lib", "usr/lib").unwrap();
+        for name in ["bootcode.bin", "start.elf", "start4.elf", "overlays/x.dtbo"] {
+            tree.write(format!("usr/lib/raspi-firmware/{name}"), 0o644, name).unwrap();
+        }
+        for name in ["bcm2837-rpi-zero-2-w.dtb", "other.dtb"] {
+            tree.write(format!("usr/lib/linux-image-6.12/broadcom/{name}"), 0o644, name).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn the_partition_is_as_the_hook_will_write_it() {
+        let board = Board::named("zero2w").unwrap();
+        let mut tree = root();
+        super::super::prepare(&mut tree, &board, "0a-02", "initramfs".into()).unwrap();
+        let defaults = tree.read_text(DEFAULTS).unwrap();
+        assert!(defaults.contains("\nCMA=0\nROOTPART=PARTUUID=0a-02\nCONSOLES=\"tty0 ttyS1,115200\"\n"), "{defaults}");
+        let out = super::super::firmware(&tree, &board, "0a-02").unwrap();
+        assert_eq!(
+            out.read_text("config.txt").unwrap(),
+            "# head\narm_64bit=1\nkernel=vmlinuz-6.12\ninitramfs initrd.img-6.12\n\
+             # /etc/default/raspi-firmware-custom\ngpu_mem=16\n"
+        );
+        assert_eq!(
+            out.read_text("cmdline.txt").unwrap(),
+            " console=tty0 console=ttyS1,115200 root=PARTUUID=0a-02 rw  rootfstype=ext4 cgroup_enable=memory \
+             cgroup_memory=1 panic=30\n"
+        );
+        assert!(out.contains("overlays/x.dtbo") && !out.contains("other.dtb"));
+    }
+
+    #[test]
+    fn a_hook_with_more_parts_is_refused() {
+        let board = Board::named("zero2w").unwrap();
+        let mut tree = root();
+        let longer = tree.read_text(HOOK).unwrap() + "cat >>/boot/firmware/config.txt <<EOF\nnew\nEOF\n";
+        tree.write(HOOK, 0o755, longer).unwrap();
+        super::super::prepare(&mut tree, &board, "0a-02", "initramfs".into()).unwrap();
+        let error = super::super::firmware(&tree, &board, "0a-02").unwrap_err().to_string();
+        assert!(error.contains("config.txt in 6 parts"), "{error}");
     }
 }

@@ -18,12 +18,12 @@ pub fn closure(tree: &Tree, program: &str) -> Result<BTreeMap<TreePath, TreePath
     while let Some(path) = todo.pop() {
         let bad = |what: String| KernelError::Program { path: path.to_string(), what };
         let bytes = tree.read(&path)?;
-        let (loader, libraries) = needs(&bytes).map_err(bad)?;
+        let needs = Needs::parse(&bytes).map_err(bad)?;
         let mut wanted = Vec::new();
-        if let Some(loader) = loader {
+        if let Some(loader) = needs.loader {
             wanted.push(tree.resolve_parent(&loader)?);
         }
-        for library in libraries {
+        for library in needs.libraries {
             let place = search(tree, &library)
                 .ok_or_else(|| bad(format!("the tree has no {}, which it needs", String::from_utf8_lossy(&library))))?;
             wanted.push(place);
@@ -53,21 +53,30 @@ fn search(tree: &Tree, library: &[u8]) -> Option<TreePath> {
         .find(|path| tree.resolve(path).is_ok_and(|real| tree.contains(real)))
 }
 
-/// Loader and library names of an ELF file.
-fn needs(bytes: &[u8]) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), String> {
-    let file = ElfFile64::<Endianness>::parse(bytes).map_err(|e| e.to_string())?;
-    let mut loader = None;
-    for header in file.elf_program_headers() {
-        if let Some(path) = header.interpreter(file.endian(), bytes).map_err(|e| e.to_string())? {
-            loader = Some(path.to_vec());
+/// What an ELF file names.
+#[derive(Default)]
+struct Needs {
+    /// Path of its loader; none for a library or a static program.
+    loader: Option<Vec<u8>>,
+    /// File names of shared libraries.
+    libraries: Vec<Vec<u8>>,
+}
+
+impl Needs {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let file = ElfFile64::<Endianness>::parse(bytes).map_err(|e| e.to_string())?;
+        let mut needs = Self::default();
+        for header in file.elf_program_headers() {
+            if let Some(path) = header.interpreter(file.endian(), bytes).map_err(|e| e.to_string())? {
+                needs.loader = Some(path.to_vec());
+            }
         }
+        let table = file.elf_dynamic_table().map_err(|e| e.to_string())?;
+        for entry in table.iter().filter(|d| d.tag == elf::DT_NEEDED) {
+            needs.libraries.push(table.string(entry).map_err(|e| e.to_string())?.to_vec());
+        }
+        Ok(needs)
     }
-    let table = file.elf_dynamic_table().map_err(|e| e.to_string())?;
-    let mut libraries = Vec::new();
-    for entry in table.iter().filter(|d| d.tag == elf::DT_NEEDED) {
-        libraries.push(table.string(entry).map_err(|e| e.to_string())?.to_vec());
-    }
-    Ok((loader, libraries))
 }
 
 #[cfg(test)]
@@ -77,9 +86,9 @@ mod tests {
 
     #[test]
     fn finds_what_a_real_program_needs() {
-        let (loader, libraries) = needs(&std::fs::read("/bin/sh").unwrap()).unwrap();
-        assert!(loader.unwrap().starts_with(b"/lib"));
-        assert!(libraries.iter().any(|l| l.starts_with(b"libc.so.")));
+        let needs = Needs::parse(&std::fs::read("/bin/sh").unwrap()).unwrap();
+        assert!(needs.loader.unwrap().starts_with(b"/lib"));
+        assert!(needs.libraries.iter().any(|l| l.starts_with(b"libc.so.")));
     }
 
     proptest! {
@@ -87,7 +96,7 @@ mod tests {
         fn damaged_programs_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
             let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\xb7\0".to_vec();
             elf.extend(bytes);
-            let _ = needs(&elf);
+            let _ = Needs::parse(&elf);
         }
     }
 }

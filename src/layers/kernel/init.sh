@@ -45,42 +45,56 @@ fail() {
     reboot -f
 }
 
-# Numbers and bytes of a disk: device, offset, how many bytes.
-hex() { od -An -v -t x1 -j "$2" -N "$3" "/dev/$1" | tr -d ' \n'; }
-u16() { od -An -v -t u2 -j "$2" -N "$3" "/dev/$1"; }
-u32() { od -An -v -t u4 -j "$2" -N "$3" "/dev/$1"; }
+# The first bytes of disk $1 (sectors of $2 bytes): its MBR and what counts of a GPT header, in hexadecimal.
+header() { od -An -v -t x1 -N $(($2 + 88)) "/dev/$1"; }
 
-# The PARTUUID of partition $2 of disk $1, as the kernel writes it. (Kernels before 6.13 do not tell it in sysfs.)
+# Sets uuid to the PARTUUID of partition $2 of disk $1, as the kernel writes it; $3 is the size of a sector, the rest
+# is the disk's header. (Kernels before 6.13 do not tell it in sysfs. Few processes: this is slow in an emulator.)
 partuuid() {
-    [ "$(hex "$1" 510 2)" = 55aa ] || return 1
-    read -r sector <"/sys/class/block/$1/queue/logical_block_size"
-    if [ "$(hex "$1" "$sector" 8)" = 4546492050415254 ]; then
-        # UEFI specification, 5.3: where the entries start (in sectors), how large one is, and its unique GUID.
-        at=$(($(u32 "$1" $((sector + 72)) 4) * sector + ($2 - 1) * $(u32 "$1" $((sector + 84)) 4) + 16))
-        # shellcheck disable=SC2046,SC2183 # u16 prints two numbers, two arguments
-        printf '%08x-%04x-%04x-%s-%s' $(u32 "$1" $at 4) $(u16 "$1" $((at + 4)) 4) \
-            "$(hex "$1" $((at + 8)) 2)" "$(hex "$1" $((at + 10)) 6)"
-    else
-        printf '%08x-%02x' "$(u32 "$1" 440 4)" "$2"
+    disk=$1 number=$2 sector=$3 uuid=''
+    shift 3
+    [ $# -eq $((sector + 88)) ] && [ "${511}${512}" = 55aa ] || return
+    id=${444}${443}${442}${441}
+    shift "$sector"
+    if [ "$1$2$3$4$5$6$7$8" != 4546492050415254 ]; then
+        uuid=$(printf '%s-%02x' "$id" "$number")
+        return
     fi
+    # UEFI specification, 5.3: where the entries start (in sectors), how large one is, and its unique GUID.
+    at=$((0x${76}${75}${74}${73} * sector + (number - 1) * 0x${88}${87}${86}${85} + 16))
+    # shellcheck disable=SC2046 # one word a byte
+    set -- $(od -An -v -t x1 -j "$at" -N 16 "/dev/$disk")
+    uuid=$4$3$2$1-$6$5-$8$7-$9${10}-${11}${12}${13}${14}${15}${16}
+}
+
+# Prints the device of the partition with PARTUUID $1 (lower case).
+by_partuuid() {
+    for folder in /sys/class/block/*; do
+        head=''
+        for file in "$folder"/*/partition; do
+            [ -e "$file" ] || continue
+            if [ -z "$head" ]; then
+                read -r size <"$folder/queue/logical_block_size"
+                head=$(header "${folder##*/}" "$size")
+            fi
+            read -r partition <"$file"
+            # shellcheck disable=SC2086 # one word a byte
+            partuuid "${folder##*/}" "$partition" "$size" $head
+            if [ "$uuid" = "$1" ]; then
+                file=${file%/partition}
+                echo "/dev/${file##*/}"
+                return
+            fi
+        done
+    done
 }
 
 # Prints the device of root=, or nothing while it is not there.
 find_root() {
     case $root in
         PARTUUID=*)
-            want=$(echo "${root#*=}" | tr A-F a-f)
             set +f
-            for file in /sys/class/block/*/partition; do
-                [ -r "$file" ] || continue
-                folder=$(readlink -f "${file%/partition}")
-                disk=${folder%/*}
-                read -r number <"$file"
-                if [ "$(partuuid "${disk##*/}" "$number" 2>/dev/null)" = "$want" ]; then
-                    echo "/dev/${folder##*/}"
-                    break
-                fi
-            done
+            by_partuuid "$(echo "${root#*=}" | tr A-F a-f)" 2>/dev/null
             set -f
             ;;
         UUID=* | LABEL=*) findfs "$root" 2>/dev/null ;;

@@ -108,8 +108,8 @@ fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Re
     // busybox's modprobe looks into both when a name is not a module's.
     root.write(folder.join("modules.alias").map_err(TreeError::Path)?, 0o644, "")?;
     root.write(folder.join("modules.symbols").map_err(TreeError::Path)?, 0o644, "")?;
-    let names: String = chosen.iter().map(|(name, _)| format!("{name}\n")).collect();
-    root.write("etc/modules", 0o644, names)?;
+    let names: Vec<_> = chosen.iter().map(|(name, _)| name.as_str()).collect();
+    root.write("etc/modules", 0o644, names.join("\n") + "\n")?;
     Ok(())
 }
 
@@ -218,5 +218,15 @@ mod tests {
     #[test]
     fn a_module_that_does_not_exist_is_named() {
         assert_eq!(KNOWN.choose(&["ext5".to_owned()]).unwrap_err(), "ext5");
+    }
+
+    #[test]
+    fn the_script_passes_shellcheck() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/layers/kernel/init.sh");
+        let output = std::process::Command::new("shellcheck")
+            .args(["-s", "sh", script])
+            .output()
+            .expect("this test needs the program `shellcheck`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
