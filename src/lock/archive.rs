@@ -287,3 +287,6 @@ fn unpack(packed: &[u8], size: u64) -> std::io::Result<String> {
         Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what))
     }
 }
+
+#[cfg(test)]
+mod tests;
