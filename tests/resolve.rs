@@ -2,6 +2,8 @@
 //!
 //! Needs apt and the mirror that the host's apt uses; takes some minutes. Root is not needed.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -197,9 +199,9 @@ fn every_request_gives_what_apt_gives() {
     let uris = apt(&config, &["apt-get", "-qq", "--print-uris", "install", "openssh-server"]);
     let apts: BTreeSet<String> =
         uris.lines().map(|l| l.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")).collect();
-    let urls: BTreeSet<&str> = uris.lines().filter_map(|l| l.strip_prefix('\'')?.split('\'').next()).collect();
+    let places: BTreeSet<&str> = uris.lines().filter_map(|l| l.strip_prefix('\'')?.split('\'').next()).collect();
     assert_eq!(apts, lock.packages.iter().map(|p| format!("{} SHA256:{}", p.size, p.sha256)).collect());
-    assert_eq!(urls, lock.packages.iter().map(|p| p.urls[0].as_str()).collect());
+    assert_eq!(places, lock.packages.iter().map(|p| p.urls[0].as_str()).collect());
 
     // What cannot be, and what is misspelt.
     let error = |packages: &[&str]| {

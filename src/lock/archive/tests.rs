@@ -1,5 +1,6 @@
 //! A small archive of our own, with keys of our own, on a server of our own; whole and in every way broken.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use sequoia_openpgp::Cert;
@@ -78,8 +79,8 @@ impl Bench {
             let folder = format!("{component}/binary-arm64");
             let packed = xz(text);
             let hash = Sha256::of(&packed);
-            files += &format!(" {} {} {folder}/Packages\n", Sha256::of(text), text.len());
-            files += &format!(" {hash} {} {folder}/Packages.xz\n", packed.len());
+            writeln!(files, " {} {} {folder}/Packages", Sha256::of(text), text.len()).unwrap();
+            writeln!(files, " {hash} {} {folder}/Packages.xz", packed.len()).unwrap();
             self.server.file(&format!("/{base}/dists/{suite}/{folder}/by-hash/SHA256/{hash}"), packed);
         }
         let text = format!(
