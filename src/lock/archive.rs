@@ -160,7 +160,7 @@ fn verified(
     let url = format!("{base}/dists/{suite}/InRelease");
     let message = http.get(&url, RELEASE_LIMIT).map_err(|source| match source {
         HttpError::NotFound { .. } => LockError::NoSuite { suite: suite.to_owned(), url: url.clone() },
-        source => LockError::Mirror { mirror: request.mirror.clone(), source },
+        source => LockError::Mirror { mirror: request.mirror.to_string(), source },
     })?;
     let (text, signers) = openpgp::verify(&message, keyring, request.now)
         .map_err(|source| LockError::Signature { url: url.clone(), source })?;
@@ -287,3 +287,6 @@ fn unpack(packed: &[u8], size: u64) -> std::io::Result<String> {
         Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::solve::solve;
-use super::universe::{BadRelation, Group, Id, Universe};
+use super::universe::{BadRelation, Group, Id, Rejection, Universe};
 use crate::debian::relation::Relation;
 
 /// An explanation: sentences, the most telling last.
@@ -95,7 +95,7 @@ fn missing(universe: &Universe, roots: &[Group]) -> Result<Option<Vec<String>>, 
             break;
         }
     }
-    let first = roots.iter().flat_map(|g| g.satisfied_by.first()).find(|id| lost.contains_key(*id));
+    let first = roots.iter().filter_map(|g| g.satisfied_by.first()).find(|id| lost.contains_key(*id));
     let Some(mut id) = first.copied() else { return Ok(None) };
     let mut chain = Vec::new();
     // A package is lost before those that need it, so the reasons lead to one without any candidate.
@@ -131,9 +131,9 @@ fn available(universe: &Universe, relation: &Relation) -> String {
             format!("only {name} {} is available", record.version)
         };
     }
-    let mut provided = universe.providers(name).map(|id| universe.get(id).record.name);
-    match provided.next() {
-        Some(provider) => format!("{name} is only provided in other versions, by {provider}"),
+    let mut others = universe.providers(name).map(|id| universe.get(id).record.name);
+    match others.next() {
+        Some(other) => format!("{name} is only provided in other versions, by {other}"),
         None => format!("there is no package {name}"),
     }
 }
@@ -184,10 +184,10 @@ impl<'a> Forced<'_, 'a> {
     /// Installs a package and gives its needs.
     fn put(&mut self, id: Id, parent: Option<Id>) -> Result<Vec<Group<'a>>, BadRelation> {
         self.inside.insert(id, parent);
-        for (verb, relation, others) in self.universe.rejects(id)? {
-            for other in others {
-                let sentence = self.rejects(id, verb, &relation, other) + &self.wanted(id);
-                self.rejected.entry(other).or_insert(sentence);
+        for rejection in self.universe.rejects(id)? {
+            for other in &rejection.others {
+                let sentence = self.sentence(id, &rejection, *other) + &self.wanted(id);
+                self.rejected.entry(*other).or_insert(sentence);
             }
         }
         self.universe.needs(id)
@@ -198,15 +198,16 @@ impl<'a> Forced<'_, 'a> {
         if let Some(sentence) = self.rejected.get(&id) {
             return Ok(Some(sentence.clone()));
         }
-        for (verb, relation, others) in self.universe.rejects(id)? {
-            if let Some(other) = others.into_iter().find(|other| self.inside.contains_key(other)) {
-                return Ok(Some(self.rejects(id, verb, &relation, other) + &self.wanted(other)));
+        for rejection in self.universe.rejects(id)? {
+            if let Some(other) = rejection.others.iter().find(|other| self.inside.contains_key(other)) {
+                return Ok(Some(self.sentence(id, &rejection, *other) + &self.wanted(*other)));
             }
         }
         Ok(None)
     }
 
-    fn rejects(&self, id: Id, verb: &str, relation: &Relation, other: Id) -> String {
+    fn sentence(&self, id: Id, rejection: &Rejection, other: Id) -> String {
+        let Rejection { verb, relation, .. } = rejection;
         let name = |id: Id| self.universe.get(id).record.name;
         let provided = if name(other) == relation.name { "" } else { &format!(", provided by {}", name(other)) };
         format!("{} {verb} {relation}{provided}", name(id))

@@ -72,7 +72,7 @@ pub struct LockRequest {
     pub packages: Vec<String>,
     /// Where from.
     pub mirror: Mirror,
-    /// Files of OpenPGP public keys that are trusted besides Debian's.
+    /// Files of `OpenPGP` public keys that are trusted besides Debian's.
     pub keyrings: Vec<PathBuf>,
     /// The time now, seconds since 1970: releases that expired or are from the future are refused.
     pub now: i64,
@@ -89,8 +89,8 @@ pub enum LockError {
     /// The mirror does not give a release file.
     #[error("the mirror {mirror} cannot be asked for its packages: {source}")]
     Mirror {
-        /// The mirror.
-        mirror: Mirror,
+        /// The mirror's addresses and who named them.
+        mirror: String,
         /// Why not.
         source: HttpError,
     },
@@ -122,7 +122,7 @@ pub enum LockError {
         /// The keys, each with fingerprint and user ID.
         signers: String,
         /// Why not.
-        source: ReleaseError,
+        source: Box<ReleaseError>,
     },
     /// A release file does not list an index.
     #[error("{url} lists no `{path}`: this archive has no such component or architecture")]
@@ -180,7 +180,7 @@ pub enum LockError {
 impl LockError {
     fn release(url: String, signers: &[Signer], source: ReleaseError) -> Self {
         let signers = signers.iter().map(Signer::to_string).collect::<Vec<_>>().join(", ");
-        Self::Release { url, signers, source }
+        Self::Release { url, signers, source: Box::new(source) }
     }
 }
 

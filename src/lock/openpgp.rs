@@ -1,4 +1,4 @@
-//! Signatures of the archive: OpenPGP clear-signed texts (RFC 9580 section 7) by keys we know.
+//! Signatures of the archive: `OpenPGP` clear-signed texts (RFC 9580 section 7) by keys we know.
 
 use std::fmt;
 use std::io::Read;
@@ -160,7 +160,7 @@ impl Helper<'_> {
                 return Err(format!("signing key {part} of {fingerprint} is revoked"));
             }
             Some(key) => {
-                key.alive().map_err(|e| format!("signing key {part} of {fingerprint} is not valid now: {e}"))?
+                key.alive().map_err(|e| format!("signing key {part} of {fingerprint} is not valid now: {e}"))?;
             }
         }
         let user = cert.userids().next().map_or_else(String::new, |u| u.userid().to_string());

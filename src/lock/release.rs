@@ -166,7 +166,7 @@ fn shown(seconds: i64) -> String {
 
 /// `Sat, 12 Sep 2026 07:55:41 UTC`: RFC 2822, but with `UTC`, which that does not have.
 fn date(field: &'static str, value: &str) -> Result<i64, ReleaseError> {
-    let numeric = value.strip_suffix("UTC").or_else(|| value.strip_suffix('Z')).map(|v| format!("{}+0000", v));
+    let numeric = value.strip_suffix("UTC").or_else(|| value.strip_suffix('Z')).map(|v| format!("{v}+0000"));
     DateTimeParser::new().parse_timestamp(numeric.as_deref().unwrap_or(value)).map(jiff::Timestamp::as_second).map_err(
         |_| ReleaseError::Field { field, value: short(value), want: "a date such as `Sat, 12 Sep 2026 07:55:41 UTC`" },
     )

@@ -177,5 +177,6 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<Stri
         .filter(|(distance, _)| *distance <= limit)
         .collect();
     close.sort_unstable();
+    close.dedup();
     close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }

@@ -71,7 +71,7 @@ impl Provider<'_, '_> {
 
     fn known(&self, id: Id) -> Result<KnownDependencies, BadRelation> {
         let requirements = self.universe.needs(id)?.iter().map(|group| self.requirement(group).into()).collect();
-        let rejected: BTreeSet<Id> = self.universe.rejects(id)?.into_iter().flat_map(|(_, _, others)| others).collect();
+        let rejected: BTreeSet<Id> = self.universe.rejects(id)?.into_iter().flat_map(|r| r.others).collect();
         let constrains = rejected.into_iter().map(|other| VersionSetId(other as u32 * 2 + 1)).collect();
         Ok(KnownDependencies { requirements, constrains })
     }

@@ -32,10 +32,10 @@ struct Provider<'a> {
 #[derive(Debug)]
 pub struct Universe<'a> {
     architecture: &'a str,
-    /// All versions of each name, the highest first.
-    versions: HashMap<&'a str, Vec<Candidate<'a>>>,
+    /// All versions, by name, the highest first: names are found by bisection, which is cheaper than a map of all.
+    versions: Vec<Candidate<'a>>,
+    /// By name, one each.
     candidates: Vec<Candidate<'a>>,
-    by_name: HashMap<&'a str, Id>,
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
 }
 
@@ -60,6 +60,17 @@ pub struct Group<'a> {
     pub satisfied_by: Vec<Id>,
 }
 
+/// A relation that keeps packages out, and the candidates that it means.
+#[derive(Debug, Clone)]
+pub struct Rejection<'a> {
+    /// `conflicts with` or `breaks`.
+    pub verb: &'static str,
+    /// As written.
+    pub relation: Relation<'a>,
+    /// Whom it keeps out.
+    pub others: Vec<Id>,
+}
+
 impl<'a> Universe<'a> {
     /// Sorts out `records` (each with the place of its suite) for `architecture`. `pins` names the version that is the
     /// candidate of a name in place of the highest.
@@ -71,39 +82,27 @@ impl<'a> Universe<'a> {
         architecture: &'a str,
         pins: &HashMap<&str, Pin>,
     ) -> Result<Self, BadRelation> {
-        let mut versions: HashMap<&str, Vec<Candidate>> = HashMap::new();
-        let mut names = Vec::new();
-        for (suite, record) in records {
-            let list = versions.entry(record.name).or_default();
-            if list.is_empty() {
-                names.push(record.name);
-            }
-            list.push(Candidate { record, suite });
-        }
-        let mut this = Self {
-            architecture,
-            versions,
-            candidates: Vec::with_capacity(names.len()),
-            by_name: HashMap::with_capacity(names.len()),
-            providers: HashMap::new(),
-        };
-        for name in names {
-            let Some(list) = this.versions.get_mut(name) else { continue };
-            // Stable: of equal versions the first suite's comes first.
-            list.sort_by(|a, b| version::compare(b.record.version, a.record.version));
-            let wanted = |c: &&Candidate| pins.get(name).is_none_or(|pin| pin.fits(c));
+        let mut versions: Vec<_> = records.into_iter().map(|(suite, record)| Candidate { record, suite }).collect();
+        // Stable: of equal versions the first suite's comes first.
+        versions.sort_by(|a, b| {
+            let (a, b) = (&a.record, &b.record);
+            a.name.cmp(b.name).then_with(|| version::compare(b.version, a.version))
+        });
+        let mut this = Self { architecture, versions: Vec::new(), candidates: Vec::new(), providers: HashMap::new() };
+        for list in versions.chunk_by(|a, b| a.record.name == b.record.name) {
+            let pin = list.first().and_then(|c| pins.get(c.record.name));
             // A pin that fits nothing leaves the name without a candidate.
-            if let Some(candidate) = list.iter().find(wanted).copied() {
-                this.add(candidate)?;
+            if let Some(candidate) = list.iter().find(|c| pin.is_none_or(|pin| pin.fits(c))) {
+                this.add(*candidate)?;
             }
         }
+        this.versions = versions;
         Ok(this)
     }
 
     fn add(&mut self, candidate: Candidate<'a>) -> Result<(), BadRelation> {
         let id = self.candidates.len();
         self.candidates.push(candidate);
-        self.by_name.insert(candidate.record.name, id);
         for group in read(&candidate.record, candidate.record.provides)? {
             for provided in group {
                 // Policy 7.5: only `=` says which version is provided.
@@ -138,18 +137,20 @@ impl<'a> Universe<'a> {
     /// The candidate of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Id> {
-        self.by_name.get(name).copied()
+        self.candidates.binary_search_by_key(&name, |c| c.record.name).ok()
     }
 
-    /// Names of all packages, in no order.
+    /// Names of all packages, sorted, some more than once.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
-        self.versions.keys().copied()
+        self.versions.iter().map(|c| c.record.name)
     }
 
     /// All versions of a name, the highest first.
     #[must_use]
     pub fn versions(&self, name: &str) -> &[Candidate<'a>] {
-        self.versions.get(name).map_or(&[], Vec::as_slice)
+        let start = self.versions.partition_point(|c| c.record.name < name);
+        let rest = self.versions.get(start..).unwrap_or(&[]);
+        rest.get(..rest.partition_point(|c| c.record.name == name)).unwrap_or(&[])
     }
 
     /// The candidates that provide a name, in the order of the indexes.
@@ -218,11 +219,11 @@ impl<'a> Universe<'a> {
         Group { alternatives, satisfied_by }
     }
 
-    /// With whom a candidate cannot be, and the relation that says so: `Conflicts`, then `Breaks`; never itself.
+    /// With whom a candidate cannot be: `Conflicts`, then `Breaks`; never itself.
     ///
     /// # Errors
     /// A field that cannot be read.
-    pub fn rejects(&self, id: Id) -> Result<Vec<(&'static str, Relation<'a>, Vec<Id>)>, BadRelation> {
+    pub fn rejects(&self, id: Id) -> Result<Vec<Rejection<'a>>, BadRelation> {
         let record = self.candidates[id].record;
         let mut all = Vec::new();
         for (verb, field) in [("conflicts with", record.conflicts), ("breaks", record.breaks)] {
@@ -230,7 +231,7 @@ impl<'a> Universe<'a> {
                 let mut others = self.satisfying(&relation);
                 others.retain(|other| *other != id);
                 if !others.is_empty() {
-                    all.push((verb, relation, others));
+                    all.push(Rejection { verb, relation, others });
                 }
             }
         }

@@ -48,7 +48,7 @@ struct Walk<'u, 'a> {
 impl Walk<'_, '_> {
     /// Takes a package in, unless it collides with one that is.
     fn put(&mut self, id: Id) -> Result<bool, BadRelation> {
-        let rejects: Vec<Id> = self.universe.rejects(id)?.into_iter().flat_map(|(_, _, others)| others).collect();
+        let rejects: Vec<Id> = self.universe.rejects(id)?.into_iter().flat_map(|r| r.others).collect();
         if self.rejected.contains_key(&id) || rejects.iter().any(|other| self.inside.contains(other)) {
             return Ok(false);
         }
