@@ -72,10 +72,7 @@ fn number(field: &[u8]) -> Result<i64, &'static str> {
     {
         let start = if first & 0x40 != 0 { -1 } else { 0 };
         let start = (start << 6) | i64::from(first & 0x3f);
-        return rest
-            .iter()
-            .try_fold(start, |n: i64, &b| n.checked_mul(256).map(|n| n | i64::from(b)))
-            .ok_or(RANGE);
+        return rest.iter().try_fold(start, |n: i64, &b| n.checked_mul(256).map(|n| n | i64::from(b))).ok_or(RANGE);
     }
     let digits = field.trim_ascii_start();
     let digits = digits.split(|&b| b == 0 || b == b' ').next().unwrap_or_default();

@@ -104,7 +104,9 @@ mod tests {
         assert_eq!(own.path.as_deref(), Some(&b"a=b"[..]));
         assert_eq!(own.mtime, Some(1_700_000_000));
         assert_eq!(own.xattrs["user.x"], b"a\nb\0c");
-        for bad in ["", "5", "8 path=a\n", "11 path=a=b\n", "0 a=b\n", "2 \n", "11 size=-1\n", "22 GNU.sparse.major=1\n"] {
+        for bad in
+            ["", "5", "8 path=a\n", "11 path=a=b\n", "0 a=b\n", "2 \n", "11 size=-1\n", "22 GNU.sparse.major=1\n"]
+        {
             assert!(bad.is_empty() || Overrides::default().read(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -87,18 +87,17 @@ impl Unpacker {
             // The root folder is there.
             return Ok(true);
         };
-        let parent = match current.folders.get(&parent) {
-            Some(real) => real.clone(),
-            None => {
-                let real = tree.resolve(&parent).map_err(|e| current.fault(e))?;
-                current.folders.insert(parent, real.clone());
-                real
-            }
+        let parent = if let Some(real) = current.folders.get(&parent) {
+            real.clone()
+        } else {
+            let real = tree.resolve(&parent).map_err(|e| current.fault(e))?;
+            current.folders.insert(parent, real.clone());
+            real
         };
         let at = parent.join(path.name()).map_err(|e| current.fault(e.into()))?;
         let there = tree.get(&at).map(|inode| &inode.kind);
         match (&entry.kind, there) {
-            (EntryKind::Dir, Some(Kind::Dir)) | (EntryKind::Symlink(_), Some(Kind::Dir)) => return Ok(true),
+            (EntryKind::Dir | EntryKind::Symlink(_), Some(Kind::Dir)) => return Ok(true),
             (EntryKind::Dir, Some(Kind::Symlink(_)))
                 if tree.resolve(&at).is_ok_and(|to| matches!(tree.get(&to).map(|i| &i.kind), Some(Kind::Dir))) =>
             {
@@ -203,9 +202,7 @@ pub(super) fn inner_path(path: &[u8]) -> Result<TreePath, &'static str> {
 
 /// Whether `new` declares `Replaces` on `old` (Policy 7.6.1; virtual packages do not count).
 fn replaces(new: &Package, old: &Package) -> Result<bool, PackagesError> {
-    let field = relation::parse(new.field("Replaces")).map_err(|e| PackagesError::Control {
-        package: new.name.clone(),
-        what: format!("Replaces: {e}"),
-    })?;
+    let field = relation::parse(new.field("Replaces"))
+        .map_err(|e| PackagesError::Control { package: new.name.clone(), what: format!("Replaces: {e}") })?;
     Ok(field.iter().flatten().any(|r| r.name == old.name && r.accepts(&old.version)))
 }

@@ -43,7 +43,9 @@ pub enum PackagesError {
         what: &'static str,
     },
     /// Two packages have a file of the same name.
-    #[error("package {package} would overwrite {path}, which is also in package {other}: they cannot be installed together")]
+    #[error(
+        "package {package} would overwrite {path}, which is also in package {other}: they cannot be installed together"
+    )]
     Overwrite {
         /// The file.
         path: TreePath,

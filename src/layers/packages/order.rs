@@ -183,7 +183,15 @@ mod tests {
     #[test]
     fn the_hash_is_dpkgs() {
         // In the order of a `dpkg --configure --pending` log.
-        let log = ["libip4tc2", "libexpat1", "cpio", "libtext-charwidth-perl", "runit-helper", "systemd-sysv", "libkeyutils1"];
+        let log = [
+            "libip4tc2",
+            "libexpat1",
+            "cpio",
+            "libtext-charwidth-perl",
+            "runit-helper",
+            "systemd-sysv",
+            "libkeyutils1",
+        ];
         assert!(log.map(chain).is_sorted());
     }
 

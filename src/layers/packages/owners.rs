@@ -6,10 +6,8 @@ use crate::deb::Deb;
 use crate::tree::Tree;
 
 /// Where `base-passwd` keeps what becomes `/etc/passwd` and `/etc/group` when it is configured.
-const MASTERS: [(&str, &str); 2] = [
-    ("etc/passwd", "usr/share/base-passwd/passwd.master"),
-    ("etc/group", "usr/share/base-passwd/group.master"),
-];
+const MASTERS: [(&str, &str); 2] =
+    [("etc/passwd", "usr/share/base-passwd/passwd.master"), ("etc/group", "usr/share/base-passwd/group.master")];
 
 /// Numbers of users and groups by name.
 #[derive(Debug, Default)]

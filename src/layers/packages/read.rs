@@ -1,6 +1,7 @@
 //! From a package file's control archive to a [`Package`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use md5::{Digest, Md5};
 
@@ -20,9 +21,7 @@ pub(super) fn package(locked: &LockedPackage, deb: &Deb) -> Result<Package, Pack
     let text = |member: &str| deb.control.get(member).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let control = text("control").unwrap_or_default();
     let stanza = Stanza::parse(&control).map_err(|e| bad(e.to_string()))?;
-    for (field, want) in
-        [("Package", name), ("Version", &locked.version), ("Architecture", &locked.architecture)]
-    {
+    for (field, want) in [("Package", name), ("Version", &locked.version), ("Architecture", &locked.architecture)] {
         let have = stanza.get(field).unwrap_or_default();
         if have != want {
             return Err(bad(format!("`{field}: {have}` where the lock says `{want}`")));
@@ -40,7 +39,8 @@ pub(super) fn package(locked: &LockedPackage, deb: &Deb) -> Result<Package, Pack
         version: locked.version.clone(),
         architecture: locked.architecture.clone(),
         triggers: triggers(&text("triggers").unwrap_or_default()).map_err(|e| bad(format!("triggers: {e}")))?,
-        conffiles: conffiles(&text("conffiles").unwrap_or_default(), deb).map_err(|e| bad(format!("conffiles: {e}")))?,
+        conffiles: conffiles(&text("conffiles").unwrap_or_default(), deb)
+            .map_err(|e| bad(format!("conffiles: {e}")))?,
         control,
         scripts,
         info,
@@ -92,8 +92,16 @@ fn conffiles(text: &str, deb: &Deb) -> Result<Vec<Conffile>, String> {
         let path = inner_path(&entry.path)?;
         if let Some(conffile) = conffiles.iter_mut().find(|c| c.path == path) {
             let bytes = content.to_vec().map_err(|e| e.to_string())?;
-            conffile.md5 = Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+            conffile.md5 = hex(&Md5::digest(bytes));
         }
     }
     Ok(conffiles)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -36,17 +36,8 @@ const KNOWN: [&str; 27] = [
 ];
 
 /// Those that dpkg takes apart and writes again.
-const RELATIONS: [&str; 9] = [
-    "Replaces",
-    "Provides",
-    "Depends",
-    "Pre-Depends",
-    "Recommends",
-    "Suggests",
-    "Breaks",
-    "Conflicts",
-    "Enhances",
-];
+const RELATIONS: [&str; 9] =
+    ["Replaces", "Provides", "Depends", "Pre-Depends", "Recommends", "Suggests", "Breaks", "Conflicts", "Enhances"];
 
 /// The stanza with the newline that ends its last field.
 pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
@@ -68,9 +59,8 @@ pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
             _ if RELATIONS.contains(&field) => {
                 let value = stanza.get(field).unwrap_or_default();
                 let groups = relation::parse(value).map_err(|e| bad(format!("{field}: {e}")))?;
-                let group = |g: &Vec<relation::Relation<'_>>| {
-                    g.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
-                };
+                let group =
+                    |g: &Vec<relation::Relation<'_>>| g.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
                 (!groups.is_empty()).then(|| groups.iter().map(group).collect::<Vec<_>>().join(", "))
             }
             _ => stanza.get(field).map(str::to_owned),
@@ -92,6 +82,8 @@ fn push(out: &mut String, field: &str, value: &str) {
     out.extend([field, ":", space, value, "\n"]);
 }
 
+/// Packaged sums in every state: dpkg itself writes `newconffile` for an unpacked package, whose conffiles still lie beside their
+/// place as `.dpkg-new`. Here they are in place already, and when the node configures the package dpkg leaves such ones as they are.
 fn conffiles(package: &Package) -> Option<String> {
     let line = |c: &super::Conffile| {
         let flag = if c.remove_on_upgrade { " remove-on-upgrade" } else { "" };
