@@ -351,6 +351,8 @@ fn dpkg_reads_every_state() {
         packages.add(name, "", |root| {
             file(root, &format!("etc/{name}.conf"), 0o644, name);
             file(root, "DEBIAN/conffiles", 0o644, &format!("/etc/{name}.conf\n"));
+            // dpkg's audit wants one.
+            file(root, "DEBIAN/md5sums", 0o644, "");
             file(root, "DEBIAN/triggers", 0o644, "interest /usr/share/watched\ninterest-noawait by-name\n");
             file(root, "DEBIAN/postinst", 0o755, "#!/bin/sh\n");
         });
