@@ -1,6 +1,8 @@
 //! Unpacking against dpkg itself: the same packages are installed by `dpkg --root` and by labimg; files, lists and status must be
 //! the same. Needs `dpkg` and `dpkg-deb` (package dpkg). Runs as any user.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -340,4 +342,51 @@ fn paths_that_leave_the_tree_are_refused() {
         let error = packages.unpack("").unwrap_err().to_string();
         assert!(error.contains("package bad"), "{error}");
     }
+}
+
+#[test]
+fn dpkg_reads_every_state() {
+    let mut packages = Packages::new();
+    for name in ["done", "pending", "unpacked"] {
+        packages.add(name, "", |root| {
+            file(root, &format!("etc/{name}.conf"), 0o644, name);
+            file(root, "DEBIAN/conffiles", 0o644, &format!("/etc/{name}.conf\n"));
+            // dpkg's audit wants one.
+            file(root, "DEBIAN/md5sums", 0o644, "");
+            file(root, "DEBIAN/triggers", 0o644, "interest /usr/share/watched\ninterest-noawait by-name\n");
+            file(root, "DEBIAN/postinst", 0o755, "#!/bin/sh\n");
+        });
+    }
+    let mut tree = Tree::new(0);
+    let mut installed = unpack(&mut tree, "all", packages.open(), &Excludes::none(), &Reporter::silent()).unwrap();
+    installed.get_mut("done").unwrap().state = State::Installed;
+    installed.get_mut("pending").unwrap().state = State::TriggersPending(vec!["by-name".into()]);
+    write_database(&mut tree, &installed).unwrap();
+    let admin = packages.folder.path().join("admin");
+    for (path, _, inode) in tree.below(&TreePath::new("var/lib/dpkg").unwrap()) {
+        let to = admin.join(path.to_string().strip_prefix("/var/lib/dpkg/").unwrap());
+        match &inode.kind {
+            labimg::tree::Kind::File(content) => fs::write(to, content.to_vec().unwrap()).unwrap(),
+            _ => fs::create_dir_all(to).unwrap(),
+        }
+    }
+    let ask = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let output = command.env("LC_ALL", "C").arg(format!("--admindir={}", admin.display())).args(arguments).output();
+        let output = output.expect("dpkg must be installed");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let states = ask("dpkg-query", &["-W", "-f", "${Package} ${db:Status-Status} ${Triggers-Pending}\n"]);
+    let states = states.replace("  ", " ");
+    assert_eq!(states, "done installed \npending triggers-pending by-name\nunpacked unpacked \n");
+    assert_eq!(ask("dpkg-query", &["-L", "done"]), "/.\n/etc\n/etc/done.conf\n");
+    assert_eq!(ask("dpkg-query", &["-S", "/etc/pending.conf"]), "pending: /etc/pending.conf\n");
+    let audit = ask("dpkg", &["--audit"]);
+    let named: Vec<_> =
+        audit.lines().filter(|l| l.starts_with(' ')).filter_map(|l| l.split_whitespace().next()).collect();
+    assert_eq!(named, ["unpacked", "pending"]);
+    let interest = tree.read_text("var/lib/dpkg/triggers/File").unwrap();
+    assert_eq!(interest.lines().filter(|l| l.starts_with("/usr/share/watched ")).count(), 3);
+    assert!(tree.read_text("var/lib/dpkg/triggers/by-name").unwrap().contains("pending/noawait\n"));
 }
