@@ -1,10 +1,14 @@
 //! Unpacks the `.deb` files of a folder into a tree, writes dpkg's database, and lists the tree, to compare it with others:
 //! `unpack_listing DEBS PLAIN [ARCHITECTURE [EXCLUDES]] > listing`. PLAIN is a folder that keeps the decompressed packages;
-//! EXCLUDES a file of `path-exclude` lines. With `DUMP=DIR` in the environment, `/var/lib/dpkg` is written there.
+//! EXCLUDES a file of `path-exclude` lines. With `DUMP=DIR` in the environment, the tree is written there instead (as root).
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,7 +18,7 @@ use labimg::hash::Sha256;
 use labimg::layers::packages::{Excludes, unpack, write_database};
 use labimg::lock::LockedPackage;
 use labimg::report::{Reporter, Style};
-use labimg::tree::{Blob, Kind, Tree, TreePath, listing};
+use labimg::tree::{Blob, ContentReader, InodeId, Kind, Tree, listing};
 use rayon::prelude::*;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -42,6 +46,28 @@ fn read(path: &Path, plain: &Path) -> Result<(LockedPackage, Deb)> {
     Ok((locked, deb))
 }
 
+fn dump(tree: &Tree, folder: &Path) -> Result<()> {
+    let mut links: HashMap<InodeId, PathBuf> = HashMap::new();
+    for (path, id, inode) in tree.iter() {
+        let to = folder.join(path.to_string().trim_start_matches('/'));
+        match &inode.kind {
+            Kind::Dir => std::fs::create_dir_all(&to)?,
+            Kind::Symlink(target) => symlink(OsStr::from_bytes(target), &to)?,
+            Kind::File(_) if links.contains_key(&id) => std::fs::hard_link(&links[&id], &to)?,
+            Kind::File(content) => {
+                std::io::copy(&mut ContentReader::new(content), &mut File::create(&to)?)?;
+                links.insert(id, to.clone());
+            }
+            _ => return Err(format!("{path}: a device").into()),
+        }
+        lchown(&to, Some(inode.uid), Some(inode.gid))?;
+        if !matches!(inode.kind, Kind::Symlink(_)) {
+            std::fs::set_permissions(&to, Permissions::from_mode(inode.mode.into()))?;
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [folder, plain, rest @ ..] = args.as_slice() else { return Err("usage: unpack_listing DEBS PLAIN …".into()) };
@@ -63,17 +89,10 @@ fn main() -> Result<()> {
     let installed = unpack(&mut tree, architecture, debs, &excludes, &reporter)?;
     write_database(&mut tree, &installed)?;
     reporter.note(&format!("opened in {opened:.3?}, all in {:.3?}, {} paths", begun.elapsed(), tree.len()));
-    if let Some(dump) = std::env::var_os("DUMP").map(PathBuf::from) {
-        for (path, _, inode) in tree.below(&TreePath::new("var/lib/dpkg")?) {
-            let to = dump.join(path.to_string().trim_start_matches("/var/lib/dpkg/"));
-            match &inode.kind {
-                Kind::Dir => std::fs::create_dir_all(to)?,
-                Kind::File(content) => std::fs::write(to, content.to_vec()?)?,
-                _ => {}
-            }
-        }
+    if let Some(folder) = std::env::var_os("DUMP").map(PathBuf::from) {
+        dump(&tree, &folder)?;
         let order: Vec<_> = installed.packages.iter().map(|p| p.name.as_str()).collect();
-        std::fs::write(dump.join("order"), order.join("\n"))?;
+        writeln!(std::io::stdout(), "{}", order.join("\n"))?;
         return Ok(());
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

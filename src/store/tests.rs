@@ -362,6 +362,37 @@ fn a_failed_maker_leaves_nothing() {
     assert_eq!(blob.unwrap().len(), 5);
 }
 
+/// The `.part` file goes and comes again while others wait for its lock.
+#[test]
+fn makers_that_fail_and_others_that_wait_do_not_meet() {
+    let bench = Bench::new();
+    let inside = AtomicUsize::new(0);
+    for round in 0..25_u32 {
+        let key = Sha256::of(round.to_le_bytes());
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                let (bench, inside) = (&bench, &inside);
+                scope.spawn(move || {
+                    let made = bench.store.derived::<StoreError>("tar", &key, |file| {
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two make the same at once");
+                        std::thread::yield_now();
+                        file.write_all(&[7; 10]).unwrap();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        if number < 4 { Err(StoreError::NoHome) } else { Ok(()) }
+                    });
+                    match made {
+                        Ok(blob) => assert_eq!(blob.len(), 10),
+                        Err(StoreError::NoHome) if number < 4 => {}
+                        Err(e) => panic!("{e}"),
+                    }
+                });
+            }
+        });
+    }
+    assert_eq!(bench.store.list().unwrap().entries.len(), 25);
+    assert_eq!(bench.parts(), 0);
+}
+
 #[test]
 fn bytes_are_put_once() {
     let bench = Bench::new();

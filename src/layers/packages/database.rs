@@ -47,16 +47,16 @@ fn write_files(tree: &mut Tree, installed: &Installed, packages: &[&Package], st
         }
     }
     write_triggers(tree, &installed.packages)?;
-    let mut states = String::new();
+    let mut automatic = String::new();
     for package in packages.iter().filter(|package| package.auto) {
         // Writing to a string cannot fail. apt files packages for all architectures under the native one.
         let _ = write!(
-            states,
+            automatic,
             "Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n",
             package.name, installed.architecture
         );
     }
-    tree.write("var/lib/apt/extended_states", 0o644, states)
+    tree.write("var/lib/apt/extended_states", 0o644, automatic)
 }
 
 /// Who is interested in which paths (`triggers/File`) and names (a file for each), as `triggers.txt` of dpkg's documentation says.

@@ -87,18 +87,17 @@ impl Unpacker {
             // The root folder is there.
             return Ok(true);
         };
-        let parent = match current.folders.get(&parent) {
-            Some(real) => real.clone(),
-            None => {
-                let real = tree.resolve(&parent).map_err(|e| current.fault(e))?;
-                current.folders.insert(parent, real.clone());
-                real
-            }
+        let parent = if let Some(real) = current.folders.get(&parent) {
+            real.clone()
+        } else {
+            let real = tree.resolve(&parent).map_err(|e| current.fault(e))?;
+            current.folders.insert(parent, real.clone());
+            real
         };
         let at = parent.join(path.name()).map_err(|e| current.fault(e.into()))?;
         let there = tree.get(&at).map(|inode| &inode.kind);
         match (&entry.kind, there) {
-            (EntryKind::Dir, Some(Kind::Dir)) | (EntryKind::Symlink(_), Some(Kind::Dir)) => return Ok(true),
+            (EntryKind::Dir | EntryKind::Symlink(_), Some(Kind::Dir)) => return Ok(true),
             (EntryKind::Dir, Some(Kind::Symlink(_)))
                 if tree.resolve(&at).is_ok_and(|to| matches!(tree.get(&to).map(|i| &i.kind), Some(Kind::Dir))) =>
             {

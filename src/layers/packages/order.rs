@@ -23,7 +23,7 @@ pub(super) fn configuration(packages: &[&Package]) -> Result<Vec<usize>, Package
     let stages = [
         with(&["Essential"]),
         with(&["Protected", "Important"]),
-        before_unpacking.into_iter().flatten().collect(),
+        before_unpacking.into_iter().flatten().filter_map(|group| group.first().copied()).collect(),
         hashed.clone(),
     ];
     let mut done = vec![false; packages.len()];
@@ -39,14 +39,14 @@ pub(super) fn configuration(packages: &[&Package]) -> Result<Vec<usize>, Package
 /// dpkg's queue: what cannot be configured yet goes to its end.
 fn run_queue(
     mut queue: VecDeque<usize>,
-    needs: &[Vec<usize>],
+    needs: &[Needs],
     packages: &[&Package],
     done: &mut [bool],
     order: &mut Vec<usize>,
 ) {
     let mut waited = 0;
     while let Some(package) = queue.pop_front() {
-        let ready = needs[package].iter().all(|&n| done[n]);
+        let ready = needs[package].iter().all(|group| group.iter().any(|&n| done[n]));
         let next = if ready {
             package
         } else if waited <= queue.len() {
@@ -67,11 +67,12 @@ fn run_queue(
 }
 
 /// The member of a cycle that is configured although it depends on another one: without a `postinst` it does no harm.
-fn break_cycle(from: usize, needs: &[Vec<usize>], packages: &[&Package], done: &[bool]) -> usize {
+fn break_cycle(from: usize, needs: &[Needs], packages: &[&Package], done: &[bool]) -> usize {
     let mut path = vec![from];
     loop {
         let last = path[path.len() - 1];
-        let Some(&next) = needs[last].iter().find(|&&n| !done[n]) else { return last };
+        let unmet = needs[last].iter().find(|group| !group.iter().any(|&n| done[n]));
+        let Some(&next) = unmet.and_then(|group| group.first()) else { return last };
         if let Some(start) = path.iter().position(|&p| p == next) {
             let cycle = &path[start..];
             let harmless = cycle.iter().copied().find(|&p| !packages[p].scripts.contains_key("postinst"));
@@ -101,12 +102,15 @@ fn relations<'a>(package: &'a Package, field: &str) -> Result<Vec<Vec<Relation<'
         .map_err(|e| PackagesError::Control { package: package.name.clone(), what: format!("{field}: {e}") })
 }
 
-/// For each package the indices of those that these fields ask for.
+/// What a package depends on: groups of which one member must be configured before it; no group is empty.
+type Needs = Vec<Vec<usize>>;
+
+/// For each package what these fields ask for, as indices.
 fn dependencies(
     packages: &[&Package],
     providers: &Providers<'_>,
     fields: &[&str],
-) -> Result<Vec<Vec<usize>>, PackagesError> {
+) -> Result<Vec<Needs>, PackagesError> {
     let meets = |relation: &Relation<'_>, version: Option<&str>| {
         relation.version.is_none() || version.is_some_and(|v| relation.accepts(v))
     };
@@ -121,8 +125,8 @@ fn dependencies(
                 });
                 // Any one that is met will do, and the package itself meets it at once.
                 let candidates: Vec<usize> = candidates.collect();
-                if let Some(&first) = candidates.first().filter(|_| !candidates.contains(&index)) {
-                    own.push(first);
+                if !candidates.is_empty() && !candidates.contains(&index) {
+                    own.push(candidates);
                 }
             }
         }
@@ -131,12 +135,12 @@ fn dependencies(
     Ok(needs)
 }
 
-fn closure(roots: Vec<usize>, needs: &[Vec<usize>]) -> BTreeSet<usize> {
+fn closure(roots: Vec<usize>, needs: &[Needs]) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut todo = roots;
     while let Some(package) = todo.pop() {
         if all.insert(package) {
-            todo.extend(&needs[package]);
+            todo.extend(needs[package].iter().filter_map(|group| group.first()));
         }
     }
     all

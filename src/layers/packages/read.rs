@@ -1,6 +1,7 @@
 //! From a package file's control archive to a [`Package`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use md5::{Digest, Md5};
 
@@ -91,8 +92,16 @@ fn conffiles(text: &str, deb: &Deb) -> Result<Vec<Conffile>, String> {
         let path = inner_path(&entry.path)?;
         if let Some(conffile) = conffiles.iter_mut().find(|c| c.path == path) {
             let bytes = content.to_vec().map_err(|e| e.to_string())?;
-            conffile.md5 = Md5::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+            conffile.md5 = hex(&Md5::digest(bytes));
         }
     }
     Ok(conffiles)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

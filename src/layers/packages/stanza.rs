@@ -82,6 +82,8 @@ fn push(out: &mut String, field: &str, value: &str) {
     out.extend([field, ":", space, value, "\n"]);
 }
 
+/// Packaged sums in every state: dpkg itself writes `newconffile` for an unpacked package, whose conffiles still lie beside their
+/// place as `.dpkg-new`. Here they are in place already, and when the node configures the package dpkg leaves such ones as they are.
 fn conffiles(package: &Package) -> Option<String> {
     let line = |c: &super::Conffile| {
         let flag = if c.remove_on_upgrade { " remove-on-upgrade" } else { "" };

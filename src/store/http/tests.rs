@@ -1,5 +1,6 @@
 //! The client against a server that misbehaves on order.
 
+use super::error::retry_after;
 use super::*;
 use crate::store::http_server::{Act, Server, dead_url};
 

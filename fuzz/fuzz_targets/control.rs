@@ -1,0 +1,23 @@
+#![no_main]
+
+use labimg::deb::tar::EntryKind;
+use labimg::debian::deb822::Stanzas;
+use labimg::debian::relation;
+use labimg::layers::packages::Excludes;
+use labimg::tree::TreePath;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    for stanza in Stanzas::new(text).flatten() {
+        for (_, value) in stanza.fields() {
+            let Ok(groups) = relation::parse(value) else { continue };
+            for one in groups.iter().flatten() {
+                // What was read must read the same once written.
+                assert_eq!(relation::one(&one.to_string()).as_ref(), Ok(one));
+            }
+        }
+    }
+    if let (Ok(rules), Ok(path)) = (Excludes::parse(text), TreePath::new("usr/share/doc/a/copyright")) {
+        let _ = rules.skip(&path, &EntryKind::Dir);
+    }
+});

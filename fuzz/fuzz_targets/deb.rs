@@ -1,0 +1,26 @@
+#![no_main]
+
+use std::io::Write;
+
+use labimg::deb::{self, Deb};
+use labimg::tree::Blob;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let (Ok(mut package), Ok(mut plain)) = (tempfile::NamedTempFile::new(), tempfile::NamedTempFile::new()) else {
+        return;
+    };
+    if package.write_all(bytes).is_ok() && deb::decompress(package.path(), plain.as_file_mut()).is_ok() {
+        // What was accepted must be readable again, and its contents must lie inside.
+        let deb = Deb::from_plain(Blob::open(plain.path()).expect("just written")).expect("just accepted");
+        for entry in &deb.entries {
+            if let Some(content) = deb.content(entry) {
+                content.to_vec().expect("inside the data archive");
+            }
+        }
+    }
+    // The plain form itself, as a damaged cache might have it.
+    if let Ok(blob) = Blob::open(package.path()) {
+        let _ = Deb::from_plain(blob);
+    }
+});

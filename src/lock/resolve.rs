@@ -1,0 +1,181 @@
+//! From names to exact packages, as apt would choose them without recommended packages.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::explain::{self, Trouble};
+use super::solve::solve;
+use super::table::Record;
+use super::universe::{BadRelation, Candidate, Group, Id, Pin, Universe};
+use super::walk::walk;
+use crate::debian::relation::{Relation, is_package_name};
+
+/// Why a request cannot be met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Not `name`, `name=version` or `name/suite`.
+    #[error("`{0}` is no package request: write `name`, `name=version` or `name/suite`")]
+    Request(String),
+    /// No package has this name.
+    #[error("there is no package `{name}` for {architecture}{}", near(.nearest))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The architecture.
+        architecture: String,
+        /// Names that look like it, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// A name that several packages provide.
+    #[error("`{name}` is not a package but provided by {}: ask for one of them", .providers.join(", "))]
+    Virtual {
+        /// The name asked for.
+        name: String,
+        /// Who provides it.
+        providers: Vec<String>,
+    },
+    /// The package has no such version.
+    #[error("`{request}`: there is no such version, only {}", .versions.join(", "))]
+    Version {
+        /// The request.
+        request: String,
+        /// The versions there are, with their suites.
+        versions: Vec<String>,
+    },
+    /// The same name with two versions.
+    #[error("`{0}` is asked for in two different versions")]
+    Twice(String),
+    /// The index has a relation that cannot be read.
+    #[error(transparent)]
+    Relation(#[from] BadRelation),
+    /// No set of packages meets the request.
+    #[error("{0}")]
+    Unsolvable(Trouble),
+}
+
+fn near(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
+}
+
+/// A chosen package.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// What the index says of it, and the place of its suite.
+    pub candidate: Candidate<'a>,
+    /// True when only dependencies asked for it.
+    pub auto: bool,
+}
+
+/// Chooses packages that meet all of `requests`, sorted by name. `suites` names the suites that records refer to by
+/// their place; with `base`, `Essential: yes`, `Priority: required` and apt itself are requests as well.
+///
+/// # Errors
+/// [`ResolveError`]
+pub fn resolve<'a>(
+    records: impl IntoIterator<Item = (usize, Record<'a>)>,
+    suites: &[&str],
+    architecture: &'a str,
+    requests: &[String],
+    base: bool,
+) -> Result<Vec<Chosen<'a>>, ResolveError> {
+    let mut names: Vec<(&str, &str)> = Vec::new();
+    let mut pins: HashMap<&str, Pin> = HashMap::new();
+    for request in requests {
+        let (name, pin) = split(request, suites)?;
+        if let Some(pin) = pin {
+            if pins.get(name).is_some_and(|other| *other != pin) {
+                return Err(ResolveError::Twice(name.to_owned()));
+            }
+            pins.insert(name, pin);
+        }
+        names.push((name, request));
+    }
+    let universe = Universe::new(records, architecture, &pins)?;
+    // In the order of the request, which is the order of choice; the base after it.
+    let mut roots = Vec::new();
+    for (name, request) in names {
+        roots.push(target(&universe, name, request, suites)?);
+    }
+    if base {
+        let fixed = |id: &Id| {
+            let record = &universe.get(*id).record;
+            record.essential || record.priority == 1 || record.name == "apt"
+        };
+        roots.extend((0..universe.count()).filter(fixed));
+    }
+    let mut seen = BTreeSet::new();
+    roots.retain(|id| seen.insert(*id));
+    let groups: Vec<Group> = roots
+        .iter()
+        .map(|id| {
+            let name = universe.get(*id).record.name;
+            let relation = Relation { name, qualifier: None, version: None, architectures: Vec::new() };
+            Group { alternatives: vec![relation], satisfied_by: vec![*id] }
+        })
+        .collect();
+    let chosen = match walk(&universe, &groups)? {
+        Some(chosen) => chosen,
+        None => match solve(&universe, &groups)? {
+            Some(chosen) => chosen,
+            None => return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?)),
+        },
+    };
+    let mut chosen: Vec<Chosen> =
+        chosen.into_iter().map(|id| Chosen { candidate: *universe.get(id), auto: !seen.contains(&id) }).collect();
+    chosen.sort_by_key(|c| c.candidate.record.name);
+    Ok(chosen)
+}
+
+/// Name and version of a request.
+fn split<'r>(request: &'r str, suites: &[&str]) -> Result<(&'r str, Option<Pin>), ResolveError> {
+    let bad = || ResolveError::Request(request.to_owned());
+    let (name, pin) = if let Some((name, version)) = request.split_once('=') {
+        (name, Some(Pin::Version(version.to_owned())))
+    } else if let Some((name, suite)) = request.split_once('/') {
+        let place = suites.iter().position(|s| *s == suite).ok_or_else(bad)?;
+        (name, Some(Pin::Suite(place)))
+    } else {
+        (request, None)
+    };
+    if is_package_name(name) { Ok((name, pin)) } else { Err(bad()) }
+}
+
+/// The candidate that a request means: of that name, or the only one that provides it.
+fn target(universe: &Universe, name: &str, request: &str, suites: &[&str]) -> Result<Id, ResolveError> {
+    if let Some(id) = universe.find(name) {
+        return Ok(id);
+    }
+    let versions = universe.versions(name);
+    if !versions.is_empty() {
+        let shown = |c: &Candidate| format!("{} ({})", c.record.version, suites.get(c.suite).unwrap_or(&"?"));
+        let versions = versions.iter().map(shown).collect();
+        return Err(ResolveError::Version { request: request.to_owned(), versions });
+    }
+    let mut providers: Vec<Id> = universe.providers(name).collect();
+    providers.dedup();
+    match providers.as_slice() {
+        [] => Err(ResolveError::Unknown {
+            name: name.to_owned(),
+            architecture: universe.architecture().to_owned(),
+            nearest: nearest(name, universe.names()),
+        }),
+        [one] => Ok(*one),
+        many => {
+            let mut providers: Vec<String> = many.iter().map(|id| universe.get(*id).record.name.to_owned()).collect();
+            providers.sort();
+            Err(ResolveError::Virtual { name: name.to_owned(), providers })
+        }
+    }
+}
+
+/// Up to three of `names` that a slip of the finger away are `name`, the nearest first.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    // One slip in four letters.
+    let limit = (name.len() / 4).clamp(1, 3);
+    let mut close: Vec<(usize, &str)> = names
+        .filter(|other| other.len().abs_diff(name.len()) <= limit)
+        .map(|other| (strsim::damerau_levenshtein(name, other), other))
+        .filter(|(distance, _)| *distance <= limit)
+        .collect();
+    close.sort_unstable();
+    close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
+}
