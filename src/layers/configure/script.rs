@@ -39,7 +39,7 @@ impl Script {
                     kept.push_str(SECTIONS);
                     kept.push('\n');
                 }
-                None => kept.push_str(&format!("# {helper}\n{section}")),
+                None => kept.extend(["# ", helper, "\n", section]),
             }
             rest = after;
         }
