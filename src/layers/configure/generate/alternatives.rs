@@ -201,6 +201,7 @@ fn unlink(tree: &mut Tree, generic: &str, name: &str) -> Result<(), GenError> {
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     fn words(call: &str) -> Vec<&str> {
         call.split_whitespace().collect()
@@ -254,6 +255,24 @@ mod tests {
         for state in ["", "auto\n", "manual\n/x\n\n/usr/bin/a\n1\n\n", "auto\n/x\n\n/usr/bin/a\nten\n\n"] {
             tree.write("var/lib/dpkg/alternatives/x", 0o644, state).unwrap();
             assert!(update_alternatives(&mut tree, &words("--install /x x /usr/bin/a 1")).is_err(), "{state}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn states_are_read_back(
+            links in proptest::collection::btree_map("[a-z.]{1,4}", "/[a-z]{1,4}", 0..4),
+            choices in proptest::collection::btree_map("/[a-z]{1,4}", -9i32..99, 1..4),
+        ) {
+            let choice = |priority| Choice { priority, slaves: links.clone() };
+            let choices = choices.into_iter().map(|(path, priority)| (path, choice(priority))).collect();
+            let group = Group { link: "/x".to_owned(), slaves: links.clone(), choices };
+            prop_assert_eq!(Group::parse("x", &group.text()).unwrap(), group);
+        }
+
+        #[test]
+        fn damaged_states_never_panic(text in "(auto\n)?[a-z/0-9\n]{0,60}") {
+            let _ = Group::parse("x", &text);
         }
     }
 

@@ -145,6 +145,7 @@ fn combine(new: &str, old: &str) -> String {
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     const ID: &str = "0027229ca0644181a76c4e92458afa2e";
 
@@ -167,6 +168,15 @@ mod tests {
         assert!(catalog.import("a", "text\n").is_err());
         assert!(catalog.import("a", &format!("-- {ID}\n\n-- {ID} de\nx\n")).is_err());
         assert!(catalog.import("a", &format!("-- {ID} x\ntext\n")).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_panics(text in "((-- )?[0-9a-f]{31,33}( [a-z]{0,40})?|[#a:é]{0,4}|\n){0,12}") {
+            let mut catalog = Catalog::default();
+            let _ = catalog.import("/x/y.catalog", &text);
+            prop_assert!(catalog.encode().len() as u64 > HEADER);
+        }
     }
 
     #[test]

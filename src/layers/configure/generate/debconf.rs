@@ -186,6 +186,7 @@ fn is_field(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const TEMPLATES: &str = "Template: p/a\nType: boolean\nDefault: true\nDescription: Really?\n One\n two.\n .\n Three\n  * item\n  * more\nDescription-de.UTF-8: Wirklich?\n\n\nTemplate: p/b\nType: text\nDescription: B\n";
 
@@ -219,6 +220,13 @@ mod tests {
     fn damage_is_an_error() {
         for text in ["Type: text\n", "Template: a\nno field\n", "Template: a\nType: x\nType: y\n"] {
             assert!(Database::default().load("p", "p.templates", text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(Template|[A-Za-z-]{0,3}|[ .:\n\té]){0,60}") {
+            let _ = Database::default().load("p", "p.templates", &text);
         }
     }
 }

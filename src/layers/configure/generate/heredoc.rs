@@ -61,6 +61,7 @@ pub fn install(tree: &mut Tree, script: &str, target: &str, mode: u16) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn documents_in_every_spelling() {
@@ -76,5 +77,12 @@ mod tests {
         assert!(text("echo\n", "/etc/a").is_err());
         assert!(text("cat > /etc/a <<E\n$HOME\nE\n", "/etc/a").is_err());
         assert!(text("cat > /etc/a <<E\nx\n", "/etc/a").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_script_panics(script in "(cat|<<-?|[> \n\t'\"/aE]){0,80}") {
+            let _ = text(&script, "/a");
+        }
     }
 }

@@ -212,6 +212,7 @@ fn property(line: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn patterns_share_their_beginnings() {
@@ -229,6 +230,16 @@ mod tests {
         let out = trie.encode(257);
         assert_eq!(u64::from_le_bytes(out[16..24].try_into().unwrap()), out.len() as u64);
         assert!(out.starts_with(b"KSLPHHRH\x01\x01"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_panics(text in proptest::collection::vec(proptest::sample::select(b"ab \n=#\0*".to_vec()), 0..200)) {
+            let mut trie = Trie { strings: Strings::new(), nodes: vec![Node::default()] };
+            trie.import("/f", &text, 1);
+            let out = trie.encode(257);
+            prop_assert_eq!(u64::from_le_bytes(out[16..24].try_into().unwrap()), out.len() as u64);
+        }
     }
 
     #[test]

@@ -155,6 +155,12 @@ fn search(
         }
     }
     for (soname, provider) in found {
+        if hwcaps.is_some() {
+            // Found by the file's own name; no links are made there.
+            let path = format!("{folder}/{}", provider.name);
+            entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.map(str::to_owned) });
+            continue;
+        }
         let link = real.join(&soname)?;
         if !provider.is_link
             && provider.name != soname
@@ -164,7 +170,7 @@ fn search(
             tree.symlink(&link, &provider.name)?;
         }
         let path = format!("{folder}/{soname}");
-        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.map(str::to_owned) });
+        entries.push(Entry { soname, path, flags: provider.flags, hwcaps: None });
     }
     Ok(())
 }
@@ -329,7 +335,7 @@ mod tests {
         }
         tree.write("usr/lib/a64/libc.so", 0o644, "INPUT ( libc.so.6 )").unwrap();
         tree.symlink("usr/lib/ld-linux-aarch64.so.1", "a64/ld-linux-aarch64.so.1").unwrap();
-        tree.write("usr/lib/a64/glibc-hwcaps/v9/libx.so.1", 0o755, small_library(183, "libx.so.1")).unwrap();
+        tree.write("usr/lib/a64/glibc-hwcaps/v9/libx.so.1.11", 0o755, small_library(183, "libx.so.1")).unwrap();
         ldconfig(&mut tree).unwrap();
         assert_eq!(tree.resolve("lib/a64/libx.so.1").unwrap().to_string(), "/usr/lib/a64/libx.so.1.10");
         let cache = tree.read("etc/ld.so.cache").unwrap();
@@ -349,7 +355,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                (0x0a03, "/lib/a64/glibc-hwcaps/v9/libx.so.1".to_owned(), HWCAP_EXTENSION),
+                (0x0a03, "/lib/a64/glibc-hwcaps/v9/libx.so.1.11".to_owned(), HWCAP_EXTENSION),
                 plain("/lib/a64/libx.so.1"),
                 plain("/lib/a64/ld-linux-aarch64.so.1"),
                 plain("/lib/ld-linux-aarch64.so.1"),
@@ -379,7 +385,7 @@ mod tests {
         let reference = Reference::open();
         let mut tree =
             reference.tree(&["lib", "etc/ld.so.conf", "etc/ld.so.conf.d", "usr/sbin/ldconfig", "usr/local/lib"]);
-        for entry in ["x86_64-linux-gnu", "aarch64-linux-gnu"] {
+        for entry in ["x86_64-linux-gnu", "aarch64-linux-gnu", "ld-linux-aarch64.so.1"] {
             let folder = format!("usr/lib/{entry}");
             if reference.has(&folder) {
                 reference.add(&mut tree, &folder);

@@ -243,6 +243,7 @@ fn module_line(path: &str, line: &str, left: usize) -> Result<String, GenError> 
 mod tests {
     use super::super::testing::{Reference, same_files};
     use super::*;
+    use proptest::prelude::*;
 
     fn tree() -> Tree {
         let mut tree = Tree::new(0);
@@ -300,6 +301,14 @@ mod tests {
         let mut bad_profile = tree();
         bad_profile.write(format!("{PROFILES}/unix"), 0o644, "\tno field\n").unwrap();
         assert!(pam_auth_update(&mut bad_profile, &[]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_profile_panics(text in "(Session|Priority|[\\[\\]a=: \n\té]){0,60}", left in 0usize..9) {
+            let _ = parse_profile("x", &text);
+            let _ = module_line("x", &text, left);
+        }
     }
 
     #[test]
