@@ -155,8 +155,8 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     if ready.iter().any(|p| p.name == "debconf") {
         generate::answers::write(tree, &ready)?;
     }
-    let preinst: String =
-        pending.iter().filter(|p| p.script == "preinst").map(|p| format!("{}\n", p.package)).collect();
+    let preinst = pending.iter().filter(|p| p.script == "preinst");
+    let preinst: String = preinst.flat_map(|p| [p.package.as_str(), "\n"]).collect();
     if !preinst.is_empty() {
         tree.write(PREINST_LIST, 0o644, preinst)?;
     }

@@ -39,7 +39,7 @@ impl Script {
                     kept.push_str(SECTIONS);
                     kept.push('\n');
                 }
-                None => kept.push_str(&format!("# {helper}\n{section}")),
+                None => kept.extend(["# ", helper, "\n", section]),
             }
             rest = after;
         }
@@ -81,7 +81,7 @@ fn normal(text: &str, package: &Package) -> String {
     let abi = kernel_abi(&package.name);
     let mut lines = String::new();
     let mut last = "";
-    for line in text.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
+    for line in text.lines().map(str::trim_end).filter(|l| !l.is_empty() && !is_list(l, &package.name)) {
         if !(line == SECTIONS && last == SECTIONS) {
             lines.push_str(line);
             lines.push('\n');
@@ -96,6 +96,19 @@ fn normal(text: &str, package: &Package) -> String {
         lines = lines.replace(abi, "@abi@");
     }
     lines
+}
+
+/// A line that only lists data which changes with most versions of the package: certificates, renamed time zones.
+fn is_list(line: &str, package: &str) -> bool {
+    let plain =
+        |text: &str| text.bytes().all(|b| b >= 0x80 || b.is_ascii_alphanumeric() || b"/_+-=.,:|() \\\"".contains(&b));
+    let line = line.trim_start();
+    match package {
+        "ca-certificates" => line.strip_prefix("CERTS_LIST=\"").is_some_and(plain),
+        // `"Old/Name" | "Other/Name")`, `echo "New/Name"`, `;;`.
+        "tzdata" => line == ";;" || (line.strip_prefix("echo ").unwrap_or(line).starts_with('"') && plain(line)),
+        _ => false,
+    }
 }
 
 /// The kernel that a package `linux-image-ABI` holds; none for a package that only depends on the newest one.
@@ -155,6 +168,17 @@ mod tests {
         assert!(Script::parse(&text, &package("a")).unwrap().is_plain());
         let text = format!("#!/bin/sh\nexit 0\n{SECTION}");
         assert!(!Script::parse(&text, &package("a")).unwrap().is_plain());
+    }
+
+    #[test]
+    fn lists_of_certificates_and_zones_do_not_count() {
+        let zones = "#!/bin/sh\ncase $1 in\n\t\"US/East\" | \"A/B\")\n\t\techo \"C/D\"\n\t\t;;\nesac\n";
+        assert_eq!(Script::parse(zones, &package("tzdata")).unwrap().rest, "case $1 in\nesac\n");
+        let run = zones.replace("C/D", "$(x)");
+        assert!(Script::parse(&run, &package("tzdata")).unwrap().rest.contains("$(x)"));
+        assert!(Script::parse(zones, &package("other")).unwrap().rest.contains("C/D"));
+        let certificates = "#!/bin/sh\nCERTS_LIST=\"mozilla/ő=1.crt, mozilla/b.crt\"\nCERTS_NEW=\"\"\n";
+        assert_eq!(Script::parse(certificates, &package("ca-certificates")).unwrap().rest, "CERTS_NEW=\"\"\n");
     }
 
     proptest! {

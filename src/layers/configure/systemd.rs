@@ -143,9 +143,9 @@ fn links(tree: &Tree, manager: Manager, unit: &str, seen: &mut BTreeSet<String>)
 fn make(tree: &mut Tree, links: &[Link]) -> Result<(), ConfigureError> {
     for link in links {
         // A template without an instance cannot be wanted by anything.
-        if link.path.contains("/")
-            && link.path.rsplit('/').next().and_then(split_instance).is_some_and(|(_, i, _)| i.is_empty())
-        {
+        let (folder, name) = link.path.rsplit_once('/').unwrap_or_default();
+        let wanted = [".wants", ".requires", ".upholds"].iter().any(|end| folder.ends_with(end));
+        if wanted && matches!(split_instance(name), Some((_, "", _))) {
             continue;
         }
         if !tree.contains(&link.path) {
@@ -219,7 +219,7 @@ fn recorded(tree: &Tree, record: &str) -> Result<Option<Vec<String>>, ConfigureE
 }
 
 fn write_record(tree: &mut Tree, record: &str, lines: &[String]) -> Result<(), ConfigureError> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
     Ok(tree.write(record, 0o644, text)?)
 }
 

@@ -28,14 +28,13 @@ pub fn split(line: &str) -> Vec<String> {
             (Some(q), _) if c == q => quote = None,
             (Some('\''), '\\') => word.get_or_insert_default().push('\\'),
             (_, '\\') => word.get_or_insert_default().extend(chars.next()),
-            (Some(_), _) => word.get_or_insert_default().push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
             (None, '#') if word.is_none() => break,
             (None, _) if c.is_whitespace() => words.extend(word.take()),
-            (None, _) => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     words.extend(word);
