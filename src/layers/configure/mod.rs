@@ -12,7 +12,7 @@ mod known;
 mod recognise;
 mod script;
 mod snippet;
-mod systemd;
+pub mod systemd;
 mod sysusers;
 mod sysv;
 mod tmpfiles;
