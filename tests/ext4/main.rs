@@ -1,6 +1,8 @@
 //! Judges what the ext4 writer makes: `e2fsck`, `debugfs`, `resize2fs`, two independent readers and, where loop
 //! devices may be used, the kernel.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod judge;
 mod kernel;
 mod load;
@@ -156,10 +158,9 @@ fn it_grows_offline() {
         judge::run("resize2fs", &[image.path().as_os_str()]);
         fsck(image.path());
         assert!(judge::block_count(image.path()) * 4096 > size - (128 << 20));
-        // Reserved descriptor blocks are used up at 1 TiB, not outgrown: the descriptors still lie together.
+        // The descriptors still lie together: reserved blocks held the new ones.
         let features = judge::features(image.path());
-        assert_eq!(features.contains("resize_inode"), size < 1 << 40 || features.contains("resize_inode"));
-        assert!(!features.contains("meta_bg"));
+        assert!(!features.contains("meta_bg"), "{features}");
     }
     image.compare(&tree);
 }

@@ -31,8 +31,10 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 type Attributes = Vec<(String, Vec<u8>)>;
+/// Which folder, name, kind, mode, time, attributes.
+type Planned = (usize, Vec<u8>, What, u16, i64, Attributes);
 
-fn entries() -> impl Strategy<Value = Vec<(usize, Vec<u8>, What, u16, i64, Attributes)>> {
+fn entries() -> impl Strategy<Value = Vec<Planned>> {
     let name = prop::collection::vec(any::<u8>().prop_filter("no part of a path", |b| !b"\0/.".contains(b)), 1..100);
     let attribute = ("(user|trusted|security)\\.[a-z]{1,20}", prop::collection::vec(any::<u8>(), 0..200));
     let time = prop_oneof![-2_147_483_648..15_032_385_536_i64, 0..2_000_000_000_i64];
@@ -41,7 +43,7 @@ fn entries() -> impl Strategy<Value = Vec<(usize, Vec<u8>, What, u16, i64, Attri
     prop::collection::vec(entry.prop_map(|(i, n, w, m, t, a)| (i.index(1000), n, w, m, t, a)), 0..150)
 }
 
-fn build(entries: &[(usize, Vec<u8>, What, u16, i64, Attributes)]) -> Tree {
+fn build(entries: &[Planned]) -> Tree {
     let mut tree = Tree::new(0);
     let (mut folders, mut files) = (vec![TreePath::root()], Vec::new());
     for (index, name, what, mode, time, attributes) in entries {

@@ -8,6 +8,9 @@ fn path(text: impl AsRef<[u8]>) -> TreePath {
     TreePath::new(text).unwrap()
 }
 
+/// The id of an ACL entry that has none.
+const NO_ID: u32 = u32::MAX;
+
 /// Bytes that are not zero and differ from block to block.
 fn noise(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|i| ((i / 7 + i / 4096 + seed) % 251) as u8 + 1).collect()
@@ -57,7 +60,7 @@ pub fn adversarial() -> Tree {
         .unwrap();
     }
     for len in [1, 59, 60, 61, 4094, 4095] {
-        tree.symlink(format!("links/{len}"), "target/".repeat(len)[..len].to_owned()).unwrap();
+        tree.symlink(format!("links/{len}"), &"target/".repeat(len)[..len]).unwrap();
     }
     tree.write("hard/first", 0o644, "many names").unwrap();
     for i in 1..60_000 {
@@ -95,9 +98,8 @@ pub fn adversarial() -> Tree {
         }
         bytes
     };
-    const NONE: u32 = u32::MAX;
     tree.mkdir("acl", 0o770).unwrap();
-    let entries = [(1, 7, NONE), (2, 6, 1000), (4, 5, NONE), (8, 4, 2000), (0x10, 7, NONE), (0x20, 0, NONE)];
+    let entries = [(1, 7, NO_ID), (2, 6, 1000), (4, 5, NO_ID), (8, 4, 2000), (0x10, 7, NO_ID), (0x20, 0, NO_ID)];
     set_xattr(&mut tree, "acl", "system.posix_acl_access", &acl(&entries));
     set_xattr(&mut tree, "acl", "system.posix_acl_default", &acl(&entries));
 

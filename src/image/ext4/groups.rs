@@ -39,7 +39,7 @@ pub fn write_bitmaps(layout: &Layout, usage: &Usage, seed: u32, out: &mut Output
         interrupt::check()?;
         let mut d = [0; DESCRIPTOR_SIZE];
         let mut flags = TABLE_ZEROED;
-        let (start, len) = (layout.group_start(group), layout.group_len(group));
+        let (start, len) = (Layout::group_start(group), layout.group_len(group));
         let used = usage.reached.saturating_sub(start).min(len).max(layout.fixed_in_group(group));
         // The kernel can make up the bitmap of a group that holds nothing but copies of the superblock.
         let plain = usage.reached <= start && !layout.is_flex_head(group) && group + 1 < layout.groups;

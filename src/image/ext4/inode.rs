@@ -42,7 +42,7 @@ pub struct Record {
     pub xattr_block: u64,
     /// Extended attributes within the inode, or zeros.
     pub xattrs: [u8; XATTR_SPACE],
-    /// The one time for all: seconds since 1970, as [`time_fits`] allows.
+    /// The one time for all: seconds since 1970, as `time_fits` allows.
     pub time: i64,
 }
 

@@ -117,13 +117,13 @@ impl Layout {
     }
 
     /// First block of a group.
-    pub fn group_start(&self, group: u32) -> u64 {
+    pub fn group_start(group: u32) -> u64 {
         u64::from(group) * u64::from(GROUP_BLOCKS)
     }
 
     /// Blocks of a group; fewer only in the last one.
     pub fn group_len(&self, group: u32) -> u64 {
-        (self.blocks - self.group_start(group)).min(GROUP_BLOCKS.into())
+        (self.blocks - Self::group_start(group)).min(GROUP_BLOCKS.into())
     }
 
     /// True when this group holds the bitmaps and tables of its flexible group.
@@ -138,7 +138,7 @@ impl Layout {
     /// The first group of `group`'s flexible group, how many groups it has, and its first block after the superblock's.
     fn flex_of(&self, group: u32) -> (u32, u32, u64) {
         let head = group - group % self.flex;
-        (head, self.flex.min(self.groups - head), self.group_start(head) + self.super_blocks(head))
+        (head, self.flex.min(self.groups - head), Self::group_start(head) + self.super_blocks(head))
     }
 
     /// The block of a group's block bitmap.
@@ -169,7 +169,7 @@ impl Layout {
     /// The fixed blocks, ascending.
     pub fn fixed(&self) -> impl Iterator<Item = Range<u64>> {
         (0..self.groups).filter_map(|group| {
-            let (start, len) = (self.group_start(group), self.fixed_in_group(group));
+            let (start, len) = (Self::group_start(group), self.fixed_in_group(group));
             (len > 0).then(|| start..start + len)
         })
     }

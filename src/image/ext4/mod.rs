@@ -1,7 +1,7 @@
 //! Writes a tree as an ext4 file system, all of it in one go.
 //!
-//! Everything is known before the first byte is written: the tree is numbered and counted ([`plan`]), the fixed parts
-//! are placed ([`layout`]), then folders and files are laid out front to back without gaps ([`write`]).
+//! Everything is known before the first byte is written: the tree is numbered and counted (`plan`), the fixed parts
+//! are placed (`layout`), then folders and files are laid out front to back without gaps (`write`).
 //! The same tree and options give the same bytes. Formats follow the kernel's Documentation/filesystems/ext4.
 
 mod allocate;

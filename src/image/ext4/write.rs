@@ -256,7 +256,7 @@ impl Writer<'_> {
             journal_size: journal.size,
         };
         for group in layout.backup_groups() {
-            let start = layout.group_start(group);
+            let start = Layout::group_start(group);
             self.meta.put(start, &superblock::encode(layout, self.options, &totals, group))?;
             self.meta.put(start + 1, &descriptors.bytes)?;
         }
