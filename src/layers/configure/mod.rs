@@ -126,8 +126,8 @@ pub struct Report {
     pub pending: Vec<Pending>,
 }
 
-/// The packages whose `preinst` the node has to run before it configures them, a name a line. Written only when there
-/// are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
+/// The packages whose `preinst install` the node has to run before it configures them, one a line, as their files in
+/// `/var/lib/dpkg/info` are called (with the architecture where dpkg adds it). Written only when there are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
 pub const PREINST_LIST: &str = "/var/lib/labimg/preinst";
 
 /// Configures every package whose scripts are known, in order, and sets each package's state.
@@ -155,8 +155,8 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     if ready.iter().any(|p| p.name == "debconf") {
         generate::answers::write(tree, &ready)?;
     }
-    let preinst = pending.iter().filter(|p| p.script == "preinst");
-    let preinst: String = preinst.flat_map(|p| [p.package.as_str(), "\n"]).collect();
+    let preinst = pending.iter().filter(|p| p.script == "preinst").filter_map(|p| installed.get(&p.package));
+    let preinst: String = preinst.flat_map(|p| [p.info_name(), "\n".to_owned()]).collect();
     if !preinst.is_empty() {
         tree.write(PREINST_LIST, 0o644, preinst)?;
     }
