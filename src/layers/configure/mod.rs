@@ -1,7 +1,7 @@
 //! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
 //!
 //! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
-//! effects follow from a few parameters, and of a hand-written rest that [`known`] lists by hash. Any other package
+//! effects follow from a few parameters, and of a hand-written rest that `known.toml` lists by hash. Any other package
 //! stays unpacked, with all that depend on it, and the node runs `dpkg --configure` for them at first boot.
 
 mod accounts;
