@@ -1,7 +1,7 @@
 //! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
 //!
 //! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
-//! effects follow from a few parameters, and of a hand-written rest that [`known`] lists by hash. Any other package
+//! effects follow from a few parameters, and of a hand-written rest that `known.toml` lists by hash. Any other package
 //! stays unpacked, with all that depend on it, and the node runs `dpkg --configure` for them at first boot.
 
 mod accounts;
@@ -126,8 +126,8 @@ pub struct Report {
     pub pending: Vec<Pending>,
 }
 
-/// The packages whose `preinst` the node has to run before it configures them, a name a line. Written only when there
-/// are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
+/// The packages whose `preinst install` the node has to run before it configures them, one a line, as their files in
+/// `/var/lib/dpkg/info` are called (with the architecture where dpkg adds it). Written only when there are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
 pub const PREINST_LIST: &str = "/var/lib/labimg/preinst";
 
 /// Configures every package whose scripts are known, in order, and sets each package's state.
@@ -155,8 +155,8 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     if ready.iter().any(|p| p.name == "debconf") {
         generate::answers::write(tree, &ready)?;
     }
-    let preinst = pending.iter().filter(|p| p.script == "preinst");
-    let preinst: String = preinst.flat_map(|p| [p.package.as_str(), "\n"]).collect();
+    let preinst = pending.iter().filter(|p| p.script == "preinst").filter_map(|p| installed.get(&p.package));
+    let preinst: String = preinst.flat_map(|p| [p.info_name(), "\n".to_owned()]).collect();
     if !preinst.is_empty() {
         tree.write(PREINST_LIST, 0o644, preinst)?;
     }
