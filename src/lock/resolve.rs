@@ -191,8 +191,8 @@ mod tests {
         let end = format!("Version: 1\nArchitecture: all\nFilename: x\nSize: 1\nSHA256: {}\n\n", "0".repeat(64));
         let stanza = |line: &str| {
             let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
-            let fields: String = fields.split("; ").filter(|f| !f.is_empty()).map(|f| format!("{f}\n")).collect();
-            format!("Package: {name}\n{fields}{end}")
+            let fields = fields.replace("; ", "\n");
+            format!("Package: {name}\n{fields}{}{end}", if fields.is_empty() { "" } else { "\n" })
         };
         let table = table::make(&packages.lines().map(stanza).collect::<String>(), "arm64").unwrap();
         let records = table::records(&table).map(|r| (0, r.unwrap()));
