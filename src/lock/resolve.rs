@@ -228,7 +228,9 @@ mod tests {
 
     #[test]
     fn a_chain_deeper_than_the_walk_goes() {
-        let packages: String = (0..3000).map(|i| format!("p{i} Depends: p{}\n", i + 1)).collect::<String>() + "p3000";
+        let mut packages: Vec<String> = (0..3000).map(|i| format!("p{i} Depends: p{}", i + 1)).collect();
+        packages.push("p3000".to_owned());
+        let packages = packages.join("\n");
         assert_eq!(chosen(&packages, &["p0"]).unwrap().split(' ').count(), 3001);
     }
 
