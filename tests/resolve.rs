@@ -112,7 +112,7 @@ fn apt_root(root: &Path, mirror: &Mirror) -> std::path::PathBuf {
     let text = format!(
         "Dir \"{path}\";\nDir::State::status \"{path}/var/lib/dpkg/status\";\nAPT::Architecture \"arm64\";\n\
          APT::Architectures {{ \"arm64\"; }};\nAPT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\n\
-         Acquire::Languages \"none\";\nDebug::NoLocking \"true\";\n"
+         Acquire::Languages \"none\";\nAcquire::ForceHash \"SHA256\";\nDebug::NoLocking \"true\";\n"
     );
     std::fs::write(&config, text).unwrap();
     apt(&config, &["apt-get", "-qq", "update"]);

@@ -115,7 +115,7 @@ impl Archive {
                 architecture: record.architecture.to_owned(),
                 size: record.size,
                 sha256: record.sha256.parse().map_err(|_| LockError::Digest(record.name.to_owned()))?,
-                urls: vec![format!("{base}/{}", record.filename)],
+                urls: vec![format!("{base}/{}", escaped(record.filename))],
                 auto: c.auto,
             })
         });
@@ -147,6 +147,11 @@ impl Archive {
         }
         Ok(all)
     }
+}
+
+/// A path as part of a URL, in apt's way: some mirrors lie in stores that read a plain `+` as a space.
+fn escaped(path: &str) -> String {
+    path.replace('%', "%25").replace('+', "%2b").replace('~', "%7e")
 }
 
 /// Fetches a suite's `InRelease` and checks signature, name and times.

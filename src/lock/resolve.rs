@@ -180,3 +180,70 @@ pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<Stri
     close.dedup();
     close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::table;
+
+    /// `name fields` a line, fields between `; `.
+    fn chosen(packages: &str, requests: &[&str]) -> Result<String, ResolveError> {
+        let end = format!("Version: 1\nArchitecture: all\nFilename: x\nSize: 1\nSHA256: {}\n\n", "0".repeat(64));
+        let stanza = |line: &str| {
+            let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
+            let fields = fields.replace("; ", "\n");
+            format!("Package: {name}\n{fields}{}{end}", if fields.is_empty() { "" } else { "\n" })
+        };
+        let table = table::make(&packages.lines().map(stanza).collect::<String>(), "arm64").unwrap();
+        let records = table::records(&table).map(|r| (0, r.unwrap()));
+        let requests: Vec<String> = requests.iter().map(|r| (*r).to_owned()).collect();
+        let chosen = resolve(records, &["trixie"], "arm64", &requests, false)?;
+        Ok(chosen.iter().map(|c| c.candidate.record.name).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn alternatives_in_apts_order() {
+        let packages = "a Depends: x | y\nb Depends: y\nv Depends: mta\nm Provides: mta\nn Priority: required; Provides: mta\nx\ny";
+        assert_eq!(chosen(packages, &["a"]).unwrap(), "a x");
+        assert_eq!(chosen(packages, &["a", "y"]).unwrap(), "a y");
+        // As apt: the alternative is taken before the later need for the other one is seen.
+        assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b x y");
+        assert_eq!(chosen(packages, &["b", "a"]).unwrap(), "a b y");
+        assert_eq!(chosen(packages, &["v"]).unwrap(), "n v");
+        assert_eq!(
+            chosen("a Depends: gone | x, c:any, d:any\nx\nc Multi-Arch: allowed\nd Multi-Arch: allowed", &["a"])
+                .unwrap(),
+            "a c d x"
+        );
+        assert!(chosen("a Depends: c:any\nc Multi-Arch: foreign", &["a"]).is_err());
+    }
+
+    #[test]
+    fn a_search_where_first_choices_collide() {
+        let packages = "a Depends: x | y\nb Depends: z\nz Conflicts: x\nx\ny";
+        assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b y z");
+        // The walk steps back by itself where an alternative leads nowhere.
+        assert_eq!(chosen("a Depends: x | y\nx Depends: w\nw Depends: gone\ny", &["a"]).unwrap(), "a y");
+    }
+
+    #[test]
+    fn a_chain_deeper_than_the_walk_goes() {
+        let mut packages: Vec<String> = (0..3000).map(|i| format!("p{i} Depends: p{}", i + 1)).collect();
+        packages.push("p3000".to_owned());
+        let packages = packages.join("\n");
+        assert_eq!(chosen(&packages, &["p0"]).unwrap().split(' ').count(), 3001);
+    }
+
+    #[test]
+    fn requests_that_are_none() {
+        let error =
+            |request| chosen("alpha\nbeta Provides: v\ngamma Provides: v, w", &[request]).unwrap_err().to_string();
+        assert!(error("alpah").contains("did you mean alpha?") && error("zzzzzz").ends_with("for arm64"));
+        assert!(error("v").contains("provided by beta, gamma"));
+        assert!(error("alpha=2").contains("only 1 (trixie)"));
+        for bad in ["", "a b", "alpha/sid", "=1", "ä"] {
+            assert!(error(bad).contains("no package request"), "{bad}");
+        }
+        assert_eq!(chosen("gamma Provides: w", &["w"]).unwrap(), "gamma");
+    }
+}

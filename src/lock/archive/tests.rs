@@ -69,7 +69,7 @@ impl Bench {
             made,
             &(essential + &package("lib", "1", "") + &package("tool", "1", "Depends: lib\n")),
         );
-        self.suite("debian", "trixie-updates", made, &package("tool", "2", "Depends: lib\n"));
+        self.suite("debian", "trixie-updates", made, &package("tool", "2+a~b", "Depends: lib\n"));
         self.suite("debian-security", "trixie-security", made, &package("lib", "1.1", ""));
     }
 
@@ -133,10 +133,10 @@ fn a_lock_and_again_without_a_download() {
             ("apt", "3", false, url("/debian/pool/main/apt_3_arm64.deb").as_str()),
             ("base", "1", false, url("/debian/pool/main/base_1_arm64.deb").as_str()),
             ("lib", "1.1", true, url("/debian-security/pool/main/lib_1.1_arm64.deb").as_str()),
-            ("tool", "2", false, url("/debian/pool/main/tool_2_arm64.deb").as_str()),
+            ("tool", "2+a~b", false, url("/debian/pool/main/tool_2%2ba%7eb_arm64.deb").as_str()),
         ]
     );
-    assert_eq!(lock.packages[3].sha256, Sha256::of("tool 2"));
+    assert_eq!(lock.packages[3].sha256, Sha256::of("tool 2+a~b"));
     assert_eq!(lock.packages[3].size, 10);
 
     let before = bench.server.seen().len();
