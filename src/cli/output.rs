@@ -84,7 +84,7 @@ impl Output {
         let (error, code) = match failure {
             Failure::ClosedPipe => return ExitCode::SUCCESS,
             _ if interrupt::requested() => {
-                eprintln!("interrupted: nothing was left under the final name");
+                eprintln!("interrupted");
                 return ExitCode::from(130);
             }
             Failure::Usage(error) => (error, 2),
@@ -103,7 +103,8 @@ impl Output {
             cause = e.source();
         }
         if self.json {
-            let object = serde_json::json!({"event": "error", "text": error.to_string(), "causes": causes, "code": code});
+            let object =
+                serde_json::json!({"event": "error", "text": error.to_string(), "causes": causes, "code": code});
             eprintln!("{object}");
         } else {
             eprintln!("error: {error}");

@@ -56,7 +56,8 @@ fn check_life(node: &mut Node, slow: u32) {
     node.restart(wait(600));
     assert_ne!(node.run("cat /proc/sys/kernel/random/boot_id"), boot_id, "the node did not restart");
     assert_eq!(node.run("uname -r").trim(), kernel);
-    let failed = node.run_within("systemctl is-system-running --wait >/dev/null; systemctl --failed --plain --no-legend", wait(300));
+    let failed = node
+        .run_within("systemctl is-system-running --wait >/dev/null; systemctl --failed --plain --no-legend", wait(300));
     assert_eq!(failed.trim(), "", "a unit failed after the restart");
     assert_eq!(node.run("hello").trim(), "Hello, world!");
 }
