@@ -119,7 +119,10 @@ pub struct PendingPackage {
 pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<Built, BuildError> {
     let store = Store::open(&options.cache)?;
     let http = Http::new()?;
-    let lock = lock_inputs(plan, options, &store, &http, reporter)?;
+    let lock = {
+        let _phase = reporter.phase("Choosing packages", 0, Unit::Items);
+        lock_inputs(plan, options, &store, &http, reporter)?
+    };
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, &http, reporter)?;
 
@@ -134,7 +137,10 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
     };
     node_layers(&mut tree, plan, options, &pending, &partuuids)?;
     let version = kernel_layer(&mut tree, plan, &lock, &store, reporter)?;
-    let initramfs = kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?;
+    let initramfs = {
+        let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
+        kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?
+    };
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs.into())?;
     let firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
     packages::write_database(&mut tree, &installed)?;

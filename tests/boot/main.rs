@@ -28,6 +28,7 @@ fn check_base(node: &Node, lab: &Lab) {
     assert!(node.run("resolvectl mdns").contains("yes"), "mDNS is off");
     assert!(node.run("grep -c zram /proc/swaps").trim() == "1", "no swap in compressed memory");
     assert!(node.run("cat /sys/fs/cgroup/cgroup.controllers").contains("memory"), "no memory cgroup");
+    assert!(node.run("findmnt -n -o FSTYPE /boot/firmware").contains("vfat"), "the firmware partition is not mounted");
     assert!(node.run("locale").contains("LANG=C.UTF-8"));
     assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
     assert_eq!(node.run("sudo apt-get check -qq").trim(), "", "apt finds something to mend");
