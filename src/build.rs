@@ -346,7 +346,7 @@ struct Partuuids {
 impl Ids {
     fn new(plan: &Plan, lock: &Lock) -> Self {
         // Both are plain data; a failure to write them as JSON could only be a bug of serde.
-        let inputs = format!("{:?}\n{:?}", plan, lock);
+        let inputs = format!("{plan:?}\n{lock:?}");
         let base = Sha256::of(inputs);
         let hash = |what: &str| *Sha256::of(format!("{base} {what}")).as_bytes();
         let half = |what: &str| hash(what).first_chunk::<16>().copied().unwrap_or_default();

@@ -125,12 +125,12 @@ impl Reporter {
                 // A closed standard error is no reason to stop a build.
                 let _ = self.0.bars.println(line);
             }
-            Style::Lines | Style::Quiet if kind == "note" => self.line(text),
-            Style::Lines | Style::Quiet => self.line(&format!("{kind}: {text}")),
+            Style::Lines | Style::Quiet if kind == "note" => Self::line(text),
+            Style::Lines | Style::Quiet => Self::line(&format!("{kind}: {text}")),
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(text: &str) {
         // A closed standard error is no reason to stop a build.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
@@ -141,7 +141,7 @@ impl Reporter {
             object.insert("event".into(), event.into());
             object.insert("text".into(), text.into());
             more(&mut object);
-            self.line(&serde_json::Value::Object(object).to_string());
+            Self::line(&serde_json::Value::Object(object).to_string());
         }
     }
 }
@@ -197,7 +197,7 @@ impl Phase {
                 ),
                 (Unit::Items, _) => format!("{}: {done} of {total}, {left} left", self.name),
             };
-            self.reporter.line(&line);
+            Reporter::line(&line);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::plan::board::Board;
 #[derive(Debug, Args)]
 pub struct BoardsArgs {}
 
-pub fn run(_: &BoardsArgs, out: &mut Output) -> Outcome {
+pub fn run(_: &BoardsArgs, out: &Output) -> Outcome {
     let boards = Board::all().map_err(Failure::work)?;
     out.result(&boards, |boards| {
         boards.iter().fold(String::new(), |mut text, board| {

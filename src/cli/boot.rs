@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Outcome;
-use super::output::{Failure, Output};
+use super::output::Failure;
 use super::size::parse_size;
 use crate::boot::{self, BootError, BootOptions, Ending};
 use crate::report::Reporter;
@@ -53,7 +53,7 @@ pub struct BootArgs {
     log: Option<PathBuf>,
 }
 
-pub fn run(args: &BootArgs, _: &mut Output, reporter: &Reporter) -> Outcome {
+pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
     let options = BootOptions {
         board: args.board.clone(),
         memory_mib: args.memory,

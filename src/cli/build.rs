@@ -48,10 +48,10 @@ pub struct BuildArgs {
     /// The Debian mirror, or mirror and security mirror with a comma between them
     #[arg(long, value_name = "URL", env = "LABIMG_MIRROR")]
     mirror: Option<String>,
-    /// A file of OpenPGP keys that may sign the archive, besides Debian's own
+    /// A file of `OpenPGP` keys that may sign the archive, besides Debian's own
     #[arg(long, value_name = "FILE")]
     keyring: Vec<PathBuf>,
-    /// Where the image goes [default: HOSTNAME-BOARD.img]
+    /// Where the image goes [default: `HOSTNAME-BOARD.img`]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How many downloads at once
@@ -65,7 +65,7 @@ pub struct BuildArgs {
     timings: bool,
 }
 
-pub fn run(args: &BuildArgs, out: &mut Output, reporter: &Reporter) -> Outcome {
+pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let request = Request {
         board: args.board.clone(),
         role: args.role.clone(),

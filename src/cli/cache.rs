@@ -42,7 +42,7 @@ enum CacheCommand {
     },
 }
 
-pub fn run(args: &CacheArgs, out: &mut Output, reporter: &Reporter) -> Outcome {
+pub fn run(args: &CacheArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let dir = args.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?;
     let store = Store::open(&dir).map_err(Failure::work)?;
     match &args.command {

@@ -14,8 +14,8 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub fn run<C: CommandFactory>(args: &CompletionsArgs, out: &mut Output) -> Outcome {
+pub fn run<C: CommandFactory>(args: &CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut C::command(), "labimg", &mut script);
-    out.text(&String::from_utf8_lossy(&script))
+    Output::text(&String::from_utf8_lossy(&script))
 }

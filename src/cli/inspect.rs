@@ -16,7 +16,7 @@ pub struct InspectArgs {
     image: PathBuf,
 }
 
-pub fn run(args: &InspectArgs, out: &mut Output) -> Outcome {
+pub fn run(args: &InspectArgs, out: &Output) -> Outcome {
     let report = inspect::open(&args.image).map_err(Failure::work)?;
     out.result(&report, inspect::render)
 }

@@ -72,22 +72,22 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }
     };
-    let mut out = Output::new(cli.global.json);
+    let out = Output::new(cli.global.json);
     let reporter = Reporter::new(Style::choose(cli.global.quiet, cli.global.json));
     if let Err(e) = ctrlc::set_handler(interrupt::request) {
         reporter.warn(&format!("Ctrl-C will not clean up: {e}"));
     }
     let result = match &cli.command {
-        Command::Build(args) => build::run(args, &mut out, &reporter),
-        Command::Boot(args) => boot::run(args, &mut out, &reporter),
-        Command::Inspect(args) => inspect::run(args, &mut out),
-        Command::Boards(args) => boards::run(args, &mut out),
-        Command::Roles(args) => roles::run(args, &mut out),
-        Command::Cache(args) => cache::run(args, &mut out, &reporter),
-        Command::Completions(args) => completions::run::<Cli>(args, &mut out),
+        Command::Build(args) => build::run(args, &out, &reporter),
+        Command::Boot(args) => boot::run(args, &reporter),
+        Command::Inspect(args) => inspect::run(args, &out),
+        Command::Boards(args) => boards::run(args, &out),
+        Command::Roles(args) => roles::run(args, &out),
+        Command::Cache(args) => cache::run(args, &out, &reporter),
+        Command::Completions(args) => completions::run::<Cli>(args),
     };
     match result {
-        Ok(()) => out.finish(),
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => out.fail(&failure),
     }
 }

@@ -49,7 +49,7 @@ impl Output {
     ///
     /// # Errors
     /// When standard output is closed or full.
-    pub fn result<T: Serialize>(&mut self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         let text = if self.json {
             let mut json = serde_json::to_string_pretty(value).map_err(Failure::work)?;
             json.push('\n');
@@ -57,25 +57,19 @@ impl Output {
         } else {
             text(value)
         };
-        self.text(&text)
+        Self::text(&text)
     }
 
     /// Prints a text as it is.
     ///
     /// # Errors
     /// When standard output is closed or full.
-    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+    pub fn text(text: &str) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| match e.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
             _ => Failure::work(format!("writing to standard output: {e}")),
         })
-    }
-
-    /// The exit code of a success.
-    #[must_use]
-    pub fn finish(self) -> ExitCode {
-        ExitCode::SUCCESS
     }
 
     /// Prints an error with its causes and gives the exit code.

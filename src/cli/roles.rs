@@ -16,7 +16,7 @@ pub struct RolesArgs {
     packages: bool,
 }
 
-pub fn run(args: &RolesArgs, out: &mut Output) -> Outcome {
+pub fn run(args: &RolesArgs, out: &Output) -> Outcome {
     let mut roles = Role::all().map_err(Failure::work)?;
     if args.packages {
         roles.insert(0, Role::common().map_err(Failure::work)?);

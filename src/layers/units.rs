@@ -55,7 +55,9 @@ fn disable(tree: &mut Tree, unit: &str) -> Result<(), TreeError> {
         })
         .map(|(path, _, _)| path.clone())
         .collect();
-    links.iter().for_each(|path| tree.remove(path));
+    for path in &links {
+        tree.remove(path);
+    }
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub struct Release {
     pub valid_until: Option<i64>,
     /// Whether index files are also found under their hash.
     pub by_hash: bool,
-    /// `NotAutomatic`: its packages are taken only when asked for, as backports are (apt_preferences(5)).
+    /// `NotAutomatic`: its packages are taken only when asked for, as backports are (`apt_preferences(5)`).
     pub not_automatic: bool,
     /// The index files by their path below the suite's folder.
     pub files: BTreeMap<String, IndexFile>,

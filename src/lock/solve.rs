@@ -91,7 +91,7 @@ impl Interner for Provider<'_, '_> {
     }
 
     fn display_version_set(&self, version_set: VersionSetId) -> impl Display + '_ {
-        if version_set.0 % 2 == 0 { "any" } else { "none" }
+        if version_set.0.is_multiple_of(2) { "any" } else { "none" }
     }
 
     fn display_string(&self, _: StringId) -> impl Display + '_ {
@@ -118,7 +118,7 @@ impl Interner for Provider<'_, '_> {
 
 impl DependencyProvider for Provider<'_, '_> {
     async fn filter_candidates(&self, all: &[SolvableId], version_set: VersionSetId, inverse: bool) -> Vec<SolvableId> {
-        if (version_set.0 % 2 == 0) == inverse { Vec::new() } else { all.to_vec() }
+        if version_set.0.is_multiple_of(2) == inverse { Vec::new() } else { all.to_vec() }
     }
 
     async fn get_candidates(&self, name: NameId) -> Option<Candidates> {

@@ -409,11 +409,11 @@ impl Tree {
                     }
                     todo.extend(target.split(|&b| b == b'/').rev().map(<[u8]>::to_vec));
                 }
-                Some(Kind::Dir) => at = next,
-                Some(_) if more => return Err(TreeError::NotAFolder { path: TreePath::new(path)?, parent: next }),
-                Some(_) => at = next,
+                Some(kind) if more && !matches!(kind, Kind::Dir) => {
+                    return Err(TreeError::NotAFolder { path: TreePath::new(path)?, parent: next });
+                }
                 None if more => return Err(TreeError::NotFound(next)),
-                None => at = next,
+                _ => at = next,
             }
         }
         Ok(at)

@@ -128,7 +128,7 @@ impl Layout {
 
     /// True when this group holds the bitmaps and tables of its flexible group.
     pub fn is_flex_head(&self, group: u32) -> bool {
-        group % self.flex == 0
+        group.is_multiple_of(self.flex)
     }
 
     fn super_blocks(&self, group: u32) -> u64 {

@@ -27,7 +27,7 @@ impl Geometry {
     /// With the largest cluster up to 4 KiB that still gives the 65,525 clusters which make a volume FAT32.
     pub(super) fn new(options: &FatOptions) -> Result<Self, ImageError> {
         let sectors = options.size / SECTOR;
-        if options.size % SECTOR != 0 || sectors > u64::from(u32::MAX) {
+        if !options.size.is_multiple_of(SECTOR) || sectors > u64::from(u32::MAX) {
             return Err(ImageError::Layout(format!(
                 "a FAT32 volume of {} bytes: the size must be a multiple of 512 below 2 TiB",
                 options.size

@@ -18,6 +18,7 @@ pub enum Manager {
 
 impl Manager {
     /// By the flag of an action.
+    #[must_use]
     pub fn of(user: bool) -> Self {
         if user { Self::User } else { Self::System }
     }
@@ -156,6 +157,9 @@ fn make(tree: &mut Tree, links: &[Link]) -> Result<(), ConfigureError> {
 }
 
 /// As `systemctl enable`: all links of the unit.
+///
+/// # Errors
+/// A unit that is not there, or a bad unit file.
 pub fn enable(tree: &mut Tree, unit: &str) -> Result<(), ConfigureError> {
     let links = links(tree, Manager::System, unit, &mut BTreeSet::new())?;
     if Manager::System.find(tree, unit).is_none() {
@@ -167,6 +171,9 @@ pub fn enable(tree: &mut Tree, unit: &str) -> Result<(), ConfigureError> {
 
 /// As debhelper's section for an enabled unit does through `deb-systemd-helper`: at first by preset, later only links
 /// that are new while others are there. A unit that is not there is passed over, as there.
+///
+/// # Errors
+/// A bad unit, preset or record file.
 pub fn enable_once(tree: &mut Tree, unit: &str, manager: Manager) -> Result<(), ConfigureError> {
     if manager.find(tree, unit).is_none() {
         return Ok(());
@@ -198,6 +205,9 @@ pub fn enable_once(tree: &mut Tree, unit: &str, manager: Manager) -> Result<(), 
 }
 
 /// As `deb-systemd-helper update-state`: the record names the unit's links, none is made.
+///
+/// # Errors
+/// A bad unit file, or a record that cannot be written.
 pub fn update_state(tree: &mut Tree, unit: &str, manager: Manager) -> Result<(), ConfigureError> {
     if manager.find(tree, unit).is_none() {
         return Ok(());
