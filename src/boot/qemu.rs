@@ -80,7 +80,8 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
         add(&["-device", "qemu-xhci"]);
     }
     match qemu.network {
-        QemuNetwork::Virtio => add(&["-device", "virtio-net-pci,netdev=net"]),
+        // No boot from the network: without its ROM, which is a package of its own.
+        QemuNetwork::Virtio => add(&["-device", "virtio-net-pci,netdev=net,romfile="]),
         QemuNetwork::Usb => add(&["-device", "usb-net,netdev=net"]),
     }
     for (i, path) in machine.usb.iter().enumerate() {

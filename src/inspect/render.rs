@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
+use crate::image::manifest::ManifestLayer;
 
 /// A report as plain text, a line of at most about 100 columns each.
 #[must_use]
@@ -78,9 +79,8 @@ fn render_system(out: &mut String, system: &System) {
     wrapped(out, "enabled", &system.enabled);
     if let Some(m) = system.manifest.as_ref().filter(|m| !m.layers.is_empty()) {
         line(out, format_args!("\nLayers"));
-        // Each package is a layer of its own; the list of packages below tells them.
-        for layer in m.layers.iter().filter(|l| !l.name.starts_with("package ")) {
-            line(out, format_args!("  {:<34} {:>6} entries {:>12}", layer.name, layer.entries, size(layer.bytes)));
+        for (name, entries, bytes) in families(&m.layers) {
+            line(out, format_args!("  {name:<34} {entries:>6} entries {:>12}", size(bytes)));
         }
     }
     if !system.privileged.is_empty() {
@@ -135,4 +135,21 @@ fn size(bytes: u64) -> String {
 fn line(out: &mut String, text: std::fmt::Arguments) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
+}
+
+/// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.
+fn families(layers: &[ManifestLayer]) -> Vec<(&str, u64, u64)> {
+    let mut families: Vec<(&str, u64, u64)> = Vec::new();
+    for layer in layers {
+        let name = match layer.name.as_str() {
+            name if name.starts_with("package ") => "packages",
+            name if name.starts_with("configuration ") => "configuration of packages",
+            name => name,
+        };
+        match families.iter_mut().find(|f| f.0 == name) {
+            Some(family) => (family.1, family.2) = (family.1 + layer.entries, family.2 + layer.bytes),
+            None => families.push((name, layer.entries, layer.bytes)),
+        }
+    }
+    families
 }
