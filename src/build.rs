@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::deb::{self, DebError};
 use crate::hash::Sha256;
+use crate::image::ext4::Ext4Options;
 use crate::image::manifest::{self, Manifest, ManifestPackage, NODE_PATH};
 use crate::image::table::{Layout, Partition, PartitionKind, PartitionTable};
 use crate::image::{self, FileSystem, ImageError, ImageSpec, ImageSummary, PartitionSpec, ext4};
-use crate::image::ext4::Ext4Options;
 use crate::layers::board::{self, BoardError};
 use crate::layers::configure::{self, ConfigureError, Pending};
 use crate::layers::kernel::{self, KernelError};
@@ -120,7 +120,10 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
     image::check_output(&options.out)?;
     let store = Store::open(&options.cache)?;
     let http = Http::new()?;
-    let lock = lock_inputs(plan, options, &store, &http, reporter)?;
+    let lock = {
+        let _phase = reporter.phase("Choosing packages", 0, Unit::Items);
+        lock_inputs(plan, options, &store, &http, reporter)?
+    };
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, &http, reporter)?;
 
@@ -135,7 +138,10 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
     };
     node_layers(&mut tree, plan, options, &pending, &partuuids)?;
     let version = kernel_layer(&mut tree, plan, &lock, &store, reporter)?;
-    let initramfs = kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?;
+    let initramfs = {
+        let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
+        kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?
+    };
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs.into())?;
     let firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
     packages::write_database(&mut tree, &installed)?;
@@ -167,6 +173,7 @@ fn lock_inputs(
 ) -> Result<Lock, BuildError> {
     let request = LockRequest {
         suite: plan.suite.clone(),
+        extra_suites: plan.extra_suites.clone(),
         architecture: plan.board.architecture.clone(),
         packages: plan.packages.keys().cloned().collect(),
         mirror: options.mirror.clone(),
@@ -205,6 +212,7 @@ fn node_layers(
         firmware_partuuid: &partuuids.firmware,
         firmware_mount: &plan.board.firmware.mount,
         suite: &plan.suite,
+        extra_suites: &plan.extra_suites,
         archive: &options.mirror.archive,
         security: &options.mirror.security,
         pending: &pending,
@@ -226,7 +234,8 @@ fn kernel_layer(
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("modules of {version}"));
     let key = module_key(plan, lock, &version);
-    let archive = store.derived("depmod", &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
+    let archive =
+        store.derived("depmod", &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
     kernel::depmod::install(tree, &version, &archive)?;
     Ok(version)
 }
@@ -252,10 +261,13 @@ fn write_image(
     ids: &Ids,
     reporter: &Reporter,
 ) -> Result<(ImageSummary, Manifest), BuildError> {
-    let options_of_root = Ext4Options { label: "root".to_owned(), ..Ext4Options::new(0, ids.ext4, ids.hash_seed, lock.date) };
-    let size = ext4::minimum_size(&tree, &options_of_root).map_err(|source| ImageError::Ext4 { partition: "root".to_owned(), source })?
+    let options_of_root =
+        Ext4Options { label: "root".to_owned(), ..Ext4Options::new(0, ids.ext4, ids.hash_seed, lock.date) };
+    let size = ext4::minimum_size(&tree, &options_of_root)
+        .map_err(|source| ImageError::Ext4 { partition: "root".to_owned(), source })?
         + SLACK;
-    let manifest = manifest(plan, lock, installed, &tree, &spec(plan, ids, size, &options_of_root, &tree, firmware).layout()?);
+    let manifest =
+        manifest(plan, lock, installed, &tree, &spec(plan, ids, size, &options_of_root, &tree, firmware).layout()?);
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
     let summary = image::write(&spec(plan, ids, size, &options_of_root, &tree, firmware), &options.out, reporter)?;

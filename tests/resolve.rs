@@ -152,6 +152,7 @@ fn every_request_gives_what_apt_gives() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
     let request = LockRequest {
         suite: "trixie".into(),
+        extra_suites: Vec::new(),
         architecture: "arm64".into(),
         packages: Vec::new(),
         mirror,

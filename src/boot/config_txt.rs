@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn settings_and_filters() {
-        let config = parse("# x\narm_64bit=1\nkernel=vmlinuz-6\n[pi4]\nkernel=other\n[pi3]\ninitramfs a.img,b.img followkernel\n[all]\nos_prefix=new/\n");
+        let config = parse(
+            "# x\narm_64bit=1\nkernel=vmlinuz-6\n[pi4]\nkernel=other\n[pi3]\ninitramfs a.img,b.img followkernel\n[all]\nos_prefix=new/\n",
+        );
         assert_eq!(config.kernel.as_deref(), Some("vmlinuz-6"));
         assert_eq!(config.initramfs, ["a.img", "b.img"]);
         assert_eq!(config.os_prefix, "new/");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use crate::image::manifest::{NODE_PATH, Manifest, ManifestError};
+use crate::image::manifest::{Manifest, ManifestError, NODE_PATH};
 use crate::inspect::fat::FatVolume;
 use crate::inspect::{self, InspectError, Region, Volume};
 use crate::interrupt;
@@ -112,7 +112,12 @@ pub enum Ending {
 ///
 /// # Errors
 /// See [`BootError`].
-pub fn run(image: &Path, options: &BootOptions, screen: &mut dyn Write, reporter: &Reporter) -> Result<Ending, BootError> {
+pub fn run(
+    image: &Path,
+    options: &BootOptions,
+    screen: &mut dyn Write,
+    reporter: &Reporter,
+) -> Result<Ending, BootError> {
     let board = match &options.board {
         Some(name) => Board::named(name)?,
         None => board_of(image)?,

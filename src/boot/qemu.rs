@@ -74,8 +74,7 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
         }
         QemuDisk::Sd => add(&["-drive", &format!("{drive},if=sd")]),
     }
-    let forward =
-        machine.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
+    let forward = machine.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
     add(&["-netdev", &format!("user,id=net{forward}")]);
     if qemu.usb && qemu.machine == "virt" {
         add(&["-device", "qemu-xhci"]);

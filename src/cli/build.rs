@@ -125,7 +125,11 @@ fn text(built: &Built) -> String {
     );
     let _ = writeln!(text, "Try it in QEMU:  labimg boot {} --ssh-port 2222", built.image.display());
     if built.board != "virt" {
-        let _ = writeln!(text, "Flash it:        sudo dd if={} of=/dev/YOUR_CARD bs=4M conv=fsync status=progress", built.image.display());
+        let _ = writeln!(
+            text,
+            "Flash it:        sudo dd if={} of=/dev/YOUR_CARD bs=4M conv=fsync status=progress",
+            built.image.display()
+        );
     }
     let _ = writeln!(text, "Log in:          ssh lab@{}.local", built.hostname);
     text

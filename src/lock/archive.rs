@@ -34,6 +34,8 @@ pub struct Archive {
     date: i64,
     /// `trixie`, `trixie-updates`, `trixie-security`, and the base URL of each.
     suites: Vec<(String, String)>,
+    /// Places of the suites whose packages are taken only when asked for.
+    manual: Vec<usize>,
     indexes: Vec<Index>,
 }
 
@@ -65,6 +67,7 @@ impl Archive {
         let suites: Vec<(String, String)> = [("", archive), ("-updates", archive), ("-security", security)]
             .into_iter()
             .map(|(suffix, base)| (format!("{}{suffix}", request.suite), base.clone()))
+            .chain(request.extra_suites.iter().map(|suite| (suite.clone(), archive.clone())))
             .collect();
         let releases = std::thread::scope(|scope| {
             let one = |(suite, base)| verified(suite, base, request, &keyring, http);
@@ -92,6 +95,7 @@ impl Archive {
             suite: releases.first().and_then(|v| v.release.codename.clone()).unwrap_or_else(|| request.suite.clone()),
             architecture: request.architecture.clone(),
             date: releases.iter().map(|v| v.release.date).max().unwrap_or_default(),
+            manual: (0..releases.len()).filter(|&i| releases.get(i).is_some_and(|v| v.release.not_automatic)).collect(),
             suites,
             indexes,
         })
@@ -105,7 +109,7 @@ impl Archive {
     pub fn lock(&self, packages: &[String], base: bool) -> Result<Lock, LockError> {
         let records = self.records()?;
         let suites: Vec<&str> = self.suites.iter().map(|(name, _)| name.as_str()).collect();
-        let chosen = resolve(records, &suites, &self.architecture, packages, base)?;
+        let chosen = resolve(records, &suites, &self.manual, &self.architecture, packages, base)?;
         let packages = chosen.into_iter().map(|c| {
             let record = c.candidate.record;
             let base = self.suites.get(c.candidate.suite).map_or("", |(_, base)| base);

@@ -252,7 +252,7 @@ mod tests {
             .collect();
         let table = table::make(&text, "arm64").unwrap();
         let records = table::records(&table).map(|r| (0, r.unwrap()));
-        let universe = Universe::new(records, "arm64", &HashMap::new()).unwrap();
+        let universe = Universe::new(records, "arm64", &HashMap::new(), |_| true).unwrap();
         let roots: Vec<Group> =
             requests.iter().map(|r| universe.group(vec![crate::debian::relation::one(r).unwrap()])).collect();
         assert!(solve(&universe, &roots).unwrap().is_none());

@@ -66,6 +66,8 @@ pub struct LockedPackage {
 pub struct LockRequest {
     /// Code name or suite, such as `trixie`; its `-updates` and `-security` come along.
     pub suite: String,
+    /// Further suites of the archive that requests name, such as `trixie-backports`.
+    pub extra_suites: Vec<String>,
     /// Debian's name of the architecture, such as `arm64`.
     pub architecture: String,
     /// `name`, `name=version` or `name/suite`.

@@ -23,6 +23,8 @@ pub struct Release {
     pub valid_until: Option<i64>,
     /// Whether index files are also found under their hash.
     pub by_hash: bool,
+    /// `NotAutomatic`: its packages are taken only when asked for, as backports are (apt_preferences(5)).
+    pub not_automatic: bool,
     /// The index files by their path below the suite's folder.
     pub files: BTreeMap<String, IndexFile>,
 }
@@ -124,6 +126,7 @@ impl Release {
             date: time("Date")?.ok_or(ReleaseError::Missing("Date"))?,
             valid_until: time("Valid-Until")?,
             by_hash: stanza.get("Acquire-By-Hash") == Some("yes"),
+            not_automatic: stanza.get("NotAutomatic") == Some("yes"),
             files,
         })
     }

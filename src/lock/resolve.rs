@@ -66,13 +66,14 @@ pub struct Chosen<'a> {
 }
 
 /// Chooses packages that meet all of `requests`, sorted by name. `suites` names the suites that records refer to by
-/// their place; with `base`, `Essential: yes`, `Priority: required` and apt itself are requests as well.
+/// their place, `manual` those whose packages are taken only when asked for; with `base`, `Essential: yes`, `Priority: required` and apt itself are requests as well.
 ///
 /// # Errors
 /// [`ResolveError`]
 pub fn resolve<'a>(
     records: impl IntoIterator<Item = (usize, Record<'a>)>,
     suites: &[&str],
+    manual: &[usize],
     architecture: &'a str,
     requests: &[String],
     base: bool,
@@ -89,7 +90,7 @@ pub fn resolve<'a>(
         }
         names.push((name, request));
     }
-    let universe = Universe::new(records, architecture, &pins)?;
+    let universe = Universe::new(records, architecture, &pins, |place| !manual.contains(&place))?;
     // In the order of the request, which is the order of choice; the base after it.
     let mut roots = Vec::new();
     for (name, request) in names {
@@ -197,7 +198,7 @@ mod tests {
         let table = table::make(&packages.lines().map(stanza).collect::<String>(), "arm64").unwrap();
         let records = table::records(&table).map(|r| (0, r.unwrap()));
         let requests: Vec<String> = requests.iter().map(|r| (*r).to_owned()).collect();
-        let chosen = resolve(records, &["trixie"], "arm64", &requests, false)?;
+        let chosen = resolve(records, &["trixie"], &[], "arm64", &requests, false)?;
         Ok(chosen.iter().map(|c| c.candidate.record.name).collect::<Vec<_>>().join(" "))
     }
 

@@ -73,7 +73,8 @@ pub struct Rejection<'a> {
 
 impl<'a> Universe<'a> {
     /// Sorts out `records` (each with the place of its suite) for `architecture`. `pins` names the version that is the
-    /// candidate of a name in place of the highest.
+    /// candidate of a name in place of the highest; versions of suites that `automatic` denies (by their place) are
+    /// candidates only when pinned, or when no other suite has the name.
     ///
     /// # Errors
     /// A `Provides` that cannot be read.
@@ -81,6 +82,7 @@ impl<'a> Universe<'a> {
         records: impl IntoIterator<Item = (usize, Record<'a>)>,
         architecture: &'a str,
         pins: &HashMap<&str, Pin>,
+        automatic: impl Fn(usize) -> bool,
     ) -> Result<Self, BadRelation> {
         let mut versions: Vec<_> = records.into_iter().map(|(suite, record)| Candidate { record, suite }).collect();
         // Stable: of equal versions the first suite's comes first.
@@ -91,8 +93,12 @@ impl<'a> Universe<'a> {
         let mut this = Self { architecture, versions: Vec::new(), candidates: Vec::new(), providers: HashMap::new() };
         for list in versions.chunk_by(|a, b| a.record.name == b.record.name) {
             let pin = list.first().and_then(|c| pins.get(c.record.name));
-            // A pin that fits nothing leaves the name without a candidate.
-            if let Some(candidate) = list.iter().find(|c| pin.is_none_or(|pin| pin.fits(c))) {
+            let candidate = match pin {
+                // A pin that fits nothing leaves the name without a candidate.
+                Some(pin) => list.iter().find(|c| pin.fits(c)),
+                None => list.iter().find(|c| automatic(c.suite)).or(list.first()),
+            };
+            if let Some(candidate) = candidate {
                 this.add(*candidate)?;
             }
         }

@@ -108,7 +108,9 @@ pub struct Plan {
     pub ssh_keys: Vec<String>,
     /// Debian's code name.
     pub suite: String,
-    /// Debian package → why it is there; dependencies are not among them.
+    /// Further suites that packages of the board come from, such as `trixie-backports`.
+    pub extra_suites: Vec<String>,
+    /// Debian package (`name` or `name/suite`) → why it is there; dependencies are not among them.
     pub packages: BTreeMap<String, String>,
     /// Folders of `overlays/`, first to last.
     pub overlays: Vec<String>,
@@ -136,7 +138,13 @@ impl Plan {
             }
         }
         let mut packages = common.packages.clone();
-        packages.extend(board.packages.iter().map(|p| (p.name.clone(), p.why.clone())));
+        packages.extend(board.packages.iter().map(|p| {
+            let request = p.suite.as_ref().map_or_else(|| p.name.clone(), |suite| format!("{}/{suite}", p.name));
+            (request, p.why.clone())
+        }));
+        let mut extra_suites: Vec<String> = board.packages.iter().filter_map(|p| p.suite.clone()).collect();
+        extra_suites.sort_unstable();
+        extra_suites.dedup();
         packages.extend(role.packages.clone());
         packages.extend(request.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
@@ -148,6 +156,7 @@ impl Plan {
             hostname,
             ssh_keys,
             suite: request.suite.clone(),
+            extra_suites,
             packages,
         })
     }

@@ -18,7 +18,9 @@ pub fn read(text: &str) -> Result<Vec<String>, PlanError> {
     }
     let content = fs_err::read_to_string(Path::new(text)).map_err(|e| bad(e.to_string()))?;
     if content.contains("PRIVATE KEY-----") {
-        return Err(bad("this is a private key, which must stay where it is; give the `.pub` file beside it".to_owned()));
+        return Err(bad(
+            "this is a private key, which must stay where it is; give the `.pub` file beside it".to_owned()
+        ));
     }
     let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     let keys: Vec<String> = lines.map(parse).collect::<Result<_, _>>().map_err(bad)?;

@@ -25,16 +25,36 @@ pub enum TreeError {
     NotFound(TreePath),
     /// The folder a path lies in is missing or is no folder.
     #[error("{path}: {parent} is not a folder")]
-    NotAFolder { path: TreePath, parent: TreePath },
+    NotAFolder {
+        /// What was to be put.
+        path: TreePath,
+        /// What is in its way.
+        parent: TreePath,
+    },
     /// A folder stands where something else was to be put, or the other way round.
     #[error("{path}: {what}")]
-    Conflict { path: TreePath, what: &'static str },
+    Conflict {
+        /// The place.
+        path: TreePath,
+        /// What stands there.
+        what: &'static str,
+    },
     /// Symbolic links that lead in a circle, or up and out of the tree.
     #[error("{path}: {what}")]
-    Link { path: TreePath, what: &'static str },
+    Link {
+        /// The path that was followed.
+        path: TreePath,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A content could not be read.
     #[error("{path}: {source}")]
-    Read { path: TreePath, source: std::io::Error },
+    Read {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// Which layer an entry came from, as an index into [`Tree::layers`].

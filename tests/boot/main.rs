@@ -28,6 +28,7 @@ fn check_base(node: &Node, lab: &Lab) {
     assert!(node.run("resolvectl mdns").contains("yes"), "mDNS is off");
     assert!(node.run("grep -c zram /proc/swaps").trim() == "1", "no swap in compressed memory");
     assert!(node.run("cat /sys/fs/cgroup/cgroup.controllers").contains("memory"), "no memory cgroup");
+    assert!(node.run("findmnt -n -o FSTYPE /boot/firmware").contains("vfat"), "the firmware partition is not mounted");
     assert!(node.run("locale").contains("LANG=C.UTF-8"));
     assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
     assert_eq!(node.run("sudo apt-get check -qq").trim(), "", "apt finds something to mend");
@@ -56,7 +57,8 @@ fn check_life(node: &mut Node, slow: u32) {
     node.restart(wait(600));
     assert_ne!(node.run("cat /proc/sys/kernel/random/boot_id"), boot_id, "the node did not restart");
     assert_eq!(node.run("uname -r").trim(), kernel);
-    let failed = node.run_within("systemctl is-system-running --wait >/dev/null; systemctl --failed --plain --no-legend", wait(300));
+    let failed = node
+        .run_within("systemctl is-system-running --wait >/dev/null; systemctl --failed --plain --no-legend", wait(300));
     assert_eq!(failed.trim(), "", "a unit failed after the restart");
     assert_eq!(node.run("hello").trim(), "Hello, world!");
 }

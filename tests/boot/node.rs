@@ -30,7 +30,8 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
         succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
-        let lab = Self { name: format!("{role}-{board}"), folder, role: role.to_owned(), built: serde_json::Value::Null };
+        let lab =
+            Self { name: format!("{role}-{board}"), folder, role: role.to_owned(), built: serde_json::Value::Null };
         let output = succeed(
             Command::new(labimg())
                 .args(["--json", "build", "--board", board, "--role", role, "--ssh-key"])
@@ -85,7 +86,8 @@ impl Lab {
         let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
         let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
         let root = partitions.last().unwrap()["start"].as_u64().unwrap() * 512;
-        let fsck = Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={root}", self.disk().display())).output().unwrap();
+        let fsck =
+            Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={root}", self.disk().display())).output().unwrap();
         assert!(fsck.status.success(), "e2fsck: {}", String::from_utf8_lossy(&fsck.stdout));
         succeed(Command::new("sfdisk").arg("--verify").arg(self.disk()));
     }
@@ -103,7 +105,8 @@ impl Node {
     fn ssh(&self, command: &str) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
-        ssh.args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "IdentitiesOnly=yes", "-i"]).arg(&self.key);
+        ssh.args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "IdentitiesOnly=yes", "-i"])
+            .arg(&self.key);
         ssh.args(["-p", &self.port.to_string(), "lab@127.0.0.1", "--", command]).stdin(Stdio::null());
         ssh
     }
@@ -191,6 +194,11 @@ fn quote(command: &str) -> String {
 fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{}{err}", output.status, String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{err}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout)
+    );
     output
 }

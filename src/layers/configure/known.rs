@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::script::kernel_abi;
+use super::script::{KERNEL_PACKAGES, kernel_abi};
 use super::{Action, ConfigureError};
 
 /// One script's hand-written part.
@@ -69,8 +69,10 @@ type Index = BTreeMap<(String, String), Vec<Known>>;
 pub fn find(package: &str, script: &str, sha256: &str) -> Result<Option<&'static Known>, ConfigureError> {
     static INDEX: OnceLock<Result<Index, String>> = OnceLock::new();
     let index = INDEX.get_or_init(load).as_ref().map_err(|e| ConfigureError::Table(e.clone()))?;
-    let package = if kernel_abi(package).is_some() { "linux-image-*" } else { package };
-    let entries = index.get(&(package.to_owned(), script.to_owned()));
+    let family =
+        || KERNEL_PACKAGES.iter().find(|prefix| package.starts_with(**prefix)).map(|prefix| format!("{prefix}*"));
+    let package = kernel_abi(package).and_then(|_| family()).unwrap_or_else(|| package.to_owned());
+    let entries = index.get(&(package, script.to_owned()));
     Ok(entries.and_then(|known| known.iter().find(|k| k.sha256.iter().any(|h| h == sha256))))
 }
 

@@ -111,10 +111,16 @@ fn is_list(line: &str, package: &str) -> bool {
     }
 }
 
-/// The kernel that a package `linux-image-ABI` holds; none for a package that only depends on the newest one.
+/// The kernel that a package `linux-image-ABI` or `linux-modules-ABI` holds; none for one that only depends on the newest.
 pub fn kernel_abi(package: &str) -> Option<&str> {
-    package.strip_prefix("linux-image-").filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
+    KERNEL_PACKAGES
+        .iter()
+        .find_map(|prefix| package.strip_prefix(prefix))
+        .filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
 }
+
+/// What the names of a kernel's packages begin with.
+pub const KERNEL_PACKAGES: [&str; 2] = ["linux-image-", "linux-modules-"];
 
 #[cfg(test)]
 mod tests {

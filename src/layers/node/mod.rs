@@ -17,6 +17,8 @@ pub struct Node<'a> {
     pub firmware_mount: &'a str,
     /// Debian's code name.
     pub suite: &'a str,
+    /// Further suites that packages of the board come from.
+    pub extra_suites: &'a [String],
     /// URL of the archive.
     pub archive: &'a str,
     /// URL of the security archive.
@@ -64,7 +66,7 @@ fn mounts(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
         "# <what> <where> <type> <options> <dump> <pass>\n\
          PARTUUID={} / ext4 noatime,errors=remount-ro 0 1\n\
          # A damaged firmware partition must not keep the node from starting.\n\
-         PARTUUID={} {} vfat noatime,umask=0022,nofail,x-systemd.device-timeout=30s 0 2\n",
+         PARTUUID={} {} vfat noatime,umask=0022,nofail,x-systemd.device-timeout=10min 0 2\n",
         node.root_partuuid, node.firmware_partuuid, node.firmware_mount
     );
     tree.write("etc/fstab", 0o644, fstab)
@@ -83,7 +85,7 @@ fn sources(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
     tree.write(
         "etc/apt/sources.list.d/debian.sources",
         0o644,
-        stanza(node.archive, &format!("{suite} {suite}-updates")),
+        stanza(node.archive, &[&[suite.to_owned(), format!("{suite}-updates")], node.extra_suites].concat().join(" ")),
     )?;
     tree.write(
         "etc/apt/sources.list.d/debian-security.sources",
@@ -128,7 +130,8 @@ fn user(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
         let keys: String = node.ssh_keys.iter().map(|k| format!("{k}\n")).collect();
         tree.write(home.join(".ssh/authorized_keys")?, 0o600, keys)?;
     }
-    let all: Vec<TreePath> = std::iter::once(home.clone()).chain(tree.below(&home).map(|(p, _, _)| p.clone())).collect();
+    let all: Vec<TreePath> =
+        std::iter::once(home.clone()).chain(tree.below(&home).map(|(p, _, _)| p.clone())).collect();
     for path in all {
         if let Some(inode) = tree.get_mut(&path) {
             (inode.uid, inode.gid) = (UID, UID);
@@ -175,6 +178,7 @@ mod tests {
             firmware_partuuid: "aa-01",
             firmware_mount: "/boot/firmware",
             suite: "trixie",
+            extra_suites: &[],
             archive: "http://mirror.example/debian",
             security: "http://mirror.example/debian-security",
             pending: &[],

@@ -94,6 +94,7 @@ impl Bench {
     fn request(&self) -> LockRequest {
         LockRequest {
             suite: "trixie".into(),
+            extra_suites: Vec::new(),
             architecture: "arm64".into(),
             packages: vec!["tool".into()],
             mirror: Mirror {
