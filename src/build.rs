@@ -117,6 +117,7 @@ pub struct PendingPackage {
 /// # Errors
 /// See [`BuildError`]; nothing is left under the final name.
 pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<Built, BuildError> {
+    image::check_output(&options.out)?;
     let store = Store::open(&options.cache)?;
     let http = Http::new()?;
     let lock = {

@@ -9,6 +9,7 @@ use indicatif::HumanBytes;
 use super::Outcome;
 use super::output::{Failure, Output};
 use crate::build::{self, BuildError, BuildOptions, Built};
+use crate::image::ImageError;
 use crate::lock::LockError;
 use crate::lock::mirror::Mirror;
 use crate::plan::{Plan, Request};
@@ -92,7 +93,9 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         options.mirror
     ));
     let built = build::run(&plan, &options, reporter).map_err(|e| match e {
-        BuildError::Lock(LockError::Resolve(_)) => Failure::usage(e),
+        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_)) | BuildError::Image(ImageError::BadOutput { .. }) => {
+            Failure::usage(e)
+        }
         _ => Failure::work(e),
     })?;
     for p in &built.pending {

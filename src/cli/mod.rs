@@ -27,7 +27,7 @@ Examples:
 Exit codes:
   0    done
   1    failed: network, disk, archive, a bad image
-  2    the command line is wrong: unknown option, board, role, package or a bad key
+  2    the command line is wrong: unknown option, board, role, package, a bad key or output
   130  interrupted";
 
 /// Builds flashable SD-card images for Raspberry-Pi-class k3s nodes: no root, no Docker, no emulator.

@@ -1,5 +1,4 @@
 //! The one place that prints results and errors; [`crate::report`] shows progress.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
 use std::io::Write;
@@ -78,7 +77,7 @@ impl Output {
         let (error, code) = match failure {
             Failure::ClosedPipe => return ExitCode::SUCCESS,
             _ if interrupt::requested() => {
-                eprintln!("interrupted");
+                self.error("interrupted", &[], 130);
                 return ExitCode::from(130);
             }
             Failure::Usage(error) => (error, 2),
@@ -96,16 +95,18 @@ impl Output {
             last = text;
             cause = e.source();
         }
-        if self.json {
-            let object =
-                serde_json::json!({"event": "error", "text": error.to_string(), "causes": causes, "code": code});
-            eprintln!("{object}");
-        } else {
-            eprintln!("error: {error}");
-            for text in causes {
-                eprintln!("  because: {text}");
-            }
-        }
+        self.error(&error.to_string(), &causes, code);
         ExitCode::from(code)
+    }
+
+    fn error(&self, text: &str, causes: &[String], code: u8) {
+        let mut lines = if self.json {
+            serde_json::json!({"event": "error", "text": text, "causes": causes, "code": code}).to_string()
+        } else {
+            causes.iter().fold(format!("error: {text}"), |lines, cause| format!("{lines}\n  because: {cause}"))
+        };
+        lines.push('\n');
+        // A closed standard error must not end in a panic: the exit code tells as well.
+        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
     }
 }

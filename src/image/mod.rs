@@ -20,7 +20,7 @@ use ext4::{Ext4Error, Ext4Options};
 use table::{Layout, Partition, PartitionKind, PartitionTable};
 
 pub use error::ImageError;
-pub use output::OutputFile;
+pub use output::{OutputFile, check_output};
 
 /// All that goes into one image.
 #[derive(Debug)]

@@ -78,7 +78,7 @@ impl OutputFile {
     pub(super) fn explain(&self, error: ImageError, needed: u64) -> ImageError {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(e) = cause {
-            if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull) {
+            if e.downcast_ref::<io::Error>().is_some_and(is_full) {
                 let available = available(folder_of(&self.path)).unwrap_or(0);
                 return ImageError::DiskFull { path: self.path.clone(), needed, available };
             }
@@ -95,6 +95,17 @@ impl Drop for OutputFile {
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Whether an image can go to `path`: for asking before the work that makes one.
+///
+/// # Errors
+/// As [`OutputFile::create`], but for the space.
+pub fn check_output(path: &Path) -> Result<(), ImageError> {
+    let path = target(path)?;
+    let folder = folder_of(&path);
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|e| ImageError::Output { path: path.clone(), what: "its folder cannot be written to", source: e.into() })
 }
 
 /// Where the image goes: a symbolic link is followed, so that it stays one.
@@ -171,6 +182,11 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// True when the disk, or this user's part of it, has no room left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Bytes that this user may still write there.

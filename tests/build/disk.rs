@@ -1,0 +1,89 @@
+//! Disks that are full or may not be written, and outputs that are none.
+
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::signals::Running;
+use crate::{Bench, build, fails, names, run, shared};
+
+/// The command in a shell after some other commands.
+fn after(shell: &[&str], prelude: &str, command: &Command) -> Command {
+    let mut wrapped = Command::new(shell[0]);
+    wrapped.args(&shell[1..]).arg(prelude).arg("sh").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped
+}
+
+#[test]
+fn outputs_that_cannot_be_are_found_before_the_work() {
+    let bench = Bench::new();
+    let cache = bench.cold();
+    let dir = bench.dir.path();
+    let to = |out: &std::path::Path| build(&bench.server, &cache, out);
+    fails(&mut to(&dir.join("missing/node.img")), 2, &["missing/node.img", "folder does not exist"]);
+    fails(&mut to(dir), 2, &["this is a folder"]);
+    fails(&mut to(std::path::Path::new("/dev/full")), 2, &["/dev/full", "something other than a file"]);
+    std::os::unix::fs::symlink("nowhere", dir.join("link.img")).unwrap();
+    fails(&mut to(&dir.join("link.img")), 2, &["symbolic link to nothing"]);
+    let closed = dir.join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    assert!(Command::new("chmod").arg("a-w").arg(&closed).status().unwrap().success());
+    fails(&mut to(&closed.join("node.img")), 1, &["closed/node.img", "Permission denied"]);
+    assert!(bench.server.seen().is_empty() && !cache.exists());
+}
+
+#[test]
+fn files_that_may_not_grow() {
+    let bench = Bench::new();
+    let cache = bench.warm();
+    // 16 MiB: enough for what is noted in the cache, too little for an image; without the trap the kernel ends the process.
+    let limited = |prelude: &str| after(&["sh", "-c"], prelude, &bench.build(&cache));
+    let limit = "trap '' XFSZ; ulimit -f 32768; exec \"$@\"";
+    fails(&mut limited(limit), 1, &["node.img", "cannot be made that large", "File too large"]);
+    assert_eq!(bench.outputs(), Vec::<String>::new());
+
+    let package = shared().packages.iter().max_by_key(|p| p.size).unwrap();
+    let hash = package.sha256.to_string();
+    std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(hash)).unwrap();
+    fails(&mut limited(limit), 1, &["no room for", "File too large", "--cache"]);
+}
+
+#[test]
+fn a_disk_that_fills_while_the_image_is_written() {
+    let mut namespace = vec!["unshare", "--mount"];
+    if !rustix::process::geteuid().is_root() {
+        namespace.push("--map-root-user");
+    }
+    let possible = run(Command::new(namespace[0]).args(&namespace[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
+    if !possible.status.success() {
+        // The other tests of this file need no privilege and test the same place of the program.
+        println!("not tested: this machine lets no one mount a tmpfs: {}", crate::stderr(&possible));
+        return;
+    }
+    let bench = Bench::new();
+    let cache = bench.warm();
+    let (disk, listing) = (bench.dir.path().join("out"), bench.dir.path().join("listing"));
+    let (disk_text, listing_text) = (disk.display(), listing.display());
+    let script = format!(
+        "mount -t tmpfs -o size=4g tmpfs '{disk_text}' || exit 99; \
+         \"$@\"; code=$?; rm '{disk_text}/filler'; ls -A '{disk_text}' >'{listing_text}'; exit $code"
+    );
+    let shell: Vec<&str> = namespace.into_iter().chain(["sh", "-c"]).collect();
+    let mut command = after(&shell, &script, &bench.build(&cache));
+    let running = Running::until(command.stdin(Stdio::null()), "Writing ext4");
+    let inside = format!("/proc/{}/root{disk_text}/filler", running.child.id());
+    let mut filler = File::create(inside).unwrap();
+    let zeros = vec![0; 1 << 20];
+    while filler.write_all(&zeros).is_ok() {}
+    let (status, last) = running.end();
+    assert_eq!(status.code(), Some(1), "{last}");
+    assert!(last.contains("the disk is full") && last.contains("node.img"), "{last}");
+    assert_eq!(std::fs::read_to_string(listing).unwrap(), "", "nothing stays behind");
+    assert_eq!(names(&disk), Vec::<String>::new());
+}

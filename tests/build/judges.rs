@@ -1,0 +1,131 @@
+//! The tools that everyone uses look at an image.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use labimg::inspect::ext4::Ext4Volume;
+use labimg::inspect::{Volume, open_partition};
+use md5::{Digest, Md5};
+
+use crate::{run, shared, stderr, stdout, succeeds};
+
+/// A tool that may lie in `/usr/sbin`, which is not on every user's path.
+fn tool(name: &str) -> Command {
+    let mut command = Command::new(name);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("LC_ALL", "C");
+    command
+}
+
+/// Start and size of each partition, in bytes.
+fn partitions(image: &Path) -> Vec<(u64, u64)> {
+    let table: serde_json::Value =
+        serde_json::from_slice(&succeeds(tool("sfdisk").arg("--json").arg(image)).stdout).unwrap();
+    let table = &table["partitiontable"];
+    let sector = table["sectorsize"].as_u64().unwrap_or(512);
+    let number = |value: &serde_json::Value| value.as_u64().unwrap() * sector;
+    table["partitions"].as_array().unwrap().iter().map(|p| (number(&p["start"]), number(&p["size"]))).collect()
+}
+
+fn root_volume() -> Box<Ext4Volume> {
+    match open_partition(&shared().image, 2).unwrap() {
+        Volume::Ext4(volume) => volume,
+        Volume::Fat(_) => panic!("the second partition is FAT"),
+    }
+}
+
+#[test]
+fn partition_table_and_file_systems_are_sound() {
+    let image = &shared().image;
+    let verified = succeeds(tool("sfdisk").arg("--verify").arg(image));
+    let text = stdout(&verified) + &stderr(&verified);
+    assert!(text.contains("No errors detected") && !text.contains("arning"), "{text}");
+    let [(firmware, firmware_size), (root, _)] = partitions(image)[..] else { panic!("not two partitions") };
+
+    let part = shared().dir.join("firmware.part");
+    let mut dd = Command::new("dd");
+    dd.args(["bs=1M", "conv=sparse", "iflag=skip_bytes,count_bytes", "status=none"]);
+    dd.arg(format!("if={}", image.display())).arg(format!("of={}", part.display()));
+    succeeds(dd.arg(format!("skip={firmware}")).arg(format!("count={firmware_size}")));
+    succeeds(tool("fsck.vfat").arg("-n").arg(&part));
+
+    let checked = succeeds(tool("e2fsck").arg("-fn").arg(format!("{}?offset={root}", image.display())));
+    assert!(!stderr(&checked).contains("WARNING"), "{}", stderr(&checked));
+}
+
+/// What e2fsprogs reads is what labimg reads.
+#[test]
+fn debugfs_and_inspect_read_the_same_files() {
+    let image = &shared().image;
+    let root = partitions(image)[1].0;
+    let volume = root_volume();
+    let dir = tempfile::tempdir_in(&shared().dir).unwrap();
+    let mut ours: BTreeMap<String, String> = BTreeMap::new();
+    volume
+        .walk(|entry| {
+            if ["/etc/", "/usr/bin/"].iter().any(|folder| entry.path.starts_with(folder)) {
+                ours.insert(entry.path.clone(), format!("{:o}", entry.mode & 0o7777));
+            }
+            Ok(())
+        })
+        .unwrap();
+    for folder in ["/etc", "/usr/bin"] {
+        let request = format!("rdump {folder} {}", dir.path().display());
+        // Owners cannot be set without privilege: what matters is on the disk all the same.
+        let dumped = run(tool("debugfs").args(["-R", &request]).arg(format!("{}?offset={root}", image.display())));
+        assert!(dumped.status.success(), "{}", stderr(&dumped));
+    }
+    let mut files = 0;
+    let mut theirs = Vec::new();
+    let mut folders: Vec<(PathBuf, String)> =
+        vec![(dir.path().join("etc"), "/etc".into()), (dir.path().join("bin"), "/usr/bin".into())];
+    while let Some((folder, name)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{name}/{}", entry.file_name().to_str().unwrap());
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push((entry.path(), path.clone()));
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path()).unwrap();
+                assert_eq!(volume.read_link(&path).unwrap(), target.as_os_str().as_encoded_bytes(), "{path}");
+            } else {
+                files += 1;
+                assert!(volume.read(&path).unwrap() == std::fs::read(entry.path()).unwrap(), "{path}");
+            }
+            theirs.push(path);
+        }
+    }
+    theirs.sort();
+    assert!(files > 500, "{files}");
+    assert_eq!(ours.into_keys().collect::<Vec<_>>(), theirs);
+}
+
+/// Each file has the bytes that its package says it has.
+#[test]
+fn every_file_is_as_its_package_has_it() {
+    let volume = root_volume();
+    let info = "/var/lib/dpkg/info";
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for entry in volume.list(info).unwrap() {
+        let name = entry.path.rsplit('/').next().unwrap().to_owned();
+        if !name.ends_with(".md5sums") {
+            continue;
+        }
+        let sums = String::from_utf8(volume.read(&format!("{info}/{name}")).unwrap()).unwrap();
+        for line in sums.lines() {
+            let (sum, path) = line.split_once("  ").unwrap();
+            let found: String = match volume.read(&format!("/{path}")) {
+                Ok(bytes) => Md5::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+                Err(e) => e.to_string(),
+            };
+            checked += 1;
+            if found != sum {
+                wrong.push(format!("{name}: {path}: {found}, not {sum}"));
+            }
+        }
+    }
+    assert!(checked > 5000, "{checked}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

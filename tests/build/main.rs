@@ -1,0 +1,172 @@
+//! `labimg build` as a user runs it, with good and bad input and with bad luck.
+//!
+//! Needs a Debian mirror (`LABIMG_MIRROR`, else the one that the host's apt uses): what one image takes is recorded in
+//! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and sfdisk
+//! as judges. As root, builds run without any capability.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[path = "../support/http_server.rs"]
+mod http_server;
+
+mod disk;
+mod judges;
+mod network;
+mod recorded;
+mod signals;
+mod together;
+mod usage;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use http_server::Server;
+use labimg::lock::LockedPackage;
+use tempfile::TempDir;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
+
+/// What all tests share: a recorded mirror, a cache with everything in it, and an image.
+struct Shared {
+    /// `debian` and `debian-security` lie in it.
+    mirror: PathBuf,
+    /// Serves it without faults: images have the mirror's address in them, so images to compare come from here.
+    server: Server,
+    packages: Vec<LockedPackage>,
+    cache: PathBuf,
+    image: PathBuf,
+    dir: PathBuf,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build");
+        let dir = base.join("run");
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+        std::fs::create_dir_all(&dir).unwrap();
+        let mirror = dir.join("mirror");
+        let packages = recorded::record(&base.join("downloads"), &mirror);
+        let server = Server::start();
+        server.folder(&mirror);
+        let (cache, image) = (dir.join("cache"), dir.join("shared.img"));
+        let built = run(&mut build(&server, &cache, &image));
+        assert_eq!(built.status.code(), Some(0), "{}", stderr(&built));
+        Shared { mirror, server, packages, cache, image, dir }
+    })
+}
+
+/// A place for one test's files, on the same disk as the shared cache.
+struct Bench {
+    dir: TempDir,
+    server: Server,
+}
+
+impl Bench {
+    /// With a server of its own, for faults.
+    fn new() -> Self {
+        let server = Server::start();
+        server.folder(&shared().mirror);
+        Self { dir: tempfile::tempdir_in(&shared().dir).unwrap(), server }
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.path().join("out").join("node.img")
+    }
+
+    /// A cache with everything in it. Files are hard links: replaced, never changed.
+    fn warm(&self) -> PathBuf {
+        let cache = self.cold();
+        let copied = Command::new("cp").arg("-al").arg(&shared().cache).arg(&cache).status().unwrap();
+        assert!(copied.success());
+        cache
+    }
+
+    /// A cache that does not exist yet.
+    fn cold(&self) -> PathBuf {
+        std::fs::create_dir_all(self.dir.path().join("out")).unwrap();
+        self.dir.path().join("cache")
+    }
+
+    fn build(&self, cache: &Path) -> Command {
+        build(&self.server, cache, &self.image())
+    }
+
+    /// What lies where the image goes.
+    fn outputs(&self) -> Vec<String> {
+        names(&self.dir.path().join("out"))
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The two addresses as `--mirror` takes them.
+fn mirror_of(server: &Server) -> String {
+    format!("{},{}", server.url("/debian"), server.url("/debian-security"))
+}
+
+/// `labimg` as a user without privileges runs it, with nothing of the caller's settings.
+fn labimg() -> Command {
+    let program = env!("CARGO_BIN_EXE_labimg");
+    let mut command = if rustix::process::geteuid().is_root() {
+        // Without capabilities root is bound by modes as the owner of its files is.
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", program]);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.env_remove("LABIMG_MIRROR").env_remove("LABIMG_CACHE");
+    command
+}
+
+fn build(server: &Server, cache: &Path, image: &Path) -> Command {
+    let mut command = labimg();
+    command.args(["build", "--board", "virt", "--role", "worker", "--ssh-key", KEY, "--mirror", &mirror_of(server)]);
+    command.arg("--cache").arg(cache).arg("--output").arg(image);
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Asserts that a command failed with this code and that its message holds all of these; gives the message.
+fn fails(command: &mut Command, code: i32, parts: &[&str]) -> String {
+    let output = run(command);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{:?} {text}", output.status);
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    assert_eq!(stdout(&output), "", "a failure has no result");
+    text
+}
+
+fn succeeds(command: &mut Command) -> Output {
+    let output = run(command);
+    assert_eq!(output.status.code(), Some(0), "{:?} {}", output.status, stderr(&output));
+    output
+}
+
+/// Asserts that two files have the same bytes.
+fn same(a: &Path, b: &Path) {
+    let compared = run(Command::new("cmp").args([a, b]));
+    assert!(compared.status.success(), "{}{}", stdout(&compared), stderr(&compared));
+}

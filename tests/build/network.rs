@@ -1,0 +1,140 @@
+//! Mirrors that fail, and mirrors that lie.
+
+use std::path::Path;
+use std::time::Duration;
+
+use labimg::hash::Sha256;
+use labimg::lock::LockedPackage;
+
+use crate::http_server::{Act, dead_url};
+use crate::recorded::index_hash;
+use crate::{Bench, fails, labimg, names, same, shared, succeeds};
+
+/// Some packages of a middle size, each to play its part.
+fn middle(count: usize) -> Vec<&'static LockedPackage> {
+    let found: Vec<_> = shared().packages.iter().filter(|p| (200_000..2_000_000).contains(&p.size)).take(count).collect();
+    assert_eq!(found.len(), count);
+    found
+}
+
+/// Removes a package from a cache, with what was made from it.
+fn forget(cache: &Path, package: &LockedPackage) {
+    let hash = package.sha256.to_string();
+    std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(&hash)).unwrap();
+    for kind in names(&cache.join("derived")) {
+        let path = cache.join("derived").join(kind).join(&hash);
+        if path.exists() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+fn content(path: &str) -> Vec<u8> {
+    std::fs::read(shared().mirror.join(&path[1..])).unwrap()
+}
+
+#[test]
+fn a_mirror_that_is_down() {
+    let bench = Bench::new();
+    let url = dead_url("/debian");
+    let mut command = labimg();
+    command.args(["build", "--board", "virt", "--role", "worker", "--mirror", &url]);
+    command.arg("--cache").arg(bench.cold()).arg("-o").arg(bench.image());
+    fails(&mut command, 1, &[&url, "cannot be asked", "refused"]);
+    assert_eq!(bench.outputs(), Vec::<String>::new());
+}
+
+#[test]
+fn packages_that_are_missing_cut_or_changed_are_all_named() {
+    let bench = Bench::new();
+    let cache = bench.warm();
+    let [missing, cut, changed] = middle(3)[..] else { unreachable!() };
+    for package in [missing, cut, changed] {
+        forget(&cache, package);
+    }
+    let mut bytes = content(&cut.urls[0]);
+    bytes.truncate(bytes.len() / 2);
+    bench.server.always(&missing.urls[0], Act::Status(404, String::new()));
+    bench.server.always(&cut.urls[0], Act::Instead(bytes));
+    let mut bytes = content(&changed.urls[0]);
+    let place = bytes.len() / 3;
+    bytes[place] ^= 4;
+    let computed = Sha256::of(&bytes);
+    bench.server.always(&changed.urls[0], Act::Instead(bytes));
+    let wrong_hash = format!("SHA-256 is {computed}, expected {}", changed.sha256);
+    let wrong_size = format!("{} bytes, {} expected", cut.size / 2, cut.size);
+    let urls = [missing, cut, changed].map(|p| bench.server.url(&p.urls[0]));
+    let parts = [&missing.name, "404", &cut.name, &wrong_size, &changed.name, &wrong_hash, &urls[0], &urls[1], &urls[2]];
+    fails(&mut bench.build(&cache), 1, &parts);
+    assert_eq!(bench.outputs(), Vec::<String>::new());
+    let hash = changed.sha256.to_string();
+    assert!(!cache.join("blobs/sha256").join(&hash[..2]).join(hash).exists());
+}
+
+#[test]
+fn slow_and_breaking_connections_only_cost_time() {
+    let bench = Bench::new();
+    let cache = bench.warm();
+    let [slow, cut, damaged] = middle(3)[..] else { unreachable!() };
+    for package in [slow, cut, damaged] {
+        forget(&cache, package);
+    }
+    bench.server.always(&slow.urls[0], Act::Slow(slow.size as usize / 20 + 1, Duration::from_millis(100)));
+    bench.server.next(&cut.urls[0], [Act::CutAfter(cut.size as usize / 2), Act::Serve]);
+    bench.server.next(&damaged.urls[0], [Act::Instead(vec![0; damaged.size as usize]), Act::Serve]);
+    succeeds(&mut bench.build(&cache));
+    let seen = bench.server.seen();
+    let ranges = |package: &LockedPackage| {
+        seen.iter().filter(|s| s.path == package.urls[0]).map(|s| s.range.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(slow), [None]);
+    assert_eq!(ranges(cut), [None, Some(format!("bytes={}-", cut.size / 2))]);
+    assert_eq!(ranges(damaged), [None, None]);
+    // The same from what was in the cache before.
+    let other = bench.dir.path().join("out/other.img");
+    succeeds(&mut crate::build(&bench.server, &shared().cache, &other));
+    same(&bench.image(), &other);
+}
+
+#[test]
+fn a_changed_index_is_not_used() {
+    let bench = Bench::new();
+    let release = String::from_utf8(content("/debian/dists/trixie/InRelease")).unwrap();
+    let hash = index_hash(&release, "main/binary-arm64/Packages.xz");
+    let folder = "/debian/dists/trixie/main/binary-arm64";
+    let mut bytes = content(&format!("{folder}/Packages.xz"));
+    bytes[5000] ^= 1;
+    let computed = Sha256::of(&bytes);
+    for name in [format!("by-hash/SHA256/{hash}"), "Packages.xz".to_owned()] {
+        bench.server.always(&format!("{folder}/{name}"), Act::Instead(bytes.clone()));
+    }
+    let both = format!("SHA-256 is {computed}, expected {hash}");
+    fails(&mut bench.build(&bench.cold()), 1, &["main/binary-arm64/Packages.xz", &both]);
+}
+
+#[test]
+fn a_release_file_that_is_not_as_debian_signed_it() {
+    let bench = Bench::new();
+    let path = "/debian/dists/trixie/InRelease";
+    let release = String::from_utf8(content(path)).unwrap();
+    let cache = bench.warm();
+    let refused = |bytes: &str, parts: &[&str]| {
+        bench.server.next(path, [Act::Instead(bytes.as_bytes().to_vec())]);
+        fails(&mut bench.build(&cache), 1, parts);
+    };
+    let url = bench.server.url(path);
+    let hash = index_hash(&release, "main/binary-arm64/Packages.xz").to_string();
+    refused(&release.replace(&hash, &"0".repeat(64)), &[&url, "is not trusted", "--keyring"]);
+    refused(&release[..release.len() - 200], &[&url, "is not trusted"]);
+    let unsigned = release.split("\n\n").nth(1).unwrap().split("-----BEGIN PGP SIGNATURE").next().unwrap();
+    refused(unsigned, &[&url, "is not trusted"]);
+    refused("<html>Log in to the network</html>", &[&url, "is not trusted"]);
+    refused("", &[&url]);
+    // Rightly signed, but of another suite.
+    let updates = String::from_utf8(content("/debian/dists/trixie-updates/InRelease")).unwrap();
+    refused(&updates, &[&url, "trixie-updates"]);
+    assert_eq!(bench.outputs(), Vec::<String>::new());
+
+    // A suite that this mirror does not have.
+    fails(bench.build(&cache).args(["--suite", "trixy"]), 1, &["has no suite `trixy`", "--mirror"]);
+}

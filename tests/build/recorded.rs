@@ -1,0 +1,96 @@
+//! A part of the real mirror as files: what the shared image takes, signed by Debian.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use labimg::hash::Sha256;
+use labimg::lock::mirror::Mirror;
+use labimg::lock::{self, Lock, LockRequest, LockedPackage};
+use labimg::plan::{Plan, Request};
+use labimg::report::Reporter;
+use labimg::store::http::Http;
+use labimg::store::{self, Store};
+
+pub const SUITES: [(&str, &str); 3] =
+    [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
+
+/// Lays the files out below `mirror`, by way of a cache in `downloads` that stays for the next run; gives the packages.
+pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
+    let given = std::env::var("LABIMG_MIRROR").ok();
+    let real = Mirror::choose(given.as_deref(), Path::new("/")).unwrap();
+    let plan = Plan::new(&Request {
+        board: "virt".into(),
+        role: "worker".into(),
+        suite: "trixie".into(),
+        ..Request::default()
+    });
+    let plan = plan.unwrap();
+    let request = LockRequest {
+        suite: "trixie".into(),
+        architecture: plan.board.architecture.clone(),
+        packages: plan.packages.keys().cloned().collect(),
+        mirror: real.clone(),
+        keyrings: Vec::new(),
+        now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
+        essential: true,
+    };
+    let (store, http) = (Store::open(downloads).unwrap(), Http::new().unwrap());
+    let lock = lock::make(&request, &store, &http, &Reporter::silent())
+        .unwrap_or_else(|e| panic!("this test needs a Debian mirror, as in LABIMG_MIRROR: {e}"));
+    let requests: Vec<_> = lock.packages.iter().map(wanted).collect();
+    store.fetch(&requests, 16, &http, &Reporter::silent()).unwrap();
+
+    for (base, suite) in SUITES {
+        let real = if base == "debian" { &real.archive } else { &real.security };
+        let folder = mirror.join(base).join("dists").join(suite);
+        let text = http.get(&format!("{real}/dists/{suite}/InRelease"), 16 << 20).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("InRelease"), &text).unwrap();
+        for component in ["main", "non-free-firmware"] {
+            let index = folder.join(component).join("binary-arm64");
+            let hash = index_hash(&String::from_utf8_lossy(&text), &format!("{component}/binary-arm64/Packages.xz"));
+            place(&store, &hash, &index.join("by-hash/SHA256").join(hash.to_string()));
+            place(&store, &hash, &index.join("Packages.xz"));
+        }
+    }
+    for package in &lock.packages {
+        place(&store, &package.sha256, &mirror.join(&path_of(package, &real)[1..]));
+    }
+    packages(lock, &real)
+}
+
+fn wanted(package: &LockedPackage) -> store::Request {
+    store::Request {
+        name: package.name.clone(),
+        sha256: package.sha256,
+        size: package.size,
+        urls: package.urls.clone(),
+    }
+}
+
+/// With its path on our server in place of its address.
+fn packages(lock: Lock, real: &Mirror) -> Vec<LockedPackage> {
+    let ours = |package: LockedPackage| LockedPackage { urls: vec![path_of(&package, real)], ..package };
+    lock.packages.into_iter().map(ours).collect()
+}
+
+fn path_of(package: &LockedPackage, real: &Mirror) -> String {
+    let below = |base: &str| package.urls[0].strip_prefix(&format!("{base}/")).map(str::to_owned);
+    match (below(&real.archive), below(&real.security)) {
+        (Some(path), _) => format!("/debian/{path}"),
+        (_, Some(path)) => format!("/debian-security/{path}"),
+        _ => panic!("{} is on neither server of the mirror", package.urls[0]),
+    }
+}
+
+/// Of the line ` HASH SIZE PATH` in the `SHA256` field, which is the last one.
+pub fn index_hash(release: &str, path: &str) -> Sha256 {
+    let line = release.lines().rfind(|line| line.split_whitespace().nth(2) == Some(path));
+    line.unwrap_or_else(|| panic!("no {path}")).split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn place(store: &Store, hash: &Sha256, path: &Path) {
+    let blob = store.blob(hash).unwrap().unwrap_or_else(|| panic!("the mirror was renewed meanwhile: run it again"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::hard_link(blob.path(), path).unwrap();
+}

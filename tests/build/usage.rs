@@ -1,0 +1,91 @@
+//! The command line: help, mistakes, completions.
+
+use crate::{KEY, fails, labimg, shared, stdout, succeeds};
+
+/// Help of a command and of all below it.
+fn help(words: &[String], all: &mut String) {
+    let output = succeeds(labimg().env_remove("COLUMNS").args(words).arg("--help"));
+    let text = stdout(&output);
+    all.push_str(&format!("$ labimg {}\n{text}\n", [words, &["--help".to_owned()]].concat().join(" ")));
+    let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    for line in commands.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let name = line.split_whitespace().next().unwrap();
+        if name != "help" {
+            help(&[words, &[name.to_owned()]].concat(), all);
+        }
+    }
+}
+
+#[test]
+fn help_of_every_command() {
+    let mut all = String::new();
+    help(&[], &mut all);
+    assert!(all.contains("$ labimg build --help") && all.contains("$ labimg cache prune --help"), "{all}");
+    insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn the_version() {
+    insta::with_settings!({filters => vec![(r"\d+\.\d+\.\d+", "VERSION")]}, {
+        insta::assert_snapshot!(stdout(&succeeds(labimg().arg("--version"))), @"labimg VERSION");
+    });
+}
+
+#[test]
+fn mistakes_name_what_was_meant() {
+    let build = |more: &[&str]| {
+        let mut command = labimg();
+        command.arg("build").args(more);
+        command
+    };
+    fails(&mut build(&["--board", "rpi44", "--role", "worker"]), 2, &["unknown board `rpi44`", "`rpi4`", "labimg boards"]);
+    fails(&mut build(&["--board", "virt", "--role", "mastr"]), 2, &["unknown role `mastr`", "`master`", "labimg roles"]);
+    fails(&mut build(&["--board", "virt", "--rolle", "worker"]), 2, &["--rolle", "--role"]);
+    let all = ["--board", "virt", "--role", "worker"];
+    let with = |more: &[&str]| build(&[&all[..], more].concat());
+    fails(&mut with(&["--hostname", "My.Node"]), 2, &["--hostname My.Node", "without a domain"]);
+    fails(&mut with(&["--ssh-key", "/nowhere/key.pub"]), 2, &["/nowhere/key.pub", "No such file"]);
+    fails(&mut with(&["--ssh-key", &KEY[..40]]), 2, &["--ssh-key ssh-ed25519"]);
+    fails(&mut with(&["--mirror", "mirror.example/debian"]), 2, &["mirror.example/debian", "not an http or https URL"]);
+    fails(&mut with(&["--jobs", "0"]), 2, &["--jobs"]);
+    fails(&mut labimg(), 2, &["Usage"]);
+}
+
+#[test]
+fn packages_and_keyrings_that_do_not_exist() {
+    let bench = crate::Bench::new();
+    let cache = bench.warm();
+    let (server, image) = (&shared().server, bench.image());
+    let with = |more: &[&str]| {
+        let mut command = crate::build(server, &cache, &image);
+        command.args(more);
+        command
+    };
+    fails(&mut with(&["--package", "htopp"]), 2, &["htopp", "did you mean htop"]);
+    fails(&mut with(&["--package", "bash=1.0"]), 2, &["bash"]);
+    fails(&mut with(&["--package", "no package"]), 2, &["no package"]);
+    fails(&mut with(&["--package", "exim4-daemon-light", "--package", "postfix"]), 2, &["cannot be installed together"]);
+    fails(&mut with(&["--keyring", "/nowhere/keys.pgp"]), 2, &["/nowhere/keys.pgp"]);
+    let none = bench.dir.path().join("none.pgp");
+    std::fs::write(&none, "no key").unwrap();
+    fails(&mut with(&["--keyring", none.to_str().unwrap()]), 2, &["none.pgp"]);
+    assert_eq!(bench.outputs(), Vec::<String>::new());
+}
+
+#[test]
+fn completions_for_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = stdout(&succeeds(labimg().args(["completions", shell])));
+        assert!(script.contains("labimg") && script.contains("ssh-key"), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn lists_as_json() {
+    for (command, name) in [("boards", "virt"), ("roles", "worker")] {
+        let output = succeeds(labimg().args([command, "--json"]));
+        let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(list.as_array().unwrap().iter().any(|item| item["name"] == name), "{list}");
+        assert!(stdout(&succeeds(labimg().arg(command))).contains(name));
+    }
+}
