@@ -60,7 +60,8 @@ fn a_disk_that_fills_while_the_image_is_written() {
     if !rustix::process::geteuid().is_root() {
         namespace.push("--map-root-user");
     }
-    let possible = run(Command::new(namespace[0]).args(&namespace[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
+    let possible =
+        run(Command::new(namespace[0]).args(&namespace[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
     if !possible.status.success() {
         // The other tests of this file need no privilege and test the same place of the program.
         println!("not tested: this machine lets no one mount a tmpfs: {}", crate::stderr(&possible));

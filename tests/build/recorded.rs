@@ -27,6 +27,7 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
     let plan = plan.unwrap();
     let request = LockRequest {
         suite: "trixie".into(),
+        extra_suites: Vec::new(),
         architecture: plan.board.architecture.clone(),
         packages: plan.packages.keys().cloned().collect(),
         mirror: real.clone(),
