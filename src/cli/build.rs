@@ -93,9 +93,8 @@ pub fn run(args: &BuildArgs, out: &mut Output, reporter: &Reporter) -> Outcome {
         options.mirror
     ));
     let built = build::run(&plan, &options, reporter).map_err(|e| match e {
-        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_)) | BuildError::Image(ImageError::BadOutput { .. }) => {
-            Failure::usage(e)
-        }
+        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_))
+        | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(e),
         _ => Failure::work(e),
     })?;
     for p in &built.pending {

@@ -104,8 +104,9 @@ impl Drop for OutputFile {
 pub fn check_output(path: &Path) -> Result<(), ImageError> {
     let path = target(path)?;
     let folder = folder_of(&path);
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
-        .map_err(|e| ImageError::Output { path: path.clone(), what: "its folder cannot be written to", source: e.into() })
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|e| {
+        ImageError::Output { path: path.clone(), what: "its folder cannot be written to", source: e.into() }
+    })
 }
 
 /// Where the image goes: a symbolic link is followed, so that it stays one.

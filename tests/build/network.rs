@@ -12,7 +12,8 @@ use crate::{Bench, fails, labimg, names, same, shared, succeeds};
 
 /// Some packages of a middle size, each to play its part.
 fn middle(count: usize) -> Vec<&'static LockedPackage> {
-    let found: Vec<_> = shared().packages.iter().filter(|p| (200_000..2_000_000).contains(&p.size)).take(count).collect();
+    let found: Vec<_> =
+        shared().packages.iter().filter(|p| (200_000..2_000_000).contains(&p.size)).take(count).collect();
     assert_eq!(found.len(), count);
     found
 }
@@ -64,7 +65,8 @@ fn packages_that_are_missing_cut_or_changed_are_all_named() {
     let wrong_hash = format!("SHA-256 is {computed}, expected {}", changed.sha256);
     let wrong_size = format!("{} bytes, {} expected", cut.size / 2, cut.size);
     let urls = [missing, cut, changed].map(|p| bench.server.url(&p.urls[0]));
-    let parts = [&missing.name, "404", &cut.name, &wrong_size, &changed.name, &wrong_hash, &urls[0], &urls[1], &urls[2]];
+    let parts =
+        [&missing.name, "404", &cut.name, &wrong_size, &changed.name, &wrong_hash, &urls[0], &urls[1], &urls[2]];
     fails(&mut bench.build(&cache), 1, &parts);
     assert_eq!(bench.outputs(), Vec::<String>::new());
     let hash = changed.sha256.to_string();

@@ -79,7 +79,8 @@ fn an_interrupted_build_leaves_what_was_there() {
     let bench = Bench::new();
     bench.warm();
     std::fs::write(bench.image(), "an older image").unwrap();
-    for (phase, signal) in PHASES.map(|phase| (phase, Signal::INT)).into_iter().chain([("Writing ext4", Signal::TERM)]) {
+    for (phase, signal) in PHASES.map(|phase| (phase, Signal::INT)).into_iter().chain([("Writing ext4", Signal::TERM)])
+    {
         let running = Running::until(&mut command(&bench, phase), phase);
         let begun = Instant::now();
         running.signal(signal);

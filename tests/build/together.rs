@@ -24,7 +24,12 @@ fn a_second_build_downloads_no_package_and_gives_the_same_bytes() {
 
     // Debian's own tools change nothing that depends on the day or the machine either.
     let third = bench.dir.path().join("out/third.img");
-    succeeds(build(&bench.server, &cache, &third).env("TZ", "Asia/Kathmandu").env("LANG", "de_DE.UTF-8").env("HOME", "/nowhere"));
+    succeeds(
+        build(&bench.server, &cache, &third)
+            .env("TZ", "Asia/Kathmandu")
+            .env("LANG", "de_DE.UTF-8")
+            .env("HOME", "/nowhere"),
+    );
     same(&first, &third);
     let again = &bench.server.seen()[seen.len()..];
     let paths: Vec<_> = again.iter().map(|s| s.path.as_str()).collect();
@@ -36,7 +41,8 @@ fn a_cache_that_may_only_be_read() {
     let bench = Bench::new();
     let cache = bench.warm();
     let modes = |mode: &str| {
-        let changed = run(std::process::Command::new("find").arg(&cache).args(["-type", "d", "-exec", "chmod", mode, "{}", "+"]));
+        let changed =
+            run(std::process::Command::new("find").arg(&cache).args(["-type", "d", "-exec", "chmod", mode, "{}", "+"]));
         assert!(changed.status.success(), "{}", stderr(&changed));
     };
     modes("a-w");
@@ -72,7 +78,11 @@ fn a_build_tells_programs_what_it_does() {
     for phase in ["Reading packages", "Configuring", "Writing ext4"] {
         assert!(phases.iter().any(|p| p == phase), "{phases:?}");
     }
-    let failed = fails(bench.build(&bench.dir.path().join("cache")).args(["--json", "--package", "htopp"]), 2, &["did you mean htop"]);
+    let failed = fails(
+        bench.build(&bench.dir.path().join("cache")).args(["--json", "--package", "htopp"]),
+        2,
+        &["did you mean htop"],
+    );
     let last: serde_json::Value = serde_json::from_str(failed.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["code"]), (&"error".into(), &2.into()));
 
