@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use crate::signals::Running;
@@ -71,8 +72,10 @@ fn a_disk_that_fills_while_the_image_is_written() {
     let cache = bench.warm();
     let (disk, listing) = (bench.dir.path().join("out"), bench.dir.path().join("listing"));
     let (disk_text, listing_text) = (disk.display(), listing.display());
+    // Room for the image and little more, so that what is put beside it takes that at once.
+    let size = shared().image.metadata().unwrap().blocks() * 512 + (16 << 20);
     let script = format!(
-        "mount -t tmpfs -o size=4g tmpfs '{disk_text}' || exit 99; \
+        "mount -t tmpfs -o size={size} tmpfs '{disk_text}' || exit 99; \
          \"$@\"; code=$?; rm '{disk_text}/filler'; ls -A '{disk_text}' >'{listing_text}'; exit $code"
     );
     let shell: Vec<&str> = namespace.into_iter().chain(["sh", "-c"]).collect();
