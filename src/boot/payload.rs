@@ -29,7 +29,7 @@ pub fn read(volume: &FatVolume, board: &Board) -> Result<Payload, BootError> {
         Ok(String::from_utf8_lossy(&file(volume, name, "the firmware partition")?).into_owned())
     };
     let config_text = text("config.txt")?;
-    let config = ConfigTxt::parse(&config_text, &filters(board));
+    let config = ConfigTxt::parse(&config_text, &board.firmware.filters);
     let mut remarks: Vec<String> = ConfigTxt::too_long(&config_text)
         .iter()
         .map(|line| format!("config.txt line {line} is longer than the 98 characters that the firmware reads"))
@@ -75,16 +75,4 @@ fn file(volume: &FatVolume, name: &str, who: &str) -> Result<Vec<u8>, BootError>
         Err(e) if e.is_not_found() => Err(BootError::Firmware(format!("{who} wants `{name}`, which is not there"))),
         other => other.map_err(BootError::Image),
     }
-}
-
-/// The conditional filters of `config.txt` that are true on a board.
-fn filters(board: &Board) -> Vec<String> {
-    let by_name: &[&str] = match board.name.as_str() {
-        "rpi3" => &["pi3"],
-        "zero2w" => &["pi0", "pi02"],
-        "rpi4" => &["pi4"],
-        "rpi5" => &["pi5"],
-        _ => &[],
-    };
-    by_name.iter().map(|&f| f.to_owned()).collect()
 }

@@ -22,7 +22,7 @@ pub struct Machine {
     pub memory_mib: Option<u32>,
     /// Port on 127.0.0.1 that leads to the machine's SSH.
     pub ssh_port: Option<u16>,
-    /// More `-netdev` arguments for a second network card, such as a socket network between machines.
+    /// Where QEMU makes the socket of its machine protocol.
     pub monitor: PathBuf,
 }
 

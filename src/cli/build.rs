@@ -130,6 +130,11 @@ fn text(built: &Built) -> String {
             built.image.display()
         );
     }
-    let _ = writeln!(text, "Log in:          ssh lab@{}.local", built.hostname);
+    let login = if built.board == "virt" {
+        "-p 2222 lab@127.0.0.1".to_owned()
+    } else {
+        format!("lab@{}.local", built.hostname)
+    };
+    let _ = writeln!(text, "Log in:          ssh {login}");
     text
 }

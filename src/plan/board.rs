@@ -108,6 +108,9 @@ pub struct Firmware {
     /// Device trees, as named in the kernel package, without which the board does not start; the first is the board's main model.
     #[serde(default)]
     pub device_trees: Vec<String>,
+    /// The conditional filters of config.txt, such as `pi4`, that hold on this board (`[all]` always does).
+    #[serde(default)]
+    pub filters: Vec<String>,
     /// Lines for config.txt beyond those that the Debian package writes.
     #[serde(default)]
     pub config: Vec<String>,

@@ -27,20 +27,28 @@ pub struct Lab {
 impl Lab {
     /// Builds an image with the real command and a fresh SSH key.
     pub fn build(board: &str, role: &str) -> Self {
+        let lab = Self::with_packages(board, role, &[]);
+        assert_eq!(lab.pending(), [""; 0], "the base set must be configured at build time");
+        lab
+    }
+
+    /// The same, with packages added.
+    pub fn with_packages(board: &str, role: &str, packages: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
         succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
-        let lab =
-            Self { name: format!("{role}-{board}"), folder, role: role.to_owned(), built: serde_json::Value::Null };
+        // Each test runs in a thread of its own name: images and logs of several never meet.
+        let name = std::thread::current().name().unwrap_or(board).to_owned();
+        let lab = Self { name, folder, role: role.to_owned(), built: serde_json::Value::Null };
         let output = succeed(
             Command::new(labimg())
                 .args(["--json", "build", "--board", board, "--role", role, "--ssh-key"])
                 .arg(key.with_extension("pub"))
                 .arg("-o")
-                .arg(lab.image()),
+                .arg(lab.image())
+                .args(packages.iter().flat_map(|p| ["--package", p])),
         );
         let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(built["pending"], serde_json::json!([]), "the base set must be configured at build time");
         Self { built, ..lab }
     }
 
@@ -50,6 +58,12 @@ impl Lab {
 
     fn disk(&self) -> PathBuf {
         self.folder.path().join("disk.img")
+    }
+
+    /// The packages that the node itself is to finish.
+    pub fn pending(&self) -> Vec<&str> {
+        let pending = self.built["pending"].as_array().expect("`build --json` lists what is pending");
+        pending.iter().filter_map(|p| p["package"].as_str()).collect()
     }
 
     /// The image's own time, seconds since 1970.

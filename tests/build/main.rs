@@ -5,6 +5,7 @@
 //! as judges. As root, builds run without any capability.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "what a machine does not let us test is said")]
 
 #[path = "../support/http_server.rs"]
 mod http_server;

@@ -31,7 +31,6 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
         architecture: plan.board.architecture.clone(),
         packages: plan.packages.keys().cloned().collect(),
         mirror: real.clone(),
-        extra_suites: Vec::new(),
         keyrings: Vec::new(),
         now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
         essential: true,
