@@ -22,7 +22,7 @@ fn a_second_build_downloads_no_package_and_gives_the_same_bytes() {
     let seen = bench.server.seen();
     assert_eq!(packages(&seen), shared().packages.len(), "each package once for both");
 
-    // Debian's own tools change nothing that depends on the day or the machine either.
+    // Neither time zone, language nor home folder is in the image.
     let third = bench.dir.path().join("out/third.img");
     succeeds(
         build(&bench.server, &cache, &third)
