@@ -6,7 +6,7 @@ use crate::{KEY, fails, labimg, shared, stdout, succeeds};
 fn help(words: &[String], all: &mut String) {
     let output = succeeds(labimg().env_remove("COLUMNS").args(words).arg("--help"));
     let text = stdout(&output);
-    *all += &format!("$ labimg {}\n{text}\n", [words, &["--help".to_owned()]].concat().join(" "));
+    all.extend(["$ labimg ", &[words, &["--help".to_owned()]].concat().join(" "), "\n", &text, "\n"]);
     let commands = text.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for line in commands.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let name = line.split_whitespace().next().unwrap();
