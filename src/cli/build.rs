@@ -49,10 +49,10 @@ pub struct BuildArgs {
     /// The Debian mirror, or mirror and security mirror with a comma between them
     #[arg(long, value_name = "URL", env = "LABIMG_MIRROR")]
     mirror: Option<String>,
-    /// A file of `OpenPGP` keys that may sign the archive, besides Debian's own
+    /// A file of OpenPGP keys that may sign the archive, besides Debian's own
     #[arg(long, value_name = "FILE")]
     keyring: Vec<PathBuf>,
-    /// Where the image goes [default: `HOSTNAME-BOARD.img`]
+    /// Where the image goes [default: HOSTNAME-BOARD.img]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How many downloads at once

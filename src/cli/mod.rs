@@ -43,10 +43,10 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 struct Global {
     /// Results as JSON on standard output, progress as JSON lines on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     json: bool,
     /// Show warnings only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 901)]
     quiet: bool,
 }
 

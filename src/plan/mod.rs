@@ -16,7 +16,7 @@ use role::{Role, Units};
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A name that nothing has.
-    #[error("unknown {what} `{name}`{}; `{list}` lists them all", did_you_mean(.nearest))]
+    #[error("unknown {what} `{name}`{} (`{list}` lists them all)", did_you_mean(.nearest))]
     Unknown {
         /// `board` or `role`.
         what: &'static str,

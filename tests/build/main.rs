@@ -4,8 +4,14 @@
 //! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and sfdisk
 //! as judges. As root, builds run without any capability.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(clippy::print_stdout, reason = "what a machine does not let us test is said")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "a panic is how a test fails, names are our own, and speed is no matter here"
+)]
 
 #[path = "../support/http_server.rs"]
 mod http_server;
