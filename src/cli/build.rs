@@ -135,6 +135,8 @@ fn text(built: &Built) -> String {
     } else {
         format!("lab@{}.local", built.hostname)
     };
-    let _ = writeln!(text, "Log in:          ssh {login}");
+    if built.login {
+        let _ = writeln!(text, "Log in:          ssh {login}");
+    }
     text
 }

@@ -115,23 +115,46 @@ impl Manifest {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// Writes it beside an image, whole or not at all, and tells where: `node.img.json` for `node.img`.
+    /// Writes it beside an image under a temporary name: [`Beside::put`] gives it the name `node.img.json` of `node.img`
+    /// once the image is in place. Dropped before that, it is removed.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn write_beside(&self, image: &Path) -> Result<PathBuf, ImageError> {
+    /// When the file cannot be written, or a folder stands where it goes.
+    pub fn prepare_beside(&self, image: &Path) -> Result<Beside, ImageError> {
         let mut name = image.file_name().unwrap_or_default().to_owned();
         name.push(".json");
         let path = image.with_file_name(name);
+        if path.is_dir() {
+            return Err(ImageError::BadOutput { path, why: "a folder stands where the image's manifest goes" });
+        }
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let written =
-            tempfile::Builder::new().make_in(folder, |name| std::fs::File::create_new(name)).and_then(|mut file| {
-                file.write_all(self.to_json().as_bytes())?;
-                file.persist(&path).map(drop).map_err(|e| e.error)
-            });
-        match written {
-            Ok(()) => Ok(path),
+        let made = tempfile::Builder::new()
+            .prefix(".labimg-manifest-")
+            .make_in(folder, |name| std::fs::File::create_new(name))
+            .and_then(|mut file| file.write_all(self.to_json().as_bytes()).map(|()| file));
+        match made {
+            Ok(file) => Ok(Beside { file, path }),
             Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
+        }
+    }
+}
+
+/// A manifest that waits for its image.
+#[derive(Debug)]
+pub struct Beside {
+    file: tempfile::NamedTempFile<std::fs::File>,
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Gives it its name, and tells it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn put(self) -> Result<PathBuf, ImageError> {
+        match self.file.persist(&self.path) {
+            Ok(_) => Ok(self.path),
+            Err(e) => Err(ImageError::Output { path: self.path, what: "cannot be put in place", source: e.error }),
         }
     }
 }
@@ -203,11 +226,11 @@ mod tests {
     #[test]
     fn it_lies_beside_the_image() {
         let dir = tempfile::tempdir().unwrap();
-        let path = sample().write_beside(&dir.path().join("node.img")).unwrap();
+        let path = sample().prepare_beside(&dir.path().join("node.img")).unwrap().put().unwrap();
         assert_eq!(path, dir.path().join("node.img.json"));
         assert_eq!(std::fs::read_to_string(path).unwrap(), sample().to_json());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert!(sample().write_beside(&dir.path().join("no/node.img")).is_err());
+        assert!(sample().prepare_beside(&dir.path().join("no/node.img")).is_err());
     }
 
     #[test]

@@ -38,6 +38,16 @@ pub enum PlanError {
         /// What the parser says.
         message: String,
     },
+    /// A board whose packages come from another release.
+    #[error("board {board} needs packages of `{needs}`, which do not go with --suite {suite}")]
+    Suite {
+        /// The board.
+        board: String,
+        /// The suite that it needs.
+        needs: String,
+        /// The release asked for.
+        suite: String,
+    },
     /// An SSH key that is none.
     #[error("--ssh-key {key}: {why}")]
     SshKey {
@@ -142,7 +152,13 @@ impl Plan {
             let request = p.suite.as_ref().map_or_else(|| p.name.clone(), |suite| format!("{}/{suite}", p.name));
             (request, p.why.clone())
         }));
-        let mut extra_suites: Vec<String> = board.packages.iter().filter_map(|p| p.suite.clone()).collect();
+        let of_board = board.packages.iter().filter_map(|p| p.suite.clone());
+        if let Some(other) = of_board.clone().find(|suite| !suite.starts_with(&format!("{}-", request.suite))) {
+            return Err(PlanError::Suite { board: board.name, needs: other, suite: request.suite.clone() });
+        }
+        let own = ["", "-updates", "-security"].map(|suffix| format!("{}{suffix}", request.suite));
+        let asked = request.packages.iter().filter_map(|p| Some(p.split_once('/')?.1.to_owned()));
+        let mut extra_suites: Vec<String> = of_board.chain(asked.filter(|suite| !own.contains(suite))).collect();
         extra_suites.sort_unstable();
         extra_suites.dedup();
         packages.extend(role.packages.clone());

@@ -14,7 +14,8 @@ use super::PlanError;
 pub fn read(text: &str) -> Result<Vec<String>, PlanError> {
     let bad = |why: String| PlanError::SshKey { key: shorten(text), why };
     if text.split_whitespace().count() >= 2 && is_type(text.split_whitespace().next().unwrap_or_default()) {
-        return parse(text).map(|key| vec![key]).map_err(bad);
+        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+        return lines.map(parse).collect::<Result<_, _>>().map_err(bad);
     }
     let content = fs_err::read_to_string(Path::new(text)).map_err(|e| bad(e.to_string()))?;
     if content.contains("PRIVATE KEY-----") {
@@ -40,6 +41,9 @@ fn parse(line: &str) -> Result<String, String> {
     let (Some(kind), Some(data)) = (words.next(), words.next()) else {
         return Err("a key has at least a type and data, such as `ssh-ed25519 AAAA… name`".to_owned());
     };
+    if line.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("the key holds a control character".to_owned());
+    }
     if !is_type(kind) {
         return Err(format!("`{kind}` is no type of key, such as `ssh-ed25519`; options before a key are not taken"));
     }
@@ -66,6 +70,7 @@ mod tests {
     #[test]
     fn a_key_as_text_and_in_a_file() {
         assert_eq!(read(KEY).unwrap(), [KEY]);
+        assert_eq!(read(&format!("{KEY}\n{KEY}\n")).unwrap().len(), 2, "a key a line, as `cat *.pub` gives them");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("# mine\n\n{KEY}\n{KEY}\n")).unwrap();
         assert_eq!(read(file.path().to_str().unwrap()).unwrap().len(), 2);

@@ -1,15 +1,16 @@
 //! The whole way from a plan to an image: each arrow of the data flow once, in order.
 
+mod ids;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::deb::{self, DebError};
 use crate::hash::Sha256;
 use crate::image::ext4::Ext4Options;
 use crate::image::manifest::{self, Manifest, ManifestPackage, NODE_PATH};
-use crate::image::table::{Layout, Partition, PartitionKind, PartitionTable};
+use crate::image::table::Layout;
 use crate::image::{self, FileSystem, ImageError, ImageSpec, ImageSummary, PartitionSpec, ext4};
 use crate::layers::board::{self, BoardError};
 use crate::layers::configure::{self, ConfigureError, Pending};
@@ -21,11 +22,11 @@ use crate::layers::units::{self, UnitsError};
 use crate::lock::mirror::Mirror;
 use crate::lock::{self, Lock, LockError, LockRequest, LockedPackage};
 use crate::plan::Plan;
-use crate::plan::board::Table;
 use crate::report::{Reporter, Unit};
 use crate::store::http::{Http, HttpError};
 use crate::store::{self, Store, StoreError};
 use crate::tree::{Tree, TreeError};
+use ids::{Ids, Partuuids};
 
 /// What a build needs beyond the plan.
 #[derive(Debug, Clone)]
@@ -72,6 +73,8 @@ pub enum BuildError {
     Tree(#[from] TreeError),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("the identifiers of the image: {0}")]
+    Ids(#[from] serde_json::Error),
 }
 
 /// What was built: the result of `labimg build`, also written beside the image.
@@ -127,7 +130,7 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, &http, reporter)?;
 
-    let ids = Ids::new(plan, &lock);
+    let ids = Ids::new(plan, &lock)?;
     let partuuids = ids.partuuids()?;
     let mut tree = Tree::new(lock.date);
     let debs = deb::open_all(&store, &lock.packages, reporter)?;
@@ -137,7 +140,7 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
         configure::run(&mut tree, &mut installed)?.pending
     };
     node_layers(&mut tree, plan, options, &pending, &partuuids)?;
-    let version = kernel_layer(&mut tree, plan, &lock, &store, reporter)?;
+    let version = kernel_layer(&mut tree, &lock, &installed, &store, reporter)?;
     let initramfs = {
         let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
         kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?
@@ -146,8 +149,7 @@ pub fn run(plan: &Plan, options: &BuildOptions, reporter: &Reporter) -> Result<B
     let firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
     packages::write_database(&mut tree, &installed)?;
 
-    let (summary, manifest) = write_image(plan, options, &lock, &installed, tree, &firmware, &ids, reporter)?;
-    manifest.write_beside(&options.out)?;
+    let summary = write_image(plan, options, &lock, &installed, tree, &firmware, &ids, reporter)?;
     Ok(Built {
         image: options.out.clone(),
         board: plan.board.name.clone(),
@@ -225,27 +227,34 @@ fn node_layers(
 /// The module indexes, from the store when this kernel was indexed before. Gives the kernel's version.
 fn kernel_layer(
     tree: &mut Tree,
-    plan: &Plan,
     lock: &Lock,
+    installed: &Installed,
     store: &Store,
     reporter: &Reporter,
 ) -> Result<String, BuildError> {
     let _phase = reporter.phase("Indexing kernel modules", 0, Unit::Items);
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("modules of {version}"));
-    let key = module_key(plan, lock, &version);
-    let archive =
-        store.derived("depmod", &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
+    let key = module_key(lock, installed, &version);
+    let archive = store
+        .derived(MODULE_INDEXES, &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
     kernel::depmod::install(tree, &version, &archive)?;
     Ok(version)
 }
 
-/// Everything that the module indexes are made of: the packages that may bring modules, and the maker.
-fn module_key(plan: &Plan, lock: &Lock, version: &str) -> Sha256 {
-    let kernels = lock.packages.iter().filter(|p| p.name.starts_with("linux-image") || p.name.ends_with("-dkms"));
-    let inputs: Vec<String> = kernels.map(|p| p.sha256.to_string()).collect();
-    Sha256::of(format!("{} {} {version} {}", env!("CARGO_PKG_VERSION"), plan.board.architecture, inputs.join(" ")))
+/// Everything that the module indexes are made of: the packages that bring modules.
+fn module_key(lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
+    let brings_modules = |name: &str| {
+        let files = installed.get(name).map_or(&[][..], |p| p.files.as_slice());
+        files.iter().any(|f| [&b"usr/lib/modules/"[..], b"lib/modules/"].iter().any(|m| f.as_bytes().starts_with(m)))
+    };
+    let packages = lock.packages.iter().filter(|p| brings_modules(&p.name));
+    let inputs: Vec<String> = packages.map(|p| p.sha256.to_string()).collect();
+    Sha256::of(format!("{} {version} {}", lock.architecture, inputs.join(" ")))
 }
+
+/// The kind of the kept module indexes. The number counts up whenever they are made in another way.
+const MODULE_INDEXES: &str = "depmod-1";
 
 /// Free room in the root file system for the first boot and the first updates; it grows to the whole card then.
 const SLACK: u64 = 256 << 20;
@@ -260,7 +269,7 @@ fn write_image(
     firmware: &Tree,
     ids: &Ids,
     reporter: &Reporter,
-) -> Result<(ImageSummary, Manifest), BuildError> {
+) -> Result<ImageSummary, BuildError> {
     let options_of_root =
         Ext4Options { label: "root".to_owned(), ..Ext4Options::new(0, ids.ext4, ids.hash_seed, lock.date) };
     let size = ext4::minimum_size(&tree, &options_of_root)
@@ -270,8 +279,10 @@ fn write_image(
         manifest(plan, lock, installed, &tree, &spec(plan, ids, size, &options_of_root, &tree, firmware).layout()?);
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
+    let beside = manifest.prepare_beside(&options.out)?;
     let summary = image::write(&spec(plan, ids, size, &options_of_root, &tree, firmware), &options.out, reporter)?;
-    Ok((summary, manifest))
+    beside.put()?;
+    Ok(summary)
 }
 
 fn spec<'a>(
@@ -325,52 +336,5 @@ fn manifest(plan: &Plan, lock: &Lock, installed: &Installed, tree: &Tree, layout
             })
             .collect(),
         layers: manifest::layers(tree),
-    }
-}
-
-/// Every identifier in the image, made from what goes into it: the same inputs give the same ones.
-struct Ids {
-    table: PartitionTable,
-    firmware: Uuid,
-    root: Uuid,
-    volume: u32,
-    ext4: [u8; 16],
-    hash_seed: [u8; 16],
-}
-
-/// Linux' names of the two partitions.
-struct Partuuids {
-    firmware: String,
-    root: String,
-}
-
-impl Ids {
-    fn new(plan: &Plan, lock: &Lock) -> Self {
-        // Both are plain data; a failure to write them as JSON could only be a bug of serde.
-        let inputs = format!("{plan:?}\n{lock:?}");
-        let base = Sha256::of(inputs);
-        let hash = |what: &str| *Sha256::of(format!("{base} {what}")).as_bytes();
-        let half = |what: &str| hash(what).first_chunk::<16>().copied().unwrap_or_default();
-        let number = |what: &str| u32::from_be_bytes(hash(what).first_chunk::<4>().copied().unwrap_or_default()).max(1);
-        let uuid = |what: &str| uuid::Builder::from_random_bytes(half(what)).into_uuid();
-        Self {
-            table: match plan.board.disk.table {
-                Table::Mbr => PartitionTable::Mbr { signature: number("disk") },
-                Table::Gpt => PartitionTable::Gpt { disk_guid: uuid("disk") },
-            },
-            firmware: uuid("firmware partition"),
-            root: uuid("root partition"),
-            volume: number("firmware volume"),
-            ext4: uuid("root file system").into_bytes(),
-            hash_seed: half("folder hashes"),
-        }
-    }
-
-    /// They depend on the table and the order alone, not on sizes.
-    fn partuuids(&self) -> Result<Partuuids, ImageError> {
-        let partition = |guid| Partition { start: 0, len: 1, kind: PartitionKind::Linux, guid, name: String::new() };
-        let layout = Layout::new(self.table, 0, vec![partition(self.firmware), partition(self.root)])?;
-        let of = |index| layout.partuuid(index).unwrap_or_default();
-        Ok(Partuuids { firmware: of(1), root: of(2) })
     }
 }
