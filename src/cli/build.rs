@@ -92,6 +92,9 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         plan.role.name,
         options.mirror
     ));
+    for note in &plan.board.notes {
+        reporter.warn(note);
+    }
     let built = build::run(&plan, &options, reporter).map_err(|e| match e {
         BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_))
         | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(e),

@@ -128,12 +128,15 @@ impl Manifest {
             return Err(ImageError::BadOutput { path, why: "a folder stands where the image's manifest goes" });
         }
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let made = tempfile::Builder::new()
-            .prefix(".labimg-manifest-")
-            .make_in(folder, |name| std::fs::File::create_new(name))
-            .and_then(|mut file| file.write_all(self.to_json().as_bytes()).map(|()| file));
+        // Always the same name: what a killed build left is used again by the next one.
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(path.file_name().unwrap_or_default());
+        partial.push(".partial");
+        let partial = tempfile::TempPath::from_path(folder.join(partial));
+        let made = std::fs::File::create(&partial)
+            .and_then(|mut file| file.write_all(self.to_json().as_bytes()).map(|()| partial));
         match made {
-            Ok(file) => Ok(Beside { file, path }),
+            Ok(partial) => Ok(Beside { partial, path }),
             Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
         }
     }
@@ -142,7 +145,7 @@ impl Manifest {
 /// A manifest that waits for its image.
 #[derive(Debug)]
 pub struct Beside {
-    file: tempfile::NamedTempFile<std::fs::File>,
+    partial: tempfile::TempPath,
     path: PathBuf,
 }
 
@@ -152,8 +155,8 @@ impl Beside {
     /// # Errors
     /// When it cannot be renamed.
     pub fn put(self) -> Result<PathBuf, ImageError> {
-        match self.file.persist(&self.path) {
-            Ok(_) => Ok(self.path),
+        match self.partial.persist(&self.path) {
+            Ok(()) => Ok(self.path),
             Err(e) => Err(ImageError::Output { path: self.path, what: "cannot be put in place", source: e.error }),
         }
     }

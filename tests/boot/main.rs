@@ -20,6 +20,8 @@ fn check_base(node: &Node, lab: &Lab) {
     assert!(now >= lab.date(), "the clock stands at {now}, before the image's own time");
     assert_eq!(node.run("cat /proc/sys/kernel/hostname").trim(), lab.hostname());
     assert_eq!(node.run("hostname -f").trim(), lab.hostname());
+    let listening = node.run("sudo ss -Hltun");
+    assert!(!listening.contains(":111 "), "rpcbind listens: {listening}");
     let sshd = node.run("sudo sshd -T");
     for line in ["passwordauthentication no", "permitrootlogin no", "kbdinteractiveauthentication no"] {
         assert!(sshd.contains(line), "sshd does not say `{line}`");
@@ -52,6 +54,7 @@ fn check_life(node: &mut Node, slow: u32) {
     let apt = node.run_within("sudo apt-get -q update && sudo apt-get -q install -y hello && hello", wait(420));
     assert!(apt.contains("Hello, world!"), "{apt}");
     node.run_within("sudo update-initramfs -u", wait(600));
+    node.run_within("sudo /usr/lib/labimg/security-upgrade now && ls /boot/firmware/vmlinuz-*", wait(900));
     let kernel = node.run("uname -r").trim().to_owned();
     let boot_id = node.run("cat /proc/sys/kernel/random/boot_id");
     node.restart(wait(600));
@@ -61,6 +64,14 @@ fn check_life(node: &mut Node, slow: u32) {
         .run_within("systemctl is-system-running --wait >/dev/null; systemctl --failed --plain --no-legend", wait(300));
     assert_eq!(failed.trim(), "", "a unit failed after the restart");
     assert_eq!(node.run("hello").trim(), "Hello, world!");
+}
+
+/// QEMU has no such boards, or without network: that they can be built finds missing modules, device trees and firmware.
+#[test]
+fn boards_that_cannot_be_booted_here_are_built() {
+    for board in ["rpi4", "rpi5", "zero2w"] {
+        Lab::build(board, "worker").check_image();
+    }
 }
 
 #[test]
@@ -79,8 +90,10 @@ fn virt_master() {
 #[test]
 fn rpi3_worker() {
     let lab = Lab::build("rpi3", "worker");
-    let mut node = lab.boot(None, Duration::from_secs(1200));
+    let mut node = lab.boot(Some("8G"), Duration::from_secs(1200));
     check_base(&node, &lab);
+    let size: u64 = node.run("df --output=size -B1 / | tail -1").trim().parse().unwrap();
+    assert!(size > 7 << 30, "the root file system has {size} bytes and was not grown to the card");
     assert!(node.run("cat /proc/device-tree/model").contains("Raspberry Pi 3"));
     check_life(&mut node, 2);
     node.power_off(Duration::from_secs(300));

@@ -79,7 +79,7 @@ impl Lab {
     pub fn boot(&self, disk_size: Option<&str>, within: Duration) -> Node {
         let logs = logs();
         std::fs::create_dir_all(&logs).unwrap();
-        // Held until QEMU takes it: no other test of this run is given the same port.
+        // Free now, and the kernel does not give the same one out again soon.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = logs.join(format!("{}.log", self.name));
         let mut command = Command::new(labimg());
@@ -96,15 +96,23 @@ impl Lab {
 
     /// The judges must find nothing wrong with the disk that the node has used.
     pub fn check_disk(&self) {
-        let table = succeed(Command::new("sfdisk").arg("--json").arg(self.disk()));
-        let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
-        let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
-        let root = partitions.last().unwrap()["start"].as_u64().unwrap() * 512;
-        let fsck =
-            Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={root}", self.disk().display())).output().unwrap();
-        assert!(fsck.status.success(), "e2fsck: {}", String::from_utf8_lossy(&fsck.stdout));
-        succeed(Command::new("sfdisk").arg("--verify").arg(self.disk()));
+        check(&self.disk());
     }
+
+    /// The same of an image that was not booted.
+    pub fn check_image(&self) {
+        check(&self.image());
+    }
+}
+
+fn check(disk: &Path) {
+    let table = succeed(Command::new("sfdisk").arg("--json").arg(disk));
+    let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+    let root = partitions.last().unwrap()["start"].as_u64().unwrap() * 512;
+    let fsck = Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={root}", disk.display())).output().unwrap();
+    assert!(fsck.status.success(), "e2fsck: {}", String::from_utf8_lossy(&fsck.stdout));
+    succeed(Command::new("sfdisk").arg("--verify").arg(disk));
 }
 
 /// A running machine; ended when dropped.
@@ -193,7 +201,10 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         // SIGTERM lets `labimg boot` end its QEMU and clean up.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.process),
+            rustix::process::Signal::TERM,
+        );
         let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("console of the node: {}", self.log.display());

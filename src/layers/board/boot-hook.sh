@@ -23,7 +23,10 @@ if [ -z "$version" ]; then
 fi
 
 for file in "vmlinuz-$version" "initrd.img-$version"; do
+    # FAT keeps no order by itself: what gets the name must be on the card before.
+    cmp -s "/boot/$file" "$boot/$file" && continue
     cp "/boot/$file" "$boot/$file.new"
+    sync "$boot/$file.new"
     mv "$boot/$file.new" "$boot/$file"
 done
 sync -f "$boot"
@@ -34,6 +37,7 @@ arm_64bit=1
 kernel=vmlinuz-$version
 initramfs initrd.img-$version
 EOF
+sync "$boot/config.txt.new"
 mv "$boot/config.txt.new" "$boot/config.txt"
 sync -f "$boot"
 

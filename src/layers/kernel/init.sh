@@ -119,7 +119,7 @@ check_root() {
     e2fsck $how "$1"
     status=$?
     say "checked $1: e2fsck said $status"
-    # e2fsck(8): 1 is repaired, 2 is repaired and to be restarted, 4 and more are left for systemd to judge.
+    # e2fsck(8): 1 is repaired, 2 is repaired and to be restarted, 4 and more leave errors: the node starts all the same, so that it can be reached and mended.
     case $status in
         0 | 1)
             mkdir -p /run/initramfs

@@ -66,7 +66,7 @@ fn mounts(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
         "# <what> <where> <type> <options> <dump> <pass>\n\
          PARTUUID={} / ext4 noatime,errors=remount-ro 0 1\n\
          # A damaged firmware partition must not keep the node from starting.\n\
-         PARTUUID={} {} vfat noatime,umask=0022,nofail,x-systemd.device-timeout=10min 0 2\n",
+         PARTUUID={} {} vfat noatime,flush,umask=0022,nofail,x-systemd.device-timeout=10min 0 2\n",
         node.root_partuuid, node.firmware_partuuid, node.firmware_mount
     );
     tree.write("etc/fstab", 0o644, fstab)
