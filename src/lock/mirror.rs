@@ -92,14 +92,16 @@ impl Mirror {
     /// it is the host's own one if that is on the same server, else `debian-security` beside the archive.
     ///
     /// # Errors
-    /// A URL that is none, or lists of the host that cannot be read.
+    /// A URL that is none; without `given` also lists of the host that cannot be read or are no lists.
     pub fn choose(given: Option<&str>, root: &Path) -> Result<Self, MirrorError> {
         if let Some(given) = given {
             let (archive, security) = given.split_once(',').map_or((given, None), |(a, s)| (a, Some(s)));
             let archive = checked(archive)?;
             let security = match security {
                 Some(url) => checked(url)?,
-                None => host_sources(root)?
+                // The host's list is only a hint here: one that cannot be read must not stop who named a mirror.
+                None => host_sources(root)
+                    .unwrap_or_default()
                     .into_iter()
                     .find(|s| s.is_security() && server(&s.url) == server(&archive))
                     .map_or_else(|| sibling(&archive), |s| s.url),
@@ -172,7 +174,8 @@ fn is_debian(suite: &str) -> bool {
     SUITES.contains(&base)
 }
 
-/// The host's sources in apt's order: `sources.list` first, then the folder by name.
+/// The host's sources in apt's order: `sources.list` first, then the folder by name. Lists that this user may not read
+/// are passed over: those are of private archives, with a password inside.
 fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
     let apt = root.join("etc/apt");
     let folder = apt.join("sources.list.d");
@@ -182,7 +185,7 @@ fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
     };
     let mut files = vec![apt.join("sources.list")];
     let mut names = match std::fs::read_dir(&folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Vec::new(),
         entries => entries
             .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
             .map_err(error(&folder))?,
@@ -197,7 +200,7 @@ fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
             _ => continue,
         };
         let text = match std::fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => continue,
             text => text.map_err(error(&path))?,
         };
         let text = String::from_utf8_lossy(&text);
@@ -340,6 +343,9 @@ mod tests {
         let root = host(&[("sources.list.d/x.sources", "Types: deb\nnonsense\n")]);
         let error = Mirror::choose(None, root.path()).unwrap_err().to_string();
         assert!(error.contains("/etc/apt/sources.list.d/x.sources: line 2"), "{error}");
+        // With a given mirror nothing of it is needed.
+        let given = Mirror::choose(Some("http://x.example/debian"), root.path()).unwrap();
+        assert_eq!(given.security, "http://x.example/debian-security");
     }
 
     proptest! {
