@@ -4,9 +4,13 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
+
 use crate::debian::deb822::{Deb822Error, Stanzas};
+use crate::store::http::shown;
 
 /// Used when neither the caller nor the host names a mirror.
 const DEFAULT_ARCHIVE: &str = "https://mirrors.kernel.org/debian";
@@ -76,7 +80,7 @@ pub enum MirrorError {
 
 impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} and {} ", self.archive, self.security)?;
+        write!(f, "{} and {} ", shown(&self.archive), shown(&self.security))?;
         match &self.origin {
             Origin::Given => f.write_str("(as given)"),
             Origin::Host(file) => write!(f, "(from {})", file.display()),
@@ -125,6 +129,32 @@ impl Mirror {
             .map_or_else(|| DEFAULT_SECURITY.to_owned(), |s| s.url.clone());
         Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()) })
     }
+
+    /// The URLs of archive and security archive that a node's apt is to use: without user name and password, which are
+    /// this computer's own, and the public mirror in place of one that only this computer reaches.
+    #[must_use]
+    pub fn for_nodes(&self) -> (String, String) {
+        (for_nodes(&self.archive, DEFAULT_ARCHIVE), for_nodes(&self.security, DEFAULT_SECURITY))
+    }
+}
+
+fn for_nodes(url: &str, default: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if parsed.host_str().is_none_or(is_local) => default.to_owned(),
+        Ok(parsed) if parsed.username().is_empty() && parsed.password().is_none() => url.to_owned(),
+        Ok(mut parsed) => match parsed.set_username("").and_then(|()| parsed.set_password(None)) {
+            Ok(()) => parsed.as_str().trim_end_matches('/').to_owned(),
+            Err(()) => default.to_owned(),
+        },
+        Err(_) => default.to_owned(),
+    }
+}
+
+/// Whether a URL's host is this computer itself (RFC 6761 section 6.3 for the name).
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let name = host.trim_end_matches('.');
+    address.is_ok_and(|a| a.is_loopback() || a.is_unspecified()) || name == "localhost" || name.ends_with(".localhost")
 }
 
 fn checked(url: &str) -> Result<String, MirrorError> {
@@ -336,6 +366,21 @@ mod tests {
         for bad in ["mirror.example/debian", "ftp://x.example/debian", "http://", "http://a b/debian", ""] {
             assert!(matches!(Mirror::choose(Some(bad), Path::new("/nonexistent")), Err(MirrorError::Url(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_a_node_gets() {
+        let mirror = |given| Mirror::choose(Some(given), Path::new("/nonexistent")).unwrap();
+        let pair = |a: &str, s: &str| (a.to_owned(), s.to_owned());
+        let secret = mirror("http://user:secret@x.example:8080/debian,https://token@y.example/s");
+        assert_eq!(secret.for_nodes(), pair("http://x.example:8080/debian", "https://y.example/s"));
+        let text = secret.to_string();
+        assert!(text.contains("x.example") && !text.contains("secret") && !text.contains("token"), "{text}");
+        for local in ["http://localhost:3142/debian", "http://127.0.0.2/debian", "http://u:p@[::1]:80/debian"] {
+            assert_eq!(mirror(local).for_nodes(), pair(DEFAULT_ARCHIVE, DEFAULT_SECURITY), "{local}");
+        }
+        let plain = "http://192.168.1.2/debian,http://mirror.example/debian-security";
+        assert_eq!(mirror(plain).for_nodes(), pair("http://192.168.1.2/debian", "http://mirror.example/debian-security"));
     }
 
     #[test]
