@@ -207,6 +207,7 @@ fn node_layers(
         overlay::apply(tree, name)?;
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
+    let (archive, security) = options.mirror.for_nodes();
     let node = Node {
         hostname: &plan.hostname,
         ssh_keys: &plan.ssh_keys,
@@ -215,8 +216,8 @@ fn node_layers(
         firmware_mount: &plan.board.firmware.mount,
         suite: &plan.suite,
         extra_suites: &plan.extra_suites,
-        archive: &options.mirror.archive,
-        security: &options.mirror.security,
+        archive: &archive,
+        security: &security,
         pending: &pending,
     };
     node::apply(tree, &node)?;

@@ -13,7 +13,7 @@ use super::table::{self, Record};
 use super::{Lock, LockError, LockRequest, LockedPackage};
 use crate::hash::Sha256;
 use crate::report::Reporter;
-use crate::store::http::{Http, HttpError};
+use crate::store::http::{Http, HttpError, shown};
 use crate::store::{Request, Store};
 use crate::tree::Content;
 
@@ -51,6 +51,7 @@ struct Index {
 
 /// A verified `InRelease`.
 struct Verified {
+    /// Without a password.
     url: String,
     release: Release,
     signers: Vec<Signer>,
@@ -167,7 +168,10 @@ fn verified(
     http: &Http,
 ) -> Result<Verified, LockError> {
     let url = format!("{base}/dists/{suite}/InRelease");
-    let message = http.get(&url, RELEASE_LIMIT).map_err(|source| match source {
+    let answer = http.get(&url, RELEASE_LIMIT);
+    // From here on it is only for messages and to know the address again.
+    let url = shown(&url);
+    let message = answer.map_err(|source| match source {
         HttpError::NotFound { .. } => LockError::NoSuite { suite: suite.to_owned(), url: url.clone() },
         source => LockError::Mirror { mirror: request.mirror.to_string(), source },
     })?;
@@ -248,7 +252,7 @@ impl Wanted {
         let plain = format!("{dist}/{folder}/Packages.xz");
         let by_hash = verified.release.by_hash.then(|| format!("{dist}/{folder}/by-hash/SHA256/{}", packed.sha256));
         let request = Request {
-            name: plain.clone(),
+            name: shown(&plain),
             sha256: packed.sha256,
             size: packed.size,
             // The plain name may already be a newer file's; then its hash is wrong, and that is said.

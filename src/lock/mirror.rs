@@ -4,9 +4,13 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
+
 use crate::debian::deb822::{Deb822Error, Stanzas};
+use crate::store::http::shown;
 
 /// Used when neither the caller nor the host names a mirror.
 const DEFAULT_ARCHIVE: &str = "https://mirrors.kernel.org/debian";
@@ -76,7 +80,7 @@ pub enum MirrorError {
 
 impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} and {} ", self.archive, self.security)?;
+        write!(f, "{} and {} ", shown(&self.archive), shown(&self.security))?;
         match &self.origin {
             Origin::Given => f.write_str("(as given)"),
             Origin::Host(file) => write!(f, "(from {})", file.display()),
@@ -92,14 +96,16 @@ impl Mirror {
     /// it is the host's own one if that is on the same server, else `debian-security` beside the archive.
     ///
     /// # Errors
-    /// A URL that is none, or lists of the host that cannot be read.
+    /// A URL that is none; without `given` also lists of the host that cannot be read or are no lists.
     pub fn choose(given: Option<&str>, root: &Path) -> Result<Self, MirrorError> {
         if let Some(given) = given {
             let (archive, security) = given.split_once(',').map_or((given, None), |(a, s)| (a, Some(s)));
             let archive = checked(archive)?;
             let security = match security {
                 Some(url) => checked(url)?,
-                None => host_sources(root)?
+                // The host's list is only a hint here: one that cannot be read must not stop who named a mirror.
+                None => host_sources(root)
+                    .unwrap_or_default()
                     .into_iter()
                     .find(|s| s.is_security() && server(&s.url) == server(&archive))
                     .map_or_else(|| sibling(&archive), |s| s.url),
@@ -123,6 +129,32 @@ impl Mirror {
             .map_or_else(|| DEFAULT_SECURITY.to_owned(), |s| s.url.clone());
         Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()) })
     }
+
+    /// The URLs of archive and security archive that a node's apt is to use: without user name and password, which are
+    /// this computer's own, and the public mirror in place of one that only this computer reaches.
+    #[must_use]
+    pub fn for_nodes(&self) -> (String, String) {
+        (for_nodes(&self.archive, DEFAULT_ARCHIVE), for_nodes(&self.security, DEFAULT_SECURITY))
+    }
+}
+
+fn for_nodes(url: &str, default: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if parsed.host_str().is_none_or(is_local) => default.to_owned(),
+        Ok(parsed) if parsed.username().is_empty() && parsed.password().is_none() => url.to_owned(),
+        Ok(mut parsed) => match parsed.set_username("").and_then(|()| parsed.set_password(None)) {
+            Ok(()) => parsed.as_str().trim_end_matches('/').to_owned(),
+            Err(()) => default.to_owned(),
+        },
+        Err(_) => default.to_owned(),
+    }
+}
+
+/// Whether a URL's host is this computer itself (RFC 6761 section 6.3 for the name).
+fn is_local(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let name = host.trim_end_matches('.');
+    address.is_ok_and(|a| a.is_loopback() || a.is_unspecified()) || name == "localhost" || name.ends_with(".localhost")
 }
 
 fn checked(url: &str) -> Result<String, MirrorError> {
@@ -172,7 +204,8 @@ fn is_debian(suite: &str) -> bool {
     SUITES.contains(&base)
 }
 
-/// The host's sources in apt's order: `sources.list` first, then the folder by name.
+/// The host's sources in apt's order: `sources.list` first, then the folder by name. Lists that this user may not read
+/// are passed over: those are of private archives, with a password inside.
 fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
     let apt = root.join("etc/apt");
     let folder = apt.join("sources.list.d");
@@ -182,7 +215,7 @@ fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
     };
     let mut files = vec![apt.join("sources.list")];
     let mut names = match std::fs::read_dir(&folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Vec::new(),
         entries => entries
             .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
             .map_err(error(&folder))?,
@@ -197,7 +230,7 @@ fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
             _ => continue,
         };
         let text = match std::fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => continue,
             text => text.map_err(error(&path))?,
         };
         let text = String::from_utf8_lossy(&text);
@@ -336,10 +369,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_node_gets() {
+        let mirror = |given| Mirror::choose(Some(given), Path::new("/nonexistent")).unwrap();
+        let pair = |a: &str, s: &str| (a.to_owned(), s.to_owned());
+        let secret = mirror("http://user:secret@x.example:8080/debian,https://token@y.example/s");
+        assert_eq!(secret.for_nodes(), pair("http://x.example:8080/debian", "https://y.example/s"));
+        let text = secret.to_string();
+        assert!(text.contains("x.example") && !text.contains("secret") && !text.contains("token"), "{text}");
+        for local in ["http://localhost:3142/debian", "http://127.0.0.2/debian", "http://u:p@[::1]:80/debian"] {
+            assert_eq!(mirror(local).for_nodes(), pair(DEFAULT_ARCHIVE, DEFAULT_SECURITY), "{local}");
+        }
+        let plain = "http://192.168.1.2/debian,http://mirror.example/debian-security";
+        assert_eq!(mirror(plain).for_nodes(), pair("http://192.168.1.2/debian", "http://mirror.example/debian-security"));
+    }
+
+    #[test]
     fn a_broken_list_is_named() {
         let root = host(&[("sources.list.d/x.sources", "Types: deb\nnonsense\n")]);
         let error = Mirror::choose(None, root.path()).unwrap_err().to_string();
         assert!(error.contains("/etc/apt/sources.list.d/x.sources: line 2"), "{error}");
+        // With a given mirror nothing of it is needed.
+        let given = Mirror::choose(Some("http://x.example/debian"), root.path()).unwrap();
+        assert_eq!(given.security, "http://x.example/debian-security");
     }
 
     proptest! {

@@ -108,7 +108,7 @@ pub enum LockError {
     },
     /// A release file is not signed by a key that counts.
     #[error(
-        "{url} is not trusted: {source}; it was changed on the way, or this is not Debian's archive: try another mirror, or add its key with --keyring"
+        "{url} is not trusted: {source}; if this computer's clock is right, try another mirror, or add the archive's key with --keyring"
     )]
     Signature {
         /// The file.

@@ -15,6 +15,8 @@ use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::types::RevocationStatus;
 use sequoia_openpgp::{KeyHandle, Result as PgpResult};
 
+use super::release::CLOCK_SLACK;
+
 /// Debian's archive keys; see `keys/README`.
 const DEBIAN: &[(&str, &[u8])] = &[
     ("debian-archive-trixie-automatic.pgp", include_bytes!("keys/debian-archive-trixie-automatic.pgp")),
@@ -114,11 +116,13 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Cert>, KeyringError> {
 /// What is wrong with every signature.
 pub fn verify(message: &[u8], keyring: &Keyring, now: i64) -> Result<(String, Vec<Signer>), SignatureError> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(now).unwrap_or(0));
+    // A signature may be as far ahead of our clock as the release's own date.
+    let latest = time + Duration::from_secs(CLOCK_SLACK.unsigned_abs());
     let policy = StandardPolicy::at(time);
     let not_signed = |why: &dyn fmt::Display| SignatureError::NotSigned(why.to_string());
     let helper = Helper { keyring, policy: &policy, time, good: Vec::new(), bad: Vec::new() };
     let mut verifier = VerifierBuilder::from_bytes(message)
-        .and_then(|builder| builder.with_policy(&policy, time, helper))
+        .and_then(|builder| builder.with_policy(&policy, latest, helper))
         .map_err(|e| not_signed(&e))?;
     let mut text = Vec::new();
     let read = verifier.read_to_end(&mut text);
@@ -199,8 +203,13 @@ fn said(error: &VerificationError) -> String {
             let issuer = sig.get_issuers().first().map_or_else(|| "unnamed".to_owned(), KeyHandle::to_hex);
             format!("key {issuer} is not known (add it with --keyring if you trust it)")
         }
-        VerificationError::BadSignature { ka, .. } => {
-            format!("the signature by {} does not fit the text: it was changed", ka.cert().fingerprint().to_hex())
+        VerificationError::BadSignature { ka, error, .. } => {
+            let what = match error.downcast_ref::<sequoia_openpgp::Error>() {
+                Some(sequoia_openpgp::Error::NotYetLive(_)) => "is of the future: is this computer's clock behind?",
+                Some(sequoia_openpgp::Error::Expired(_)) => "expired",
+                _ => "does not fit the text: it was changed",
+            };
+            format!("the signature by {} {what}", ka.cert().fingerprint().to_hex())
         }
         VerificationError::BadKey { ka, error, .. } => format!("key {}: {error}", ka.cert().fingerprint().to_hex()),
         VerificationError::UnboundKey { cert, error, .. } => format!("key {}: {error}", cert.fingerprint().to_hex()),
@@ -319,6 +328,15 @@ pub(super) mod tests {
         let revoked = cert.clone().insert_packets(revocation).unwrap().0;
         let error = verify(&sign("Suite: x\n", &[&cert], NOW), &ring(&[&revoked]), NOW).unwrap_err().to_string();
         assert!(error.contains("revoked"), "{error}");
+    }
+
+    #[test]
+    fn clocks_that_differ() {
+        let cert = key("known", None);
+        let message = sign("Suite: x\n", &[&cert], NOW);
+        verify(&message, &ring(&[&cert]), NOW - CLOCK_SLACK).unwrap();
+        let error = verify(&message, &ring(&[&cert]), NOW - CLOCK_SLACK - 60).unwrap_err().to_string();
+        assert!(error.contains("clock behind") && !error.contains("changed"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::debian::deb822::{Deb822Error, Stanza};
 use crate::hash::Sha256;
 
 /// How far ahead of our clock the archive's may be, in seconds.
-const CLOCK_SLACK: i64 = 3600;
+pub(super) const CLOCK_SLACK: i64 = 3600;
 
 /// What a `Release` file says, as far as it is used here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use reqwest::StatusCode;
 use sha2::Digest;
 
-use super::http::{Http, HttpError};
+use super::http::{Http, HttpError, shown};
 use super::slot::{self, Slot};
 use super::{Failed, SourceError, Store, StoreError, has};
 use crate::hash::Sha256;
@@ -258,14 +258,14 @@ impl Run<'_> {
             }
             part.clear(size)?;
             if resumed == 0 {
-                return Err(SourceError::Hash { url: source.url.to_owned(), expected: request.sha256, computed }.into());
+                return Err(SourceError::Hash { url: shown(source.url), expected: request.sha256, computed }.into());
             }
         }
     }
 
     fn receive(&self, part: &mut Part, request: &Request, source: &Source) -> Result<(), Failure> {
         let size = request.size;
-        let wrong_size = |found| SourceError::Size { url: source.url.to_owned(), expected: size, found };
+        let wrong_size = |found| SourceError::Size { url: shown(source.url), expected: size, found };
         let mut body = match self.http.open(source.url, part.len) {
             // It has fewer bytes than we have: its file is another one, or it misunderstands ranges.
             Err(HttpError::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) if part.len > 0 => {

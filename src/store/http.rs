@@ -323,12 +323,16 @@ fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
     (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
 }
 
-/// The address for messages, without a password.
-fn shown(url: &str) -> String {
+/// The address for messages, without a password; a user name without one is a token, as secret as that.
+pub(crate) fn shown(url: &str) -> String {
     match reqwest::Url::parse(url) {
+        // These fail only for addresses that cannot hold a password.
         Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for addresses that cannot hold a password.
             let _ = parsed.set_password(Some("***"));
+            parsed.into()
+        }
+        Ok(mut parsed) if !parsed.username().is_empty() => {
+            let _ = parsed.set_username("***");
             parsed.into()
         }
         _ => url.to_owned(),
