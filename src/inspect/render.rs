@@ -68,8 +68,16 @@ fn render_system(out: &mut String, system: &System) {
     line(out, format_args!("  files       {}", system.files));
     let installed = system.packages.iter().filter(|p| p.state == "installed").count();
     let pending: Vec<String> = system.packages.iter().filter(|p| p.is_pending()).map(|p| p.name.clone()).collect();
-    let kib: u64 = system.packages.iter().map(|p| p.installed_kib).sum();
-    line(out, format_args!("  packages    {installed} installed, {} pending, {}", pending.len(), size(kib * 1024)));
+    // The numbers come from the image, which may say anything.
+    let kib = system.packages.iter().fold(0_u64, |sum, p| sum.saturating_add(p.installed_kib));
+    line(
+        out,
+        format_args!(
+            "  packages    {installed} installed, {} pending, {}",
+            pending.len(),
+            size(kib.saturating_mul(1024))
+        ),
+    );
     if !pending.is_empty() {
         wrapped(out, "pending", &pending);
     }
@@ -147,9 +155,24 @@ fn families(layers: &[ManifestLayer]) -> Vec<(&str, u64, u64)> {
             name => name,
         };
         match families.iter_mut().find(|f| f.0 == name) {
-            Some(family) => (family.1, family.2) = (family.1 + layer.entries, family.2 + layer.bytes),
+            Some((_, entries, bytes)) => {
+                *entries = entries.saturating_add(layer.entries);
+                *bytes = bytes.saturating_add(layer.bytes);
+            }
             None => families.push((name, layer.entries, layer.bytes)),
         }
     }
     families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_any_size_are_added_up() {
+        let layer = |name: &str| ManifestLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX };
+        let layers = [layer("package a"), layer("package b")];
+        assert_eq!(families(&layers), [("packages", u64::MAX, u64::MAX)]);
+    }
 }
