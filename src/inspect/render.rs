@@ -1,7 +1,5 @@
 //! The report as text for people.
 
-use std::fmt::Write;
-
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
 use crate::image::manifest::ManifestLayer;
@@ -141,8 +139,9 @@ fn size(bytes: u64) -> String {
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{text}");
+    // Names and texts come from the image: a control sequence in one of them must not reach the terminal.
+    out.extend(text.to_string().chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
+    out.push('\n');
 }
 
 /// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.
@@ -168,6 +167,13 @@ fn families(layers: &[ManifestLayer]) -> Vec<(&str, u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut out = String::new();
+        line(&mut out, format_args!("\nhost \u{1b}]0;x\u{7}\r\u{9b}2J grün"));
+        assert_eq!(out, "\nhost \u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J grün\n");
+    }
 
     #[test]
     fn layers_of_any_size_are_added_up() {
