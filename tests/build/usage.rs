@@ -33,6 +33,7 @@ fn the_version() {
 
 #[test]
 fn mistakes_name_what_was_meant() {
+    fails(labimg().args(["cache", "prune"]), 2, &["--days <DAYS>|--size <SIZE>"]);
     let build = |more: &[&str]| {
         let mut command = labimg();
         command.arg("build").args(more);
