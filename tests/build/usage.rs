@@ -39,7 +39,11 @@ fn mistakes_name_what_was_meant() {
         command.arg("build").args(more);
         command
     };
-    fails(&mut build(&["--board", "rpi44", "--role", "worker"]), 2, &["no board `rpi44`", "`rpi4`"]);
+    fails(
+        &mut build(&["--board", "rpi44", "--role", "worker"]),
+        2,
+        &["unknown board `rpi44`", "`rpi4`", "labimg boards"],
+    );
     fails(
         &mut build(&["--board", "virt", "--role", "mastr"]),
         2,
