@@ -17,7 +17,10 @@ pub enum Style {
     /// A line now and then: logs and pipes.
     Lines,
     /// One JSON object a line.
-    Json,
+    Json {
+        /// Warnings only.
+        quiet: bool,
+    },
     /// Warnings only.
     Quiet,
 }
@@ -27,11 +30,16 @@ impl Style {
     #[must_use]
     pub fn choose(quiet: bool, json: bool) -> Self {
         match (quiet, json) {
+            (_, true) => Self::Json { quiet },
             (true, _) => Self::Quiet,
-            (_, true) => Self::Json,
             _ if std::io::stderr().is_terminal() => Self::Bars,
             _ => Self::Lines,
         }
+    }
+
+    /// Whether this event becomes a line of JSON.
+    fn sends(self, event: &str) -> bool {
+        matches!(self, Self::Json { quiet } if !quiet || event == "warning")
     }
 }
 
@@ -119,7 +127,7 @@ impl Reporter {
 
     fn say(&self, kind: &str, text: &str) {
         match self.0.style {
-            Style::Json => self.event(kind, text, |_| {}),
+            Style::Json { .. } => self.event(kind, text, |_| {}),
             Style::Bars => {
                 let line = if kind == "note" { text.to_owned() } else { format!("{kind}: {text}") };
                 // A closed standard error is no reason to stop a build.
@@ -136,7 +144,7 @@ impl Reporter {
     }
 
     fn event(&self, event: &str, text: &str, more: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
-        if self.0.style == Style::Json {
+        if self.0.style.sends(event) {
             let mut object = serde_json::Map::new();
             object.insert("event".into(), event.into());
             object.insert("text".into(), text.into());
@@ -175,7 +183,7 @@ impl Phase {
 
     fn progress(&self, done: u64) {
         let style = self.reporter.0.style;
-        if style == Style::Json {
+        if matches!(style, Style::Json { .. }) {
             self.reporter.event("progress", &self.name, |o| {
                 o.insert("done".into(), done.into());
                 o.insert("total".into(), self.total.into());
@@ -213,7 +221,7 @@ impl Drop for Phase {
         }
         let done = self.done.load(Ordering::Relaxed);
         match self.reporter.0.style {
-            Style::Json => self.reporter.event("end", &self.name, |o| {
+            Style::Json { .. } => self.reporter.event("end", &self.name, |o| {
                 o.insert("done".into(), done.into());
                 o.insert("seconds".into(), took.as_secs_f64().into());
             }),
@@ -227,5 +235,19 @@ impl Drop for Phase {
             }
             Style::Quiet => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_json_is_warnings_as_json() {
+        let sent = |style: Style| ["start", "progress", "end", "note", "warning"].map(|event| style.sends(event));
+        assert_eq!(sent(Style::choose(false, true)), [true; 5]);
+        assert_eq!(sent(Style::choose(true, true)), [false, false, false, false, true]);
+        assert_eq!(Style::choose(true, false), Style::Quiet);
+        assert_eq!(sent(Style::Quiet), [false; 5]);
     }
 }

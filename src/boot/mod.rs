@@ -17,7 +17,8 @@ use crate::image::manifest::{Manifest, ManifestError, NODE_PATH};
 use crate::inspect::fat::FatVolume;
 use crate::inspect::{self, InspectError, Region, Volume};
 use crate::interrupt;
-use crate::plan::board::{Board, BoardFileError};
+use crate::plan::PlanError;
+use crate::plan::board::Board;
 use crate::report::Reporter;
 use console::{Tee, Watch};
 use disk::Disk;
@@ -46,7 +47,7 @@ pub enum BootError {
     Manifest(#[from] ManifestError),
     /// A board that does not exist.
     #[error(transparent)]
-    Board(#[from] BoardFileError),
+    Board(#[from] PlanError),
     /// The text did not come in time.
     #[error("`{text}` did not appear on the console within {seconds} s; its last lines:\n{tail}")]
     TimedOut {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::Outcome;
 use super::output::{Failure, Output};
@@ -28,7 +28,11 @@ enum CacheCommand {
     /// Read everything again and throw away what is damaged
     Verify,
     /// Remove what was not used for long, or the least used until the rest is small enough
-    #[command(after_help = "Example:\n  labimg cache prune --days 30 --size 4G")]
+    // Without a limit nothing would go, which nobody asks for.
+    #[command(
+        group(ArgGroup::new("limit").args(["days", "size"]).required(true).multiple(true)),
+        after_help = "Example:\n  labimg cache prune --days 30 --size 4G"
+    )]
     Prune {
         /// Remove what was not used for so many days
         #[arg(long)]

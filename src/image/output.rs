@@ -118,7 +118,7 @@ fn target(path: &Path) -> Result<PathBuf, ImageError> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => bad("this is a folder: give the name of the image file too"),
         Ok(there) if there.file_type().is_block_device() => {
-            bad("this is a device: build into a file, then write that to the card with `labimg flash`")
+            bad("this is a device: build into a file, then copy that to the card with `dd`")
         }
         Ok(there) if !there.is_file() => bad("something other than a file stands there: choose another name"),
         Ok(_) => std::fs::canonicalize(path).map_err(|source| ImageError::Output {

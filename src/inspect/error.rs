@@ -57,6 +57,16 @@ pub enum InspectError {
         /// The path asked for.
         path: String,
     },
+    /// A file too large to be read into memory.
+    #[error("{path}: has {size} bytes, more than the {most} that labimg reads")]
+    TooLarge {
+        /// The path asked for.
+        path: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The most bytes that are read.
+        most: u64,
+    },
     /// A path in the image that names something of another kind.
     #[error("{path}: {what}")]
     WrongKind {

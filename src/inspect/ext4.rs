@@ -161,14 +161,19 @@ impl Ext4Volume {
     /// # Errors
     /// When the path is missing, no regular file or larger than 1 GiB, or the file system is damaged.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, InspectError> {
+        self.read_up_to(path, MOST_READ)
+    }
+
+    /// As [`Ext4Volume::read`], but refuses a file of more than `most` bytes.
+    pub(super) fn read_up_to(&self, path: &str, most: u64) -> Result<Vec<u8>, InspectError> {
         let number = self.resolve(path, true)?;
         let (inode, _) = self.inode(number)?;
         let wrong = |what| Err(InspectError::WrongKind { path: path.to_owned(), what });
         if !inode.is_file() {
             return wrong("is no regular file");
         }
-        if inode.size > MOST_READ {
-            return wrong("is too large to be read into memory");
+        if inode.size > most {
+            return Err(InspectError::TooLarge { path: path.to_owned(), size: inode.size, most });
         }
         let mut bytes = vec![0; inode.size as usize];
         let count = self.fs.read_ino(number, 0, &mut bytes).map_err(|e| self.damaged(path, &e))?;
@@ -356,6 +361,8 @@ mod tests {
         assert_eq!(volume.read("big").unwrap(), vec![7; 300_000]);
         assert_eq!(volume.read_link("os-release").unwrap(), b"/lib/os-release");
         assert_eq!(volume.list("/lib/many").unwrap().len(), 300);
+        assert!(volume.read_up_to("big", 300_000).is_ok());
+        assert!(matches!(volume.read_up_to("big", 299_999), Err(InspectError::TooLarge { size: 300_000, .. })));
         assert!(volume.read("no/thing").unwrap_err().is_not_found());
         assert!(volume.read("big/thing").unwrap_err().is_not_found());
         assert!(matches!(volume.read("loop"), Err(InspectError::WrongKind { .. })));

@@ -12,6 +12,10 @@ use super::region::{Region, u16_at, u32_at};
 
 /// Size of a directory entry.
 const ENTRY: usize = 32;
+/// Most bytes in a folder: 65,536 entries (section 6 of the specification).
+const MOST_FOLDER: u64 = 65_536 * ENTRY as u64;
+/// Largest file that is read into memory.
+const MOST_READ: u64 = 1 << 30;
 /// Attribute bits of a directory entry.
 const VOLUME_ID: u8 = 0x08;
 const DIRECTORY: u8 = 0x10;
@@ -204,7 +208,7 @@ impl FatVolume {
     /// A file's bytes. Names are compared without case, as the format wants.
     ///
     /// # Errors
-    /// When the path is missing or a folder, or the volume is damaged.
+    /// When the path is missing, a folder or larger than 1 GiB, or the volume is damaged.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, InspectError> {
         let entry = self
             .find(path)?
@@ -213,8 +217,11 @@ impl FatVolume {
         if entry.size == 0 {
             return Ok(Vec::new());
         }
+        if entry.size > MOST_READ {
+            return Err(InspectError::TooLarge { path: path.to_owned(), size: entry.size, most: MOST_READ });
+        }
         let needed = entry.size.div_ceil(self.cluster_size);
-        let chain = self.chain(entry.first)?;
+        let chain = self.chain(entry.first, MOST_READ)?;
         if (chain.len() as u64) < needed {
             return Err(self.region.damaged(format!("{path}: its chain of clusters ends before its size")));
         }
@@ -245,13 +252,13 @@ impl FatVolume {
     }
 
     fn folder(&self, entry: &FatEntry) -> Result<Vec<FatEntry>, InspectError> {
-        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first)?)?))
+        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, MOST_FOLDER)?)?))
     }
 
     fn root_bytes(&self) -> Result<Vec<u8>, InspectError> {
         match self.root {
             Root::Fixed(at, len) => self.region.bytes(at, len),
-            Root::Cluster(first) => self.clusters_bytes(&self.chain(first)?),
+            Root::Cluster(first) => self.clusters_bytes(&self.chain(first, MOST_FOLDER)?),
         }
     }
 
@@ -271,8 +278,8 @@ impl FatVolume {
         }
     }
 
-    /// The clusters from `first` to the end mark.
-    fn chain(&self, first: u32) -> Result<Vec<u32>, InspectError> {
+    /// The clusters from `first` to the end mark, which hold `most` bytes at most.
+    fn chain(&self, first: u32, most: u64) -> Result<Vec<u32>, InspectError> {
         let end = match self.kind {
             FatKind::Fat12 => 0xff8,
             FatKind::Fat16 => 0xfff8,
@@ -286,6 +293,9 @@ impl FatVolume {
             }
             if chain.len() >= self.clusters as usize {
                 return Err(self.region.damaged("a chain of clusters leads in a circle"));
+            }
+            if (chain.len() as u64 + 1) * self.cluster_size > most {
+                return Err(self.region.damaged(format!("a chain of clusters is longer than {most} bytes")));
             }
             chain.push(at);
             at = self.next(at).unwrap_or(0);
@@ -460,6 +470,30 @@ mod tests {
         assert!(FatVolume::open(&image, 0, 20 << 20).is_err());
         assert!(FatVolume::open(&image, 0, 1 << 20).is_err());
         assert!(FatVolume::open(&image, 0, 100).is_err());
+    }
+
+    #[test]
+    fn a_folder_or_file_beyond_all_measure_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("long.img");
+        // 66 MiB in clusters of 512 bytes, sparse.
+        std::fs::File::create(&image).unwrap().set_len(66 << 20).unwrap();
+        run(Command::new("mkfs.vfat").args(["-F", "32", "-s", "1"]).arg(&image));
+        let mut volume = FatVolume::open(&image, 0, 66 << 20).unwrap();
+        assert!(volume.list("").is_ok());
+        // The root folder becomes clusters 2, 3, 4 … up to just what is allowed, then one more.
+        let allowed = (MOST_FOLDER / 512) as u32;
+        let lead = |volume: &mut FatVolume, count: u32| {
+            for cluster in 2..2 + count {
+                let next = if cluster + 1 == 2 + count { 0x0fff_ffff } else { cluster + 1 };
+                volume.table[cluster as usize * 4..][..4].copy_from_slice(&next.to_le_bytes());
+            }
+        };
+        lead(&mut volume, allowed);
+        assert!(volume.list("").is_ok());
+        lead(&mut volume, allowed + 1);
+        let error = volume.list("").unwrap_err();
+        assert!(matches!(error, InspectError::Damaged { .. }), "{error}");
     }
 
     fn visit(volume: &FatVolume, path: &str, depth: u32) {

@@ -1,7 +1,7 @@
 //! A byte range of an open image file: what each file system reader sees as its disk.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,13 +20,18 @@ impl Region {
     /// The whole of an image file or block device.
     ///
     /// # Errors
-    /// When it cannot be opened, or is a folder.
+    /// When it cannot be opened, or is neither a file nor a block device.
     pub fn whole(path: &Path) -> Result<Self, InspectError> {
         let fail = |source| InspectError::Open { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(fail)?;
-        if file.metadata().map_err(fail)?.is_dir() {
+        // Asked before opening: opening a FIFO waits for somebody to write to it.
+        let kind = std::fs::metadata(path).map_err(fail)?.file_type();
+        if kind.is_dir() {
             return Err(fail(std::io::ErrorKind::IsADirectory.into()));
         }
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(fail(std::io::Error::other("it is neither a file nor a block device")));
+        }
+        let mut file = File::open(path).map_err(fail)?;
         // A block device's metadata says 0; its end is where seeking to the end leads.
         let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(fail)?;
         Ok(Self { file: Arc::new(file), path: path.to_owned(), offset: 0, len })
@@ -111,4 +116,23 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// The little-endian 64-bit number at `at`; 0 past the end.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_and_block_devices_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for path in [fifo.as_path(), Path::new("/dev/zero")] {
+            let error = Region::whole(path).unwrap_err().to_string();
+            assert!(error.contains("neither a file nor a block device"), "{error}");
+        }
+        let file = dir.path().join("file");
+        std::fs::write(&file, "four").unwrap();
+        assert_eq!(Region::whole(&file).unwrap().len(), 4);
+    }
 }

@@ -1,7 +1,5 @@
 //! The report as text for people.
 
-use std::fmt::Write;
-
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
 use crate::image::manifest::ManifestLayer;
@@ -68,8 +66,16 @@ fn render_system(out: &mut String, system: &System) {
     line(out, format_args!("  files       {}", system.files));
     let installed = system.packages.iter().filter(|p| p.state == "installed").count();
     let pending: Vec<String> = system.packages.iter().filter(|p| p.is_pending()).map(|p| p.name.clone()).collect();
-    let kib: u64 = system.packages.iter().map(|p| p.installed_kib).sum();
-    line(out, format_args!("  packages    {installed} installed, {} pending, {}", pending.len(), size(kib * 1024)));
+    // The numbers come from the image, which may say anything.
+    let kib = system.packages.iter().fold(0_u64, |sum, p| sum.saturating_add(p.installed_kib));
+    line(
+        out,
+        format_args!(
+            "  packages    {installed} installed, {} pending, {}",
+            pending.len(),
+            size(kib.saturating_mul(1024))
+        ),
+    );
     if !pending.is_empty() {
         wrapped(out, "pending", &pending);
     }
@@ -133,8 +139,9 @@ fn size(bytes: u64) -> String {
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{text}");
+    // Names and texts come from the image: a control sequence in one of them must not reach the terminal.
+    out.extend(text.to_string().chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
+    out.push('\n');
 }
 
 /// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.
@@ -147,9 +154,31 @@ fn families(layers: &[ManifestLayer]) -> Vec<(&str, u64, u64)> {
             name => name,
         };
         match families.iter_mut().find(|f| f.0 == name) {
-            Some(family) => (family.1, family.2) = (family.1 + layer.entries, family.2 + layer.bytes),
+            Some((_, entries, bytes)) => {
+                *entries = entries.saturating_add(layer.entries);
+                *bytes = bytes.saturating_add(layer.bytes);
+            }
             None => families.push((name, layer.entries, layer.bytes)),
         }
     }
     families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut out = String::new();
+        line(&mut out, format_args!("\nhost \u{1b}]0;x\u{7}\r\u{9b}2J grün"));
+        assert_eq!(out, "\nhost \u{fffd}]0;x\u{fffd}\u{fffd}\u{fffd}2J grün\n");
+    }
+
+    #[test]
+    fn layers_of_any_size_are_added_up() {
+        let layer = |name: &str| ManifestLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX };
+        let layers = [layer("package a"), layer("package b")];
+        assert_eq!(families(&layers), [("packages", u64::MAX, u64::MAX)]);
+    }
 }

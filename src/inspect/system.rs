@@ -9,6 +9,8 @@ use crate::image::manifest::{self, Manifest};
 
 /// How many of the largest files are told.
 const LARGEST: usize = 20;
+/// Most bytes of a text that is read whole; the longest, dpkg's status, has a few million on a full desktop.
+const MOST_TEXT: u64 = 16 << 20;
 
 /// A Linux system.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -243,7 +245,7 @@ fn os_name(release: &str) -> String {
 
 /// A file as text; none when it is not there.
 fn text(root: &Ext4Volume, path: &str) -> Result<Option<String>, InspectError> {
-    match root.read(path) {
+    match root.read_up_to(path, MOST_TEXT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(InspectError::NotFound { .. } | InspectError::WrongKind { .. }) => Ok(None),
         Err(e) => Err(e),

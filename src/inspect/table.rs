@@ -141,9 +141,8 @@ fn gpt_at(image: &Region, lba: u64) -> Result<Table, InspectError> {
         if e[..16] == [0; 16] {
             continue;
         }
-        let place = last.checked_sub(first).and_then(|n| (n + 1).checked_mul(SECTOR)).zip(first.checked_mul(SECTOR));
-        let Some((len, start)) = place else {
-            return bad("a partition ends before it begins");
+        let Some((start, len)) = place(first, last) else {
+            return bad("a partition ends before it begins, or past the end of any disk");
         };
         let units: Vec<u16> = (56..128).step_by(2).map(|at| u16_at(e, at)).take_while(|&u| u != 0).collect();
         let type_id = guid(&e[..16]);
@@ -158,6 +157,12 @@ fn gpt_at(image: &Region, lba: u64) -> Result<Table, InspectError> {
         });
     }
     Ok(Table { kind: "gpt", id: guid(&header[56..72]), partitions, problems: Vec::new() })
+}
+
+/// First byte and size of the partition from sector `first` to `last`.
+fn place(first: u64, last: u64) -> Option<(u64, u64)> {
+    let sectors = last.checked_sub(first)?.checked_add(1)?;
+    Some((first.checked_mul(SECTOR)?, sectors.checked_mul(SECTOR)?))
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -255,6 +260,14 @@ mod tests {
         assert_eq!((root.start, root.len, root.name.as_str(), root.type_name), (3 << 20, 1 << 20, "root", "Linux"));
         assert_eq!(root.partuuid, "aaaabbbb-cccc-dddd-eeee-ffff00001111");
         assert!(gpt.problems.is_empty(), "{:?}", gpt.problems);
+    }
+
+    #[test]
+    fn sectors_that_no_disk_has_are_refused() {
+        assert_eq!(place(2048, 4095), Some((1 << 20, 1 << 20)));
+        assert_eq!(place(0, u64::MAX), None);
+        assert_eq!(place(u64::MAX, u64::MAX), None);
+        assert_eq!(place(2, 1), None);
     }
 
     proptest! {

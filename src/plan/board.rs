@@ -3,19 +3,13 @@
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
+use super::{PlanError, nearest};
+
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
 
-/// What is wrong with a board or its name.
+/// What is wrong with a board's file.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardFileError {
-    /// No board has this name.
-    #[error("there is no board `{name}`; {hint}")]
-    Unknown {
-        /// The name as asked for.
-        name: String,
-        /// The nearest names, or all of them, as the end of a sentence.
-        hint: String,
-    },
     /// A board's file is not valid TOML or has a field that does not exist.
     #[error("boards/{name}.toml: {source}")]
     Syntax {
@@ -198,7 +192,7 @@ impl Board {
     ///
     /// # Errors
     /// When a compiled-in file is bad, which the tests rule out.
-    pub fn all() -> Result<Vec<Board>, BoardFileError> {
+    pub fn all() -> Result<Vec<Board>, PlanError> {
         let mut boards = Vec::new();
         for name in Self::names() {
             boards.push(Self::named(name)?);
@@ -218,12 +212,17 @@ impl Board {
     /// The board with this name.
     ///
     /// # Errors
-    /// When there is none; the message has the nearest names.
-    pub fn named(name: &str) -> Result<Board, BoardFileError> {
+    /// Names the nearest boards when there is none of this name.
+    pub fn named(name: &str) -> Result<Board, PlanError> {
         let file = BOARDS.get_file(format!("{name}.toml")).and_then(include_dir::File::contents_utf8);
         match file {
-            Some(text) => Self::parse(name, text),
-            None => Err(BoardFileError::Unknown { name: name.to_owned(), hint: hint(name) }),
+            Some(text) => Ok(Self::parse(name, text)?),
+            None => Err(PlanError::Unknown {
+                what: "board",
+                name: name.to_owned(),
+                nearest: nearest(name, Self::names()),
+                list: "labimg boards",
+            }),
         }
     }
 
@@ -274,17 +273,6 @@ impl Board {
     }
 }
 
-fn hint(name: &str) -> String {
-    let quoted = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    let all = Board::names();
-    let near: Vec<&str> = all.iter().copied().filter(|n| strsim::jaro_winkler(n, name) > 0.7).collect();
-    if near.is_empty() {
-        format!("the boards are {}", quoted(&all))
-    } else {
-        format!("did you mean {}? The boards are {}", quoted(&near), quoted(&all))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,10 +285,12 @@ mod tests {
 
     #[test]
     fn an_unknown_name_gets_the_nearest() {
-        let text = Board::named("rpi44").unwrap_err().to_string();
-        assert!(text.contains("did you mean `rpi3`, `rpi4`, `rpi5`?"), "{text}");
+        for name in ["rpi44", "RPI4"] {
+            let text = Board::named(name).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("unknown board `{name}`: did you mean `rpi4` or ")), "{text}");
+        }
         let text = Board::named("../rpi4").unwrap_err().to_string();
-        assert!(text.contains("no board `../rpi4`"), "{text}");
+        assert!(text.contains("unknown board `../rpi4`"), "{text}");
     }
 
     #[test]

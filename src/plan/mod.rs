@@ -27,7 +27,7 @@ pub enum PlanError {
         /// The command that lists all.
         list: &'static str,
     },
-    /// No such board, or a bad board file.
+    /// A bad board file.
     #[error(transparent)]
     Board(#[from] BoardFileError),
     /// A role file that does not parse.

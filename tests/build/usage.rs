@@ -33,12 +33,17 @@ fn the_version() {
 
 #[test]
 fn mistakes_name_what_was_meant() {
+    fails(labimg().args(["cache", "prune"]), 2, &["--days <DAYS>|--size <SIZE>"]);
     let build = |more: &[&str]| {
         let mut command = labimg();
         command.arg("build").args(more);
         command
     };
-    fails(&mut build(&["--board", "rpi44", "--role", "worker"]), 2, &["no board `rpi44`", "`rpi4`"]);
+    fails(
+        &mut build(&["--board", "rpi44", "--role", "worker"]),
+        2,
+        &["unknown board `rpi44`", "`rpi4`", "labimg boards"],
+    );
     fails(
         &mut build(&["--board", "virt", "--role", "mastr"]),
         2,
