@@ -132,9 +132,10 @@ impl Manifest {
         let mut partial = std::ffi::OsString::from(".");
         partial.push(path.file_name().unwrap_or_default());
         partial.push(".partial");
-        let partial = tempfile::TempPath::from_path(folder.join(partial));
-        let made = std::fs::File::create(&partial)
-            .and_then(|mut file| file.write_all(self.to_json().as_bytes()).map(|()| partial));
+        let made = tempfile::TempPath::try_from_path(folder.join(partial)).and_then(|partial| {
+            std::fs::File::create(&partial)?.write_all(self.to_json().as_bytes())?;
+            Ok(partial)
+        });
         match made {
             Ok(partial) => Ok(Beside { partial, path }),
             Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
