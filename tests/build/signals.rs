@@ -102,16 +102,16 @@ fn after_a_killed_build_the_next_one_works() {
     for phase in PHASES {
         let mut running = Running::until(&mut command(&bench, phase), phase);
         if phase == "Writing ext4" {
-            // By its name it is known as unfinished.
-            let name = &bench.outputs()[..];
-            assert!(matches!(name, [name] if name.ends_with(".partial")), "{name:?}");
+            // By their names image and manifest are known as unfinished.
+            let names = bench.outputs();
+            assert!(names.len() == 2 && names.iter().all(|name| name.ends_with(".partial")), "{names:?}");
         }
         running.child.kill().unwrap();
         let (status, _) = running.end();
         assert_eq!(status.signal(), Some(9), "{phase}: {status:?}");
         assert!(!bench.image().exists(), "{phase}");
     }
-    assert_eq!(bench.outputs().len(), 1, "the unfinished image");
+    assert_eq!(bench.outputs().len(), 2, "the unfinished image and its manifest");
     succeeds(&mut build(&shared().server, &bench.dir.path().join("cache"), &bench.image()));
     same(&bench.image(), &shared().image);
     let left = bench.outputs();
