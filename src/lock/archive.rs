@@ -14,7 +14,7 @@ use super::{Lock, LockError, LockRequest, LockedPackage};
 use crate::hash::Sha256;
 use crate::report::Reporter;
 use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store};
+use crate::store::{Request, Store, StoreError};
 use crate::tree::Content;
 
 /// Parts of the archive that an image may hold: free software, and the firmware that boards need.
@@ -269,7 +269,7 @@ impl Wanted {
             let table = table::make(&text, architecture)
                 .map_err(|source| LockError::Index { url: self.request.name.clone(), source })?;
             std::io::Write::write_all(file, table.as_bytes())
-                .map_err(|source| LockError::Unpack { url: self.request.name.clone(), source })
+                .map_err(|e| LockError::Store(StoreError::write(store.dir(), table.len() as u64, e)))
         })?;
         let path = blob.path().to_owned();
         let bytes = Content::whole(blob).to_vec();

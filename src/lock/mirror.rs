@@ -380,7 +380,10 @@ mod tests {
             assert_eq!(mirror(local).for_nodes(), pair(DEFAULT_ARCHIVE, DEFAULT_SECURITY), "{local}");
         }
         let plain = "http://192.168.1.2/debian,http://mirror.example/debian-security";
-        assert_eq!(mirror(plain).for_nodes(), pair("http://192.168.1.2/debian", "http://mirror.example/debian-security"));
+        assert_eq!(
+            mirror(plain).for_nodes(),
+            pair("http://192.168.1.2/debian", "http://mirror.example/debian-security")
+        );
     }
 
     #[test]
