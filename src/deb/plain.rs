@@ -26,6 +26,9 @@ const MOST_CONTROL: u64 = 64 << 20;
 /// The largest packages in Debian unpack to some 4 GB; what goes on past this is a bomb.
 const MOST_DATA: u64 = 16 << 30;
 
+/// The headers of a tar are kept in memory. The largest packages in Debian have some 100,000 entries: 100 MB of them.
+const MOST_HEADERS: u64 = 256 << 20;
+
 /// `xz -9` needs 65 MiB for decompression; dictionaries that need more than this are refused.
 const MOST_XZ_MEMORY: u64 = 512 << 20;
 
@@ -224,6 +227,9 @@ impl<R, W> Copying<R, W> {
 impl<R: Read, W: Write> tar::Source for Copying<R, W> {
     fn header_bytes(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.grow(buffer.len() as u64)?;
+        if (self.headers.len() + buffer.len()) as u64 > MOST_HEADERS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its headers take more than 256 MiB"));
+        }
         self.from.read_exact(buffer)?;
         self.headers.extend_from_slice(buffer);
         self.out.write(buffer)
@@ -284,7 +290,7 @@ impl Deb {
         let lens = len(0).zip(len(8)).zip(len(16));
         let ((data_len, control_len), headers_len) = lens.ok_or_else(cut)?;
         let sum = data_len.checked_add(control_len).and_then(|n| n.checked_add(headers_len));
-        if sum != Some(end) || control_len > MOST_CONTROL {
+        if sum != Some(end) || control_len > MOST_CONTROL || headers_len > MOST_HEADERS {
             return Err(cut());
         }
         let small = read(data_len, control_len + headers_len)?;
