@@ -131,16 +131,6 @@ impl Archive {
             packages: packages.collect::<Result<_, LockError>>()?,
         })
     }
-    /// Names of all packages, sorted: for suggestions and completion.
-    ///
-    /// # Errors
-    /// [`LockError::Table`].
-    pub fn names(&self) -> Result<Vec<&str>, LockError> {
-        let mut names: Vec<&str> = self.records()?.into_iter().map(|(_, record)| record.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
-    }
 
     fn records(&self) -> Result<Vec<(usize, Record<'_>)>, LockError> {
         let mut all = Vec::new();
@@ -292,7 +282,7 @@ impl Wanted {
 /// Unpacks an xz file whose content is known to have `size` bytes.
 fn unpack(packed: &[u8], size: u64) -> std::io::Result<String> {
     let mut text = String::new();
-    XzDecoder::new_multi_decoder(packed).take(size + 1).read_to_string(&mut text)?;
+    XzDecoder::new_multi_decoder(packed).take(size.saturating_add(1)).read_to_string(&mut text)?;
     if text.len() as u64 == size {
         Ok(text)
     } else {
