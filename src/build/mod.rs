@@ -317,6 +317,8 @@ fn spec<'a>(
 }
 
 fn manifest(plan: &Plan, lock: &Lock, installed: &Installed, tree: &Tree, layout: &Layout) -> Manifest {
+    let mut packages: Vec<_> = installed.packages.iter().collect();
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
     Manifest {
         format: manifest::FORMAT,
         labimg: env!("CARGO_PKG_VERSION").to_owned(),
@@ -326,9 +328,8 @@ fn manifest(plan: &Plan, lock: &Lock, installed: &Installed, tree: &Tree, layout
         architecture: lock.architecture.clone(),
         date: jiff::Timestamp::from_second(lock.date).unwrap_or_default().to_string(),
         partitions: manifest::partitions(layout),
-        packages: installed
-            .packages
-            .iter()
+        packages: packages
+            .into_iter()
             .map(|p| ManifestPackage {
                 name: p.name.clone(),
                 version: p.version.clone(),

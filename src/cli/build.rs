@@ -96,7 +96,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         reporter.warn(note);
     }
     let built = build::run(&plan, &options, reporter).map_err(|e| match e {
-        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_))
+        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. })
         | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(e),
         _ => Failure::work(e),
     })?;

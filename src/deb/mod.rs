@@ -37,7 +37,7 @@ pub struct Deb {
 /// Why a package file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DebError {
-    /// The file cannot be opened, or the plain form not written or read.
+    /// The file or its plain form cannot be opened or read.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -45,6 +45,9 @@ pub enum DebError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The plain form cannot be written.
+    #[error("the unpacked package cannot be written: {0}")]
+    Write(io::Error),
     /// It is no package, or a damaged one.
     #[error("{path}: {member}: {what}; the file is damaged or no Debian package: fetch it again")]
     Bad {

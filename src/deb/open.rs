@@ -6,7 +6,7 @@ use super::{Deb, DebError, plain};
 use crate::hash::Sha256;
 use crate::lock::LockedPackage;
 use crate::report::{Reporter, Unit};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Opens the package file that the store has under this hash. Its plain form is made when it is not there yet.
 ///
@@ -15,7 +15,10 @@ use crate::store::Store;
 pub fn open(store: &Store, sha256: &Sha256) -> Result<Deb, DebError> {
     let plain = store.derived(plain::KIND, sha256, |out| {
         let package = store.blob(sha256)?.ok_or(DebError::NotFetched(*sha256))?;
-        plain::decompress(package.path(), out)
+        plain::decompress(package.path(), out).map_err(|e| match e {
+            DebError::Write(e) => StoreError::write(store.dir(), 0, e).into(),
+            e => e,
+        })
     })?;
     Deb::from_plain(plain)
 }
@@ -56,10 +59,10 @@ pub fn open_all(
     packages.iter().zip(opened).map(named).collect()
 }
 
-impl From<crate::store::StoreError> for DebError {
-    fn from(e: crate::store::StoreError) -> Self {
+impl From<StoreError> for DebError {
+    fn from(e: StoreError) -> Self {
         match e {
-            crate::store::StoreError::Interrupted(e) => Self::Interrupted(e),
+            StoreError::Interrupted(e) => Self::Interrupted(e),
             e => Self::Store(e),
         }
     }

@@ -26,6 +26,9 @@ const MOST_CONTROL: u64 = 64 << 20;
 /// The largest packages in Debian unpack to some 4 GB; what goes on past this is a bomb.
 const MOST_DATA: u64 = 16 << 30;
 
+/// The headers of a tar are kept in memory. The largest packages in Debian have some 100,000 entries: 100 MB of them.
+const MOST_HEADERS: u64 = 256 << 20;
+
 /// `xz -9` needs 65 MiB for decompression; dictionaries that need more than this are refused.
 const MOST_XZ_MEMORY: u64 = 512 << 20;
 
@@ -36,7 +39,7 @@ const LARGE_XZ: u64 = 16 << 20;
 ///
 /// # Errors
 /// When it cannot be read or is not a sound package of format 2: a bad or missing member, damaged compressed data,
-/// a bad tar, sizes past all reason. The message names the file, the member and the fault.
+/// a bad tar, sizes past all reason. The message names the file, the member and the fault. [`DebError::Write`] is of `out`.
 pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     let io_error = |source| DebError::Io { path: deb.to_owned(), source };
     let bad = |member: &str, what: String| DebError::Bad { path: deb.to_owned(), member: member.to_owned(), what };
@@ -95,15 +98,16 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     let header = next(&mut reader, "data.tar")?;
     let codec = Codec::of(&header.name, "data.tar").map_err(|e| bad(&header.name, e))?;
     let mut out = BufWriter::with_capacity(1 << 20, out);
-    let mut copied = Ok((0, Vec::new()));
+    let mut copied = Ok(Copied::default());
     member(&mut reader, &header, |r| {
         copied = copy_tar(codec.reader(r, header.size)?, &mut out);
         Ok(())
     })
     .map_err(|e| bad(&header.name, e.to_string()))?;
-    let (data_len, headers) = copied.map_err(|e| match e {
-        TarError::Read(_) if interrupt::requested() => interrupt::Interrupted.into(),
-        e => bad(&header.name, e.to_string()),
+    let Copied { len: data_len, headers } = copied.map_err(|e| match e {
+        CopyError::Tar(TarError::Read(_)) if interrupt::requested() => interrupt::Interrupted.into(),
+        CopyError::Tar(e) => bad(&header.name, e.to_string()),
+        CopyError::Write(e) => DebError::Write(e),
     })?;
 
     let mut trailer = MARK.to_vec();
@@ -111,9 +115,9 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
         trailer.extend(len.to_le_bytes());
     }
     for part in [&control_tar, &headers, &trailer] {
-        out.write_all(part).map_err(io_error)?;
+        out.write_all(part).map_err(DebError::Write)?;
     }
-    out.flush().map_err(io_error)
+    out.flush().map_err(DebError::Write)
 }
 
 /// Gives `read` the bytes of a member, then passes over what it left and the padding.
@@ -173,10 +177,41 @@ impl Codec {
 /// Copies a tar from front to back, and gathers its headers.
 struct Copying<R, W> {
     from: R,
-    out: W,
+    out: Sink<W>,
     headers: Vec<u8>,
     buffer: Vec<u8>,
     done: u64,
+}
+
+/// Keeps a write error apart: the archive's reader would take it for a fault of the archive.
+struct Sink<W> {
+    out: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Sink<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes).map_err(|e| {
+            let kind = e.kind();
+            self.failed = Some(e);
+            kind.into()
+        })
+    }
+}
+
+/// A tar that was copied.
+#[derive(Debug, Default)]
+struct Copied {
+    /// How many bytes that were.
+    len: u64,
+    headers: Vec<u8>,
+}
+
+/// Why a tar was not copied.
+#[derive(Debug)]
+enum CopyError {
+    Tar(TarError),
+    Write(io::Error),
 }
 
 impl<R, W> Copying<R, W> {
@@ -192,9 +227,12 @@ impl<R, W> Copying<R, W> {
 impl<R: Read, W: Write> tar::Source for Copying<R, W> {
     fn header_bytes(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.grow(buffer.len() as u64)?;
+        if (self.headers.len() + buffer.len()) as u64 > MOST_HEADERS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its headers take more than 256 MiB"));
+        }
         self.from.read_exact(buffer)?;
         self.headers.extend_from_slice(buffer);
-        self.out.write_all(buffer)
+        self.out.write(buffer)
     }
 
     fn skip(&mut self, mut len: u64) -> io::Result<()> {
@@ -204,27 +242,31 @@ impl<R: Read, W: Write> tar::Source for Copying<R, W> {
             let count = len.min(self.buffer.len() as u64) as usize;
             let piece = &mut self.buffer[..count];
             self.from.read_exact(piece)?;
-            self.out.write_all(piece)?;
+            self.out.write(piece)?;
             len -= count as u64;
         }
         Ok(())
     }
 }
 
-/// Copies the tar that `from` gives to `out`; returns how many bytes that was, and its headers.
-fn copy_tar(from: impl Read, out: impl Write) -> Result<(u64, Vec<u8>), TarError> {
+/// Copies the tar that `from` gives to `out`.
+fn copy_tar(from: impl Read, out: impl Write) -> Result<Copied, CopyError> {
+    let out = Sink { out, failed: None };
     let source = Copying { from, out, headers: Vec::new(), buffer: vec![0; 256 << 10], done: 0 };
     let mut entries = Entries::new(source);
-    for entry in &mut entries {
-        entry?;
+    let all = entries.by_ref().try_for_each(|entry| entry.map(drop));
+    let Copying { mut from, out, headers, done, .. } = entries.into_source();
+    if let Some(e) = out.failed {
+        return Err(CopyError::Write(e));
     }
-    let Copying { mut from, headers, done, .. } = entries.into_source();
+    all.map_err(CopyError::Tar)?;
     // The rest is padding; it is read so that the decompressor comes to its checksums.
-    let rest = io::copy(&mut (&mut from).take(MOST_DATA), &mut io::sink())?;
-    if rest == MOST_DATA {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "its padding has no end").into());
+    let endless = || io::Error::new(io::ErrorKind::InvalidData, "its padding has no end");
+    match io::copy(&mut (&mut from).take(MOST_DATA), &mut io::sink()) {
+        Ok(MOST_DATA) => Err(CopyError::Tar(endless().into())),
+        Ok(_) => Ok(Copied { len: done, headers }),
+        Err(e) => Err(CopyError::Tar(e.into())),
     }
-    Ok((done, headers))
 }
 
 impl Deb {
@@ -248,7 +290,7 @@ impl Deb {
         let lens = len(0).zip(len(8)).zip(len(16));
         let ((data_len, control_len), headers_len) = lens.ok_or_else(cut)?;
         let sum = data_len.checked_add(control_len).and_then(|n| n.checked_add(headers_len));
-        if sum != Some(end) || control_len > MOST_CONTROL {
+        if sum != Some(end) || control_len > MOST_CONTROL || headers_len > MOST_HEADERS {
             return Err(cut());
         }
         let small = read(data_len, control_len + headers_len)?;

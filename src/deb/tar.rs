@@ -16,8 +16,8 @@ pub const BLOCK: usize = 512;
 /// A long name or the extended headers of one entry are not larger than this (bytes): past that it is an attack.
 const MOST_EXTRA: u64 = 1 << 20;
 
-/// An archive has no more entries than this: the largest Debian packages have some 100,000.
-const MOST_ENTRIES: usize = 2_000_000;
+/// An archive has no more headers than this: the largest Debian packages have some 100,000 entries.
+const MOST_HEADERS: usize = 2_000_000;
 
 /// What kind of thing an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +190,11 @@ impl<S: Source> Entries<S> {
             if block.iter().all(|&b| b == 0) {
                 return Ok(None);
             }
+            // Extended headers count as well: without an entry behind them they could go on for ever.
+            self.count += 1;
+            if self.count > MOST_HEADERS {
+                return Err(bad("more than 2,000,000 headers"));
+            }
             let header = parse(&block).map_err(bad)?;
             match header.kind {
                 b'L' => own.path = Some(until_nul(self.payload(header.size)?)),
@@ -200,10 +205,6 @@ impl<S: Source> Entries<S> {
                     self.global.read(&payload).map_err(bad)?;
                 }
                 _ => {
-                    self.count += 1;
-                    if self.count > MOST_ENTRIES {
-                        return Err(bad("more than 2,000,000 entries"));
-                    }
                     return self.entry(header, own, at).map(Some);
                 }
             }

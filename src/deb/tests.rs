@@ -122,6 +122,26 @@ fn a_package_cut_off_anywhere_is_refused() {
 }
 
 #[test]
+fn a_full_disk_is_not_a_damaged_package() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.deb");
+    for deb in
+        [sound(), ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control()), ("data.tar", &vec![0; 1024])])]
+    {
+        std::fs::write(&path, deb).unwrap();
+        let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let error = decompress(&path, &mut full).unwrap_err();
+        assert!(matches!(&error, DebError::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error}");
+    }
+    // Past the write buffer, in the midst of a file.
+    let large = tar_of(&[("a", &vec![7; 3 << 20])]);
+    std::fs::write(&path, ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control()), ("data.tar", &large)]))
+        .unwrap();
+    let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert!(matches!(decompress(&path, &mut full), Err(DebError::Write(_))));
+}
+
+#[test]
 fn members_with_an_underscore_are_passed_over() {
     let deb = ar_of(&[
         ("debian-binary", b"2.0\n"),

@@ -14,7 +14,7 @@ use super::{Lock, LockError, LockRequest, LockedPackage};
 use crate::hash::Sha256;
 use crate::report::Reporter;
 use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store};
+use crate::store::{Request, Store, StoreError};
 use crate::tree::Content;
 
 /// Parts of the archive that an image may hold: free software, and the firmware that boards need.
@@ -130,16 +130,6 @@ impl Archive {
             date: self.date,
             packages: packages.collect::<Result<_, LockError>>()?,
         })
-    }
-    /// Names of all packages, sorted: for suggestions and completion.
-    ///
-    /// # Errors
-    /// [`LockError::Table`].
-    pub fn names(&self) -> Result<Vec<&str>, LockError> {
-        let mut names: Vec<&str> = self.records()?.into_iter().map(|(_, record)| record.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        Ok(names)
     }
 
     fn records(&self) -> Result<Vec<(usize, Record<'_>)>, LockError> {
@@ -269,7 +259,7 @@ impl Wanted {
             let table = table::make(&text, architecture)
                 .map_err(|source| LockError::Index { url: self.request.name.clone(), source })?;
             std::io::Write::write_all(file, table.as_bytes())
-                .map_err(|source| LockError::Unpack { url: self.request.name.clone(), source })
+                .map_err(|e| LockError::Store(StoreError::write(store.dir(), table.len() as u64, e)))
         })?;
         let path = blob.path().to_owned();
         let bytes = Content::whole(blob).to_vec();
@@ -292,7 +282,7 @@ impl Wanted {
 /// Unpacks an xz file whose content is known to have `size` bytes.
 fn unpack(packed: &[u8], size: u64) -> std::io::Result<String> {
     let mut text = String::new();
-    XzDecoder::new_multi_decoder(packed).take(size + 1).read_to_string(&mut text)?;
+    XzDecoder::new_multi_decoder(packed).take(size.saturating_add(1)).read_to_string(&mut text)?;
     if text.len() as u64 == size {
         Ok(text)
     } else {

@@ -23,13 +23,13 @@ pub enum StoreError {
     },
     /// No room for what has to be written.
     #[error(
-        "no room for {} more at {} ({cause}): free some space (`labimg cache prune` removes old entries), or name a folder on another disk with --cache",
-        indicatif::HumanBytes(*needed), path.display()
+        "no room{} at {} ({cause}): free some space (`labimg cache prune` removes old entries), or name a folder on another disk with --cache",
+        more(*needed), path.display()
     )]
     Full {
         /// Where it was to go.
         path: PathBuf,
-        /// Bytes that are still to be written.
+        /// Bytes that are still to be written; 0 when that is not known.
         needed: u64,
         /// The system's words, or what is free.
         cause: String,
@@ -76,7 +76,7 @@ pub enum SourceError {
     Http(#[from] HttpError),
     /// It gives a file of another size.
     #[error(
-        "{url}: {found} bytes, {expected} expected; the mirror or a proxy serves another file: try another mirror, or renew the lock"
+        "{url}: {found} bytes, {expected} expected; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
     )]
     Size {
         /// Where.
@@ -88,7 +88,7 @@ pub enum SourceError {
     },
     /// It gives other bytes.
     #[error(
-        "{url}: SHA-256 is {computed}, expected {expected}; the mirror or a proxy serves another file: try another mirror, or renew the lock"
+        "{url}: SHA-256 is {computed}, expected {expected}; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
     )]
     Hash {
         /// Where.
@@ -105,14 +105,18 @@ impl StoreError {
         Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// A failed write, while `needed` bytes are still to come.
-    pub(super) fn write(path: &Path, needed: u64, source: io::Error) -> Self {
+    /// A failed write, while `needed` bytes are still to come; 0 when that is not known.
+    pub(crate) fn write(path: &Path, needed: u64, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
             return Self::Full { path: path.to_owned(), needed, cause: source.to_string() };
         }
         Self::io("write", path, source)
     }
+}
+
+fn more(needed: u64) -> String {
+    if needed == 0 { String::new() } else { format!(" for {} more", indicatif::HumanBytes(needed)) }
 }
 
 fn listed(names: &[String]) -> String {

@@ -212,7 +212,11 @@ impl Store {
         for (path, metadata) in upkeep::files(&self.dir.join("tmp"))? {
             let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
             if age.is_some_and(|age| age > STALE) {
-                Slot::discard_unless_held(&path)?;
+                match Slot::discard_unless_held(&path) {
+                    // Another user's, in a shared cache: theirs to remove.
+                    Err(StoreError::Io { source, .. }) if is_denied(&source) => {}
+                    done => drop(done?),
+                }
             }
         }
         Ok(())

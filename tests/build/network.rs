@@ -138,5 +138,5 @@ fn a_release_file_that_is_not_as_debian_signed_it() {
     assert_eq!(bench.outputs(), Vec::<String>::new());
 
     // A suite that this mirror does not have.
-    fails(bench.build(&cache).args(["--suite", "trixy"]), 1, &["has no suite `trixy`", "--mirror"]);
+    fails(bench.build(&cache).args(["--suite", "trixy"]), 2, &["has no suite `trixy`", "--mirror"]);
 }
