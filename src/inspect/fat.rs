@@ -1,7 +1,7 @@
 //! Reads FAT12, FAT16 and FAT32 volumes with long names (Microsoft, "FAT: General Overview of On-Disk Format", 1.03).
 //!
-//! Not with the `fatfs` crate, which writes ours: on a damaged volume that one trips over unchecked arithmetic and assertions and
-//! follows circles of clusters without end, and images here come from anywhere.
+//! Not with the `fatfs` crate: on a damaged volume that one trips over unchecked arithmetic and assertions and follows circles
+//! of clusters without end, and images here come from anywhere.
 
 use std::path::Path;
 

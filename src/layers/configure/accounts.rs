@@ -180,12 +180,6 @@ impl Accounts {
         id(name).or_else(|| self.group.number(name, 2)).ok_or_else(missing)
     }
 
-    /// True when there is a group of this name.
-    #[must_use]
-    pub fn has_group(&self, name: &str) -> bool {
-        self.group.has(name)
-    }
-
     /// As `adduser --system --no-create-home`: group `nogroup`, no login, the first free uid from 100 up. A user that
     /// is there already stays as it is.
     ///
