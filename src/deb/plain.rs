@@ -301,3 +301,22 @@ impl Deb {
         Ok(Self { control, control_time, data, entries })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_without_end_are_refused() {
+        let mut header = ::tar::Header::new_gnu();
+        header.set_entry_type(::tar::EntryType::GNULongName);
+        header.set_size(1 << 20);
+        header.set_cksum();
+        let mut long_name = header.as_bytes().to_vec();
+        long_name.resize(512 + (1 << 20), 0);
+        let archive =
+            (0..260).fold(Box::new(io::empty()) as Box<dyn Read>, |all, _| Box::new(all.chain(&long_name[..])));
+        let error = copy_tar(archive, io::sink()).unwrap_err();
+        assert!(matches!(&error, CopyError::Tar(e) if e.to_string().contains("256 MiB")), "{error:?}");
+    }
+}

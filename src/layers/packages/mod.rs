@@ -81,7 +81,7 @@ pub fn unpack(
     reporter: &Reporter,
 ) -> Result<Installed, PackagesError> {
     let phase = reporter.phase("Unpacking", debs.len() as u64, Unit::Items);
-    let owners = owners::Owners::of(tree, &debs.iter().map(|(_, deb)| deb).collect::<Vec<_>>());
+    let owners = owners::Owners::of(tree, &debs)?;
     let mut read = Vec::with_capacity(debs.len());
     for (locked, deb) in debs {
         read.push((read::package(&locked, &deb)?, deb));
