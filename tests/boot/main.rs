@@ -53,11 +53,11 @@ fn check_life(node: &mut Node, slow: u32) {
     }
     let apt = node.run_within("sudo apt-get -q update && sudo apt-get -q install -y hello && hello", wait(420));
     assert!(apt.contains("Hello, world!"), "{apt}");
-    node.run_within("sudo update-initramfs -u", wait(600));
+    node.run_within("sudo update-initramfs -u", wait(900));
     node.run_within("sudo /usr/lib/labimg/security-upgrade now && ls /boot/firmware/vmlinuz-*", wait(900));
     let kernel = node.run("uname -r").trim().to_owned();
     let boot_id = node.run("cat /proc/sys/kernel/random/boot_id");
-    node.restart(wait(600));
+    node.restart(wait(900));
     assert_ne!(node.run("cat /proc/sys/kernel/random/boot_id"), boot_id, "the node did not restart");
     assert_eq!(node.run("uname -r").trim(), kernel);
     let failed = node
