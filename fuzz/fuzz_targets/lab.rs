@@ -1,0 +1,23 @@
+//! `lab.toml`, which a person writes: every mistake must have its place, and what is good must stay good.
+
+#![no_main]
+
+use labimg::lab;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let problems = match lab::parse(text, None) {
+        Ok((lab, warnings)) => {
+            // What was read must read the same once written.
+            let written = toml::to_string(&lab).expect("a lab is a table");
+            let (again, _) = lab::parse(&written, None).expect("just accepted");
+            assert_eq!(again, lab);
+            warnings
+        }
+        Err(problems) => problems,
+    };
+    for problem in problems {
+        assert!(text.get(problem.span.clone()).is_some(), "a place outside the text: {problem:?}");
+    }
+    assert_eq!(lab::mask(text).len(), text.len());
+});

@@ -1,0 +1,128 @@
+//! `labimg new`: a folder with a `lab.toml` to start from.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Outcome;
+use super::output::{Failure, Output};
+use crate::lab::{self, template};
+use crate::plan::board::Board;
+
+const EXAMPLES: &str = "\
+Examples:
+  labimg new lab
+  labimg new lab --board rpi5 --workers 4";
+
+/// What git must not keep: keys, what opens the cluster, and what can be built again.
+const IGNORED: [&str; 4] = ["secrets/", "kubeconfig", "*.img", "*.img.json"];
+
+/// Start a lab: a folder with a commented lab.toml
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct NewArgs {
+    /// The folder; made when it is not there
+    dir: PathBuf,
+    /// Name of the cluster [default: that of the folder]
+    #[arg(long)]
+    name: Option<String>,
+    /// The board of all nodes, as `labimg boards` lists them
+    #[arg(long, default_value = "rpi4")]
+    board: String,
+    /// How many workers stand beside the master
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(..=99))]
+    workers: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct Made {
+    file: PathBuf,
+    name: String,
+    board: String,
+    workers: u8,
+    ssh_key: Option<String>,
+}
+
+pub fn run(args: &NewArgs, out: &Output) -> Outcome {
+    let board = Board::named(&args.board).map_err(Failure::usage)?.name;
+    let name = match &args.name {
+        Some(name) => match lab::name_fault(name) {
+            None => name.clone(),
+            Some(why) => return Err(Failure::usage(format!("--name {name}: {why}"))),
+        },
+        None => default_name(&args.dir),
+    };
+    let ssh_key = std::env::home_dir().and_then(|home| lab::users_key(&home));
+    let answers = template::Answers { name, board, workers: args.workers, ssh_key };
+    let text = template::render(&answers).map_err(Failure::work)?;
+    let file = write(&args.dir, &text)?;
+    let template::Answers { name, board, workers, ssh_key } = answers;
+    out.result(&Made { file, name, board, workers, ssh_key }, |made| self::text(made, &args.dir))
+}
+
+fn write(dir: &Path, text: &str) -> Result<PathBuf, Failure> {
+    let file = dir.join(lab::FILE);
+    fs_err::create_dir_all(dir).map_err(Failure::work)?;
+    let made = fs_err::OpenOptions::new().write(true).create_new(true).open(&file);
+    made.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| match e.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{} is there already and was left as it is", file.display()))
+        }
+        _ => Failure::work(e),
+    })?;
+    ignore(&dir.join(".gitignore")).map_err(Failure::work)?;
+    Ok(file)
+}
+
+/// Adds what is missing and leaves the rest as it is.
+fn ignore(file: &Path) -> std::io::Result<()> {
+    let before = match fs_err::read_to_string(file) {
+        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+        other => other?,
+    };
+    let missing: Vec<&str> = IGNORED.into_iter().filter(|name| !before.lines().any(|l| l.trim() == *name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let end = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    fs_err::write(file, format!("{before}{end}{}\n", missing.join("\n")))
+}
+
+/// The folder's own name as far as it can be one, else `lab`.
+fn default_name(dir: &Path) -> String {
+    let folder = std::path::absolute(dir).ok();
+    let name = folder.as_deref().and_then(Path::file_name).map(|n| lab::label(&n.to_string_lossy()));
+    name.filter(|n| lab::name_fault(n).is_none()).unwrap_or_else(|| "lab".to_owned())
+}
+
+fn text(made: &Made, dir: &Path) -> String {
+    let mut text = String::new();
+    let workers = match made.workers {
+        0 => String::new(),
+        1 => " and 1 worker".to_owned(),
+        n => format!(" and {n} workers"),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}: cluster `{}`, a master{workers} on {}", made.file.display(), made.name, made.board);
+    let _ = match &made.ssh_key {
+        Some(key) => writeln!(text, "Who may log in: {key}"),
+        None => writeln!(text, "No SSH key was found: `ssh-keygen -t ed25519` makes one; name it in lab.toml"),
+    };
+    let _ = writeln!(text, "\nNext:");
+    if std::path::absolute(dir).ok() != std::env::current_dir().ok() {
+        let _ = writeln!(text, "  cd {}", quoted(dir));
+    }
+    let _ = writeln!(text, "  labimg check    when you have changed lab.toml");
+    let _ = writeln!(text, "  labimg build    makes the images of all nodes");
+    text
+}
+
+/// As a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-~+".contains(c);
+    if path.chars().all(plain) && !path.starts_with('-') { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}

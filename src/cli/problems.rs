@@ -1,0 +1,128 @@
+//! How mistakes in a `lab.toml` are shown: with file, line and a caret, or as JSON.
+
+use std::fmt::{self, Write};
+use std::io::IsTerminal;
+use std::path::Path;
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, Severity,
+    SourceCode, SourceSpan, SpanContents, ThemeCharacters,
+};
+use serde_json::{Value, json};
+
+use crate::lab::{self, Place, Problem};
+
+/// Nobody reads more at once; the rest is only counted.
+const SHOWN: usize = 50;
+
+/// Drawn for people: in colour and with lines on a terminal, in plain ASCII elsewhere or with `NO_COLOR`.
+/// Secrets in the text are masked.
+pub(super) fn draw(file: &Path, text: &str, problems: &[Problem], severity: Severity) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
+    let mut theme = if plain { GraphicalTheme::none() } else { GraphicalTheme::unicode() };
+    theme.characters = ThemeCharacters { error: "error:".into(), warning: "warning:".into(), ..theme.characters };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+    let source = Source { name: file.display().to_string(), text: lab::mask(text) };
+    let mut drawn = String::new();
+    for problem in problems.iter().take(SHOWN) {
+        if handler.render_report(&mut drawn, &Shown { problem, source: &source, severity }).is_err() {
+            // It fails where the source gives nothing for a span; the message is what matters most.
+            drawn.push_str(&problem.message);
+        }
+        drawn.push('\n');
+    }
+    if problems.len() > SHOWN {
+        // Writing to a String cannot fail.
+        let _ = write!(drawn, "  and {} more\n\n", problems.len() - SHOWN);
+    }
+    drawn
+}
+
+/// For programs.
+pub(super) fn objects(text: &str, problems: &[Problem]) -> Vec<Value> {
+    problems
+        .iter()
+        .map(|p| {
+            let Place { line, column } = Place::of(text, p.span.start);
+            json!({"line": line, "column": column, "message": p.message, "help": p.help})
+        })
+        .collect()
+}
+
+/// `1 mistake`, `3 mistakes`.
+pub(super) fn count(problems: &[Problem]) -> String {
+    format!("{} mistake{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
+}
+
+/// A problem as miette draws it.
+#[derive(Debug)]
+struct Shown<'p> {
+    problem: &'p Problem,
+    source: &'p Source,
+    severity: Severity,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let other = self.problem.also.iter();
+        let other = other.map(|l| LabeledSpan::new_with_span(Some(l.text.clone()), l.span.clone()));
+        let first = LabeledSpan::new_primary_with_span(None, self.problem.span.clone());
+        Some(Box::new(std::iter::once(first).chain(other)))
+    }
+}
+
+/// A text that is shown in whole lines, without the ones around: those would only show what is not meant.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl SourceCode for Source {
+    /// miette asks with no lines of context where it wants the place alone, else to draw.
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        _after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (start, end) = (span.offset(), span.offset() + span.len());
+        // The line end belongs to the line, so that a place at its very end can be pointed at.
+        let last =
+            &self.text.get(end.saturating_sub(usize::from(!span.is_empty()))..).ok_or(MietteError::OutOfBounds)?;
+        let to = last.find('\n').map_or(self.text.len(), |at| self.text.len() - last.len() + at + 1);
+        let head = self.text.get(..start).ok_or(MietteError::OutOfBounds)?;
+        let from = head.rfind('\n').map_or(0, |at| at + 1);
+        let place = Place::of(&self.text, start);
+        let (from, column) = if before == 0 { (start, place.column - 1) } else { (from, 0) };
+        let lines = &self.text[from..to];
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            lines.as_bytes(),
+            (from, lines.len()).into(),
+            place.line - 1,
+            column,
+            lines.lines().count(),
+        )))
+    }
+}

@@ -1,0 +1,140 @@
+//! What can be wrong with a `lab.toml`, with places.
+
+use std::fmt::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// Why a `lab.toml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// A folder has none.
+    #[error("there is no lab.toml in {0}; `labimg new {0}` writes one", .folder.display())]
+    Missing {
+        /// The folder asked for.
+        folder: PathBuf,
+    },
+    /// What was asked for is not there at all.
+    #[error("there is neither a file nor a folder {}", .path.display())]
+    NoSuch {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Something else than a file.
+    #[error("{} is not a file", .file.display())]
+    NoFile {
+        /// Its path.
+        file: PathBuf,
+    },
+    /// It cannot be read; the error names the file.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// It is no text of this kind.
+    #[error("{} is larger than 256 KiB: that is no {}", .file.display(), super::FILE)]
+    TooLarge {
+        /// Its path.
+        file: PathBuf,
+    },
+    /// Its bytes are no UTF-8.
+    #[error("{}, line {line}: a character is not UTF-8; save the file as UTF-8 text", .file.display())]
+    NoText {
+        /// Its path.
+        file: PathBuf,
+        /// The line of the first such character, from 1.
+        line: usize,
+    },
+    /// It has mistakes.
+    #[error("{}", summary(.file, .text, .problems))]
+    Invalid {
+        /// Its path.
+        file: PathBuf,
+        /// Its text: what the spans count in.
+        text: String,
+        /// All of its mistakes, in the order of the file; at least one.
+        problems: Vec<Problem>,
+    },
+}
+
+/// A mistake, or something that is hardly meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The bytes of the text that it is about; empty at the end of a file that lacks something.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Other places that have a part in it.
+    pub also: Vec<Label>,
+}
+
+/// Another place that has a part in a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its bytes.
+    pub span: Range<usize>,
+    /// What is there.
+    pub text: String,
+}
+
+/// A place in a text as people count: both from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl Place {
+    /// Where the byte `offset` of `text` is; the end when it lies beyond.
+    #[must_use]
+    pub fn of(text: &str, offset: usize) -> Self {
+        let before = text.char_indices().take_while(|(i, _)| *i < offset);
+        let mut place = Self { line: 1, column: 1 };
+        for (_, c) in before {
+            place = match c {
+                '\n' => Self { line: place.line + 1, column: 1 },
+                _ => Self { column: place.column + 1, ..place },
+            };
+        }
+        place
+    }
+}
+
+impl Problem {
+    /// Without help.
+    #[must_use]
+    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), help: None, also: Vec::new() }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Says what to do.
+    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points at another place as well.
+    pub(super) fn also(&mut self, span: Range<usize>, text: impl Into<String>) -> &mut Self {
+        self.also.push(Label { span, text: text.into() });
+        self
+    }
+}
+
+/// One line a mistake, as compilers print them: for logs and for programs without a better renderer.
+fn summary(file: &std::path::Path, text: &str, problems: &[Problem]) -> String {
+    let mut lines = String::new();
+    for problem in problems {
+        let place = Place::of(text, problem.span.start);
+        let separator = if lines.is_empty() { "" } else { "\n" };
+        // Writing to a String cannot fail.
+        let _ = write!(lines, "{separator}{}:{}:{}: {}", file.display(), place.line, place.column, problem.message);
+    }
+    lines
+}

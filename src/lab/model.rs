@@ -1,0 +1,186 @@
+//! The data that `lab.toml` holds, as types. Checks beyond types are elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A cluster: the whole of a `lab.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lab {
+    /// Name of the cluster: one DNS label (RFC 1123). Context name in the kubeconfig.
+    pub name: String,
+    /// DNS domain of the services, such as `lab.home.arpa` (RFC 8375 reserves `home.arpa` for homes).
+    #[serde(default = "default_domain")]
+    pub domain: String,
+    /// Time zone of the nodes by its tz database name, such as `Europe/Berlin`.
+    #[serde(default = "default_timezone")]
+    pub timezone: String,
+    /// Locale of the nodes, such as `C.UTF-8` or `de_DE.UTF-8`.
+    #[serde(default = "default_locale")]
+    pub locale: String,
+    /// Public keys that may log in: files (relative to the lab folder, `~/` allowed) or the keys themselves.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
+    /// Debian packages to add to every node.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The wireless network to join; none when absent.
+    #[serde(default)]
+    pub wifi: Option<Wifi>,
+    /// k3s: version and configuration.
+    #[serde(default)]
+    pub k3s: K3s,
+    /// The master's USB disk and its NFS export.
+    #[serde(default)]
+    pub storage: Storage,
+    /// The nodes.
+    #[serde(default)]
+    pub nodes: Vec<LabNode>,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            domain: default_domain(),
+            timezone: default_timezone(),
+            locale: default_locale(),
+            ssh_keys: Vec::new(),
+            packages: Vec::new(),
+            wifi: None,
+            k3s: K3s::default(),
+            storage: Storage::default(),
+            nodes: Vec::new(),
+        }
+    }
+}
+
+fn default_domain() -> String {
+    "lab.home.arpa".to_owned()
+}
+
+fn default_timezone() -> String {
+    "Etc/UTC".to_owned()
+}
+
+fn default_locale() -> String {
+    "C.UTF-8".to_owned()
+}
+
+/// A wireless network (WPA2 or WPA3 with a passphrase, or open).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wifi {
+    /// Its name, 1 to 32 bytes.
+    pub ssid: String,
+    /// 8 to 63 characters; an open network when absent.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+    /// Two capital letters (ISO 3166-1) of the country whose radio rules hold, such as `DE`.
+    pub country: String,
+}
+
+/// k3s of all nodes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct K3s {
+    /// The release, such as `v1.36.5+k3s1`; the one this labimg was tested with when absent.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Base URL of the releases, for a mirror: files are below `<url>/<version>/`; the project's own when absent.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Added to `/etc/rancher/k3s/config.yaml` of servers, as k3s names its settings.
+    #[serde(default)]
+    pub server_config: BTreeMap<String, serde_json::Value>,
+    /// Added to `/etc/rancher/k3s/config.yaml` of workers.
+    #[serde(default)]
+    pub agent_config: BTreeMap<String, serde_json::Value>,
+}
+
+/// The master's USB disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Whether the master looks for a disk and exports it at all.
+    pub enabled: bool,
+    /// Which disk may be prepared when none carries the label yet.
+    pub disk: DiskRule,
+    /// Label of the file system, up to 16 bytes. A disk that carries it is mounted and never formatted.
+    pub label: String,
+    /// Networks that may mount the export, as CIDR; empty: those that the master itself is in.
+    pub networks: Vec<String>,
+    /// Whether the k3s database lies on the disk instead of the card.
+    pub k3s: bool,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { enabled: true, disk: DiskRule::Only, label: "labimg-data".to_owned(), networks: Vec::new(), k3s: true }
+    }
+}
+
+/// Which disk may be prepared. A disk that holds anything is never touched, whatever the rule says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskRule {
+    /// The only USB disk that is plugged in.
+    #[default]
+    Only,
+    /// The USB disk with this serial number (`lsblk -o NAME,SERIAL`).
+    Serial(String),
+    /// The only USB disk of exactly this size in bytes (`lsblk -b`).
+    Size(u64),
+    /// None: only a disk with the label is used.
+    Never,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabNode {
+    /// Host name: one DNS label; the node is found as `NAME.local`.
+    pub name: String,
+    /// What it is for, as `labimg roles` lists them.
+    pub role: String,
+    /// What it runs on, as `labimg boards` lists them.
+    pub board: String,
+    /// A fixed address with prefix length, such as `192.168.1.10/24`; DHCP when absent.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// The router's address; needed with `address`.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// DNS servers; the router's address when absent and `address` is given.
+    #[serde(default)]
+    pub dns: Vec<String>,
+    /// Debian packages to add to this node.
+    #[serde(default)]
+    pub packages: Vec<String>,
+}
+
+/// A lab with the folder that its relative paths start from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabFolder {
+    /// The folder that holds `lab.toml`.
+    pub dir: PathBuf,
+    /// What the file says.
+    pub lab: Lab,
+}
+
+impl Lab {
+    /// The first control plane node; the checks see to it that there is at most one.
+    #[must_use]
+    pub fn master(&self) -> Option<&LabNode> {
+        self.nodes.iter().find(|n| n.role == "master")
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&LabNode> {
+        self.nodes.iter().find(|n| n.name == name)
+    }
+}

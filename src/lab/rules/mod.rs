@@ -1,0 +1,86 @@
+//! What the values of a `lab.toml` must be, beyond their types. Works on the parsed text with its places, also where
+//! names or types are wrong, so that all mistakes are seen at once; what has the wrong type is passed over here.
+
+mod addresses;
+mod k3s;
+mod keys;
+mod nodes;
+mod settings;
+mod storage;
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::error::Problem;
+
+pub(super) use settings::timezones;
+pub use settings::{label, name_fault};
+
+/// What the rules found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Mistakes.
+    pub(super) problems: Vec<Problem>,
+    /// Allowed, but hardly meant.
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl Found {
+    fn mistake(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
+        push(&mut self.problems, Problem::new(span, message))
+    }
+
+    fn warning(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
+        push(&mut self.warnings, Problem::new(span, message))
+    }
+}
+
+fn push(list: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
+    let place = list.len();
+    list.push(problem);
+    &mut list[place]
+}
+
+/// Applies all rules. `folder` is where key files are looked for.
+pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, found: &mut Found) {
+    settings::check(root, found);
+    keys::check(root, folder, found);
+    k3s::check(root, found);
+    nodes::check(root, found);
+    let fixed = addresses::check(root, found);
+    storage::check(root, &fixed, found);
+}
+
+/// A text with its place, quotes included.
+struct Text<'t> {
+    value: &'t str,
+    span: Range<usize>,
+}
+
+fn text<'t>(table: &'t DeTable<'t>, key: &str) -> Option<Text<'t>> {
+    let value = table.get(key)?;
+    Some(Text { value: value.get_ref().as_str()?, span: value.span() })
+}
+
+fn texts<'t>(table: &'t DeTable<'t>, key: &str) -> Vec<Text<'t>> {
+    let items = table.get(key).and_then(|v| v.get_ref().as_array());
+    let texts = items.into_iter().flat_map(|items| items.iter());
+    texts.filter_map(|v| Some(Text { value: v.get_ref().as_str()?, span: v.span() })).collect()
+}
+
+fn section<'t>(table: &'t DeTable<'t>, key: &str) -> Option<&'t DeTable<'t>> {
+    table.get(key)?.get_ref().as_table()
+}
+
+fn sections<'t>(table: &'t DeTable<'t>, key: &str) -> Vec<&'t DeTable<'t>> {
+    let items = table.get(key).and_then(|v| v.get_ref().as_array());
+    let sections = items.into_iter().flat_map(|items| items.iter());
+    sections.filter_map(|v| v.get_ref().as_table()).collect()
+}
+
+/// Where the key itself stands.
+fn key_span(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
+    table.get_key_value(key).map(|(key, _)| key.span())
+}

@@ -1,0 +1,104 @@
+//! Names, roles and boards of the nodes, and what makes them a cluster.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::settings::host_name;
+use super::{Found, Text, key_span, sections, text};
+use crate::plan::board::Board;
+use crate::plan::role::Role;
+use crate::plan::{did_you_mean, nearest};
+
+pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
+    let nodes = sections(root, "nodes");
+    let none = root.get("nodes").is_none_or(|v| v.get_ref().as_array().is_some_and(|a| a.is_empty()));
+    if none {
+        let place = key_span(root, "nodes").or_else(|| key_span(root, "name")).unwrap_or(0..0);
+        let problem = found.mistake(place, "there are no nodes");
+        problem.help("add at least `[[nodes]]` with name = \"master\", role = \"master\" and a board");
+    }
+    let mut names = BTreeMap::<&str, Range<usize>>::new();
+    for node in &nodes {
+        if let Some(name) = text(node, "name") {
+            host_name(&name, found);
+            if let Some(first) = names.get(name.value) {
+                let problem = found.mistake(name.span, format!("two nodes are called `{}`", name.value));
+                problem.also(first.clone(), "the first").help("Kubernetes and mDNS know nodes by their names alone");
+            } else {
+                names.insert(name.value, name.span);
+            }
+        }
+        if let Some(board) = text(node, "board") {
+            check_board(root, node, &board, found);
+        }
+    }
+    check_roles(&nodes.iter().filter_map(|n| text(n, "role")).collect::<Vec<_>>(), nodes.len(), found);
+}
+
+fn check_board(root: &DeTable<'_>, node: &DeTable<'_>, board: &Text<'_>, found: &mut Found) {
+    let Ok(data) = Board::named(board.value) else {
+        unknown("board", board, Board::names(), found);
+        return;
+    };
+    let control_plane = text(node, "role").filter(|role| is_control_plane(role.value));
+    if let Some(role) = control_plane
+        && data.qemu.memory_mib < 2048
+    {
+        let message = format!("a {} has little memory for a {}", data.title, role.value);
+        found.warning(board.span.clone(), message).help("a k3s server wants 2 GiB; such a board does well as a worker");
+    }
+    if data.wireless_only && root.get("wifi").is_none() {
+        let warning =
+            found.warning(board.span.clone(), format!("a {} has Wi-Fi only, and there is no `[wifi]`", data.title));
+        warning.help("add `[wifi]` with ssid, passphrase and country, or use a USB network adapter");
+    }
+}
+
+fn check_roles(roles: &[Text<'_>], nodes: usize, found: &mut Found) {
+    let known = Role::names();
+    let mut all_known = roles.len() == nodes;
+    for role in roles.iter().filter(|r| !known.contains(&r.value)) {
+        all_known = false;
+        unknown("role", role, known.iter().copied(), found);
+    }
+    let mut masters = roles.iter().filter(|r| r.value == "master");
+    let master = masters.next();
+    for other in masters {
+        let problem = found.mistake(other.span.clone(), "there can be only one master");
+        problem.also(master.map_or(0..0, |m| m.span.clone()), "the first");
+        problem.help("further nodes of the control plane have the role `server`");
+    }
+    // A role with a typing mistake may be the master.
+    let joiner = roles.iter().find(|r| r.value != "master");
+    if let (None, Some(joiner), true) = (master, joiner, all_known) {
+        let problem = found.mistake(joiner.span.clone(), format!("this {} has no master to join", joiner.value));
+        problem.help("one node must have the role `master`");
+    }
+    let control_plane: Vec<_> = roles.iter().filter(|r| is_control_plane(r.value)).collect();
+    if let (true, Some(last)) = (control_plane.len() % 2 == 0, control_plane.last()) {
+        let count = control_plane.len();
+        let warning = found.warning(
+            last.span.clone(),
+            format!("{count} nodes of the control plane bear no more failures than {}", count - 1),
+        );
+        warning.help("etcd needs more than half of them: use 1, 3 or 5 (the master and its servers)");
+    }
+}
+
+/// The roles that run `k3s server`.
+fn is_control_plane(role: &str) -> bool {
+    ["master", "server"].contains(&role)
+}
+
+fn unknown<'n>(what: &str, name: &Text<'_>, known: impl IntoIterator<Item = &'n str>, found: &mut Found) {
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = nearest(name.value, known.iter().copied());
+    let problem = found.mistake(name.span.clone(), format!("unknown {what} `{}`", name.value));
+    problem.help(if near.is_empty() {
+        format!("there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))
+    } else {
+        format!("{} `labimg {what}s` lists them all", did_you_mean(&near).trim_start_matches(": "))
+    });
+}

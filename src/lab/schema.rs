@@ -1,0 +1,95 @@
+//! The JSON Schema of `lab.toml`, made from the model: for editors, and for [`super::structure`].
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use super::Lab;
+use crate::plan::board::Board;
+use crate::plan::role::Role;
+
+/// Where the published schema lies, by the repository that `Cargo.toml` names.
+pub const URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/HEAD/lab.schema.json");
+
+/// The model's own schema: names, types, what is required, descriptions.
+#[must_use]
+pub(super) fn of_model() -> Value {
+    generate().to_value()
+}
+
+/// The schema that is published: the model's, with the names that this labimg knows and the form of some values, so that
+/// an editor completes and underlines. `labimg check` knows more.
+#[must_use]
+pub fn published() -> Value {
+    let mut schema = generate();
+    schema.insert("$id".to_owned(), URL.into());
+    schema.insert("title".to_owned(), "lab.toml".into());
+    let mut schema = schema.to_value();
+    let node = "/definitions/LabNode/properties";
+    for (path, keyword, value) in [
+        (format!("{node}/role"), "enum", json!(Role::names())),
+        (format!("{node}/board"), "enum", json!(Board::names())),
+        (format!("{node}/name"), "pattern", json!(LABEL)),
+        ("/properties/name".to_owned(), "pattern", json!(LABEL)),
+        ("/properties/timezone".to_owned(), "enum", json!(super::rules::timezones().collect::<Vec<_>>())),
+        ("/definitions/Wifi/properties/country".to_owned(), "pattern", json!("^[A-Z]{2}$")),
+        ("/definitions/Storage/properties/label".to_owned(), "maxLength", json!(16)),
+    ] {
+        if let Some(Value::Object(place)) = schema.pointer_mut(&path) {
+            place.insert(keyword.to_owned(), value);
+        }
+    }
+    schema
+}
+
+/// One DNS label, as RFC 1123 has it, in lower case.
+const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
+/// Draft 7 is what editors' TOML plug-ins know best.
+fn generate() -> Schema {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<Lab>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_file_is_this_schema() {
+        let file = include_str!("../../lab.schema.json");
+        let now = format!("{:#}\n", published());
+        assert!(file == now, "lab.schema.json is old: `labimg check --schema > lab.schema.json` mends it");
+    }
+
+    #[test]
+    fn forms_are_where_an_editor_looks() {
+        let schema = published();
+        for (path, word) in [
+            ("/definitions/LabNode/properties/role/enum", "worker"),
+            ("/definitions/LabNode/properties/board/enum", "rpi4"),
+            ("/properties/timezone/enum", "Europe/Berlin"),
+        ] {
+            let words = schema.pointer(path).and_then(Value::as_array).unwrap();
+            assert!(words.iter().any(|w| w == word), "{path}");
+        }
+        for path in [
+            "/definitions/LabNode/properties/name/pattern",
+            "/properties/name/pattern",
+            "/definitions/Wifi/properties/country/pattern",
+            "/definitions/Storage/properties/label/maxLength",
+        ] {
+            assert!(schema.pointer(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_setting_says_what_it_is() {
+        let schema = published();
+        let tables = schema["definitions"].as_object().unwrap().values().chain([&schema]);
+        for properties in tables.filter_map(|t| t.get("properties")?.as_object()) {
+            for (name, setting) in properties {
+                assert!(setting.get("description").is_some(), "{name}");
+            }
+        }
+    }
+}

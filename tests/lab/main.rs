@@ -1,0 +1,152 @@
+//! `labimg new` and `labimg check` as a user runs them.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
+
+/// `labimg` in this folder, for a user whose home it is.
+fn labimg(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_labimg"));
+    command.current_dir(folder).env("HOME", folder).env_remove("NO_COLOR").args(args);
+    command.output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A home with an SSH key.
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".ssh")).unwrap();
+    std::fs::write(home.path().join(".ssh/id_ed25519.pub"), KEY).unwrap();
+    home
+}
+
+#[test]
+fn every_bad_file_is_explained() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/bad");
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        let output = labimg(&folder, &["check", &name]);
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert_eq!(stdout(&output), "", "{name}");
+        insta::assert_snapshot!(name.strip_suffix(".toml").unwrap(), stderr(&output));
+    }
+}
+
+#[test]
+fn mistakes_as_json() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/bad");
+    let output = labimg(&folder, &["check", "--json", "two-masters.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output), "");
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((error["event"].as_str(), error["code"].as_u64()), (Some("error"), Some(2)));
+    let problem = &error["problems"][0];
+    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64()), (Some(11), Some(8)), "{error}");
+    assert!(problem["message"].as_str().unwrap().contains("only one master"), "{error}");
+    assert!(problem["help"].as_str().unwrap().contains("`server`"), "{error}");
+}
+
+#[test]
+fn a_good_file_lists_its_nodes() {
+    let home = home();
+    let text = "name = \"home\"\nssh_keys = [\"~/.ssh/id_ed25519.pub\"]\nnodes = [\n\
+        { name = \"master\", role = \"master\", board = \"rpi4\", address = \"10.0.0.2/24\", gateway = \"10.0.0.1\" },\n\
+        { name = \"server-1\", role = \"server\", board = \"rpi5\" },\n]\n";
+    std::fs::write(home.path().join("lab.toml"), text).unwrap();
+    let output = labimg(home.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    insta::assert_snapshot!("good", stdout(&output));
+    insta::assert_snapshot!("warning", stderr(&output));
+    let output = labimg(home.path(), &["check", "lab.toml", "--json"]);
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["nodes"][0]["address"], "10.0.0.2/24");
+    assert_eq!(summary["warnings"][0]["line"], 5, "{summary}");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_new_lab_is_good_as_it_is() {
+    let home = home();
+    let output = labimg(home.path(), &["new", "My Lab"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    insta::assert_snapshot!("new", stdout(&output));
+    let lab = home.path().join("My Lab");
+    insta::assert_snapshot!("template", std::fs::read_to_string(lab.join("lab.toml")).unwrap());
+    assert_eq!(std::fs::read_to_string(lab.join(".gitignore")).unwrap(), "secrets/\nkubeconfig\n*.img\n*.img.json\n");
+    let output = labimg(&lab, &["check"]);
+    // The folder is the home here: the key is not in it.
+    assert!(stderr(&output).contains("there is no key file"), "{}", stderr(&output));
+    let output = labimg(home.path(), &["check", "My Lab"]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    assert!(stdout(&output).contains("worker-2  worker  rpi4   DHCP"), "{}", stdout(&output));
+
+    let before = std::fs::read_to_string(lab.join("lab.toml")).unwrap();
+    let output = labimg(home.path(), &["new", "My Lab", "--board", "rpi5"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("left as it is"), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(lab.join("lab.toml")).unwrap(), before);
+}
+
+#[test]
+fn a_new_lab_is_what_was_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(".gitignore"), "*.img\nnotes").unwrap();
+    let args = ["new", ".", "--name", "attic", "--board", "zero2w", "--workers", "1", "--json"];
+    let output = labimg(home.path(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((made["name"].as_str(), made["ssh_key"].as_str()), (Some("attic"), None));
+    let ignored = std::fs::read_to_string(home.path().join(".gitignore")).unwrap();
+    assert_eq!(ignored, "*.img\nnotes\nsecrets/\nkubeconfig\n*.img.json\n");
+    let output = labimg(home.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    for warning in ["nobody can log in", "Wi-Fi only", "little memory"] {
+        assert!(stderr(&output).contains(warning), "{warning}: {}", stderr(&output));
+    }
+    for (args, words) in [
+        (["new", "x", "--name", "My.Lab"], "--name My.Lab: give the name without a domain"),
+        (["new", "x", "--board", "rpi44"], "did you mean `rpi4`"),
+        (["new", "x", "--workers", "100"], "99"),
+    ] {
+        let output = labimg(home.path(), &args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        assert!(!home.path().join("x").exists());
+    }
+}
+
+#[test]
+fn no_file_says_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    for (args, words) in [
+        (vec!["check"], "there is no lab.toml in .; `labimg new .` writes one"),
+        (vec!["check", "x/lab.toml"], "`labimg new x`"),
+        (vec!["check", "x.toml"], "neither a file nor a folder x.toml"),
+        (vec!["check", "/dev/null"], "/dev/null is not a file"),
+    ] {
+        let output = labimg(home.path(), &args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_schema_is_the_published_one() {
+    let output = labimg(Path::new("/"), &["check", "--schema"]);
+    assert!(stdout(&output) == include_str!("../../lab.schema.json"), "`labimg check --schema > lab.schema.json`");
+}
