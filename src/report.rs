@@ -107,6 +107,17 @@ impl Reporter {
         }
     }
 
+    /// Starts a view of something that changes while one waits for it.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        let bar = (self.0.style == Style::Bars).then(|| {
+            let bar = self.0.bars.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        Live { reporter: self.clone(), bar }
+    }
+
     /// A line worth knowing; not shown with `--quiet`.
     pub fn note(&self, text: &str) {
         if self.0.style != Style::Quiet {
@@ -150,6 +161,32 @@ impl Reporter {
             object.insert("text".into(), text.into());
             more(&mut object);
             Self::line(&serde_json::Value::Object(object).to_string());
+        }
+    }
+}
+
+/// A text that is drawn anew whenever it changes: on a terminal in place, elsewhere as lines that say what changed.
+/// Dropping it takes it off the terminal.
+#[derive(Debug)]
+pub struct Live {
+    reporter: Reporter,
+    bar: Option<ProgressBar>,
+}
+
+impl Live {
+    /// Shows `whole` on a terminal, else the lines `changes`.
+    pub fn show(&self, whole: &str, changes: &[String]) {
+        match &self.bar {
+            Some(bar) => bar.set_message(whole.to_owned()),
+            None => changes.iter().for_each(|line| self.reporter.note(line)),
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

@@ -22,7 +22,8 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
 use crate::interrupt::{self, Interrupted};
 
 pub use error::HttpError;
-use error::{answer, broken, innermost};
+use error::{answer, broken};
+pub(crate) use error::{chain, innermost};
 
 /// How often a waiting thread looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);

@@ -187,7 +187,7 @@ pub(super) fn broken(error: &std::io::Error, url: &str, received: u64, settings:
 }
 
 /// An error and what caused it. `io::Error` hides the error that it wraps, so that is looked at too.
-fn chain<'a>(
+pub(crate) fn chain<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |e| match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -197,6 +197,6 @@ fn chain<'a>(
 }
 
 /// The words of the first cause: the outer ones only say that a request failed.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

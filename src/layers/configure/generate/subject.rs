@@ -3,7 +3,8 @@
 
 use sha1::{Digest, Sha1};
 
-const SEQUENCE: u8 = 0x30;
+use crate::der::{SEQUENCE, element, expect};
+
 const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
 const UTF8_STRING: u8 = 0x0c;
@@ -16,29 +17,6 @@ pub fn hash(certificate: &[u8]) -> Result<u32, &'static str> {
     let canonical = canonical(subject(certificate)?)?;
     let digest = Sha1::digest(canonical);
     Ok(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]))
-}
-
-/// Tag, content and what follows of the first element of `data` (X.690, section 8.1).
-fn element(data: &[u8]) -> Result<(u8, &[u8], &[u8]), &'static str> {
-    const SHORT: &str = "its certificate ends too early";
-    let (&[tag, first], rest) = data.split_first_chunk::<2>().ok_or(SHORT)?;
-    let (len, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let count = usize::from(first & 0x7f);
-        if count == 0 || count > 4 {
-            return Err("its certificate has a length that DER does not allow");
-        }
-        let (bytes, rest) = rest.split_at_checked(count).ok_or(SHORT)?;
-        (bytes.iter().fold(0usize, |len, &b| len << 8 | usize::from(b)), rest)
-    };
-    let (content, rest) = rest.split_at_checked(len).ok_or(SHORT)?;
-    Ok((tag, content, rest))
-}
-
-fn expect(data: &[u8], wanted: u8) -> Result<(&[u8], &[u8]), &'static str> {
-    let (tag, content, rest) = element(data)?;
-    if tag == wanted { Ok((content, rest)) } else { Err("its certificate is not built like one of X.509") }
 }
 
 /// The content of the subject's Name (RFC 5280, section 4.1).

@@ -1,0 +1,161 @@
+//! `labimg status`: how far a cluster is.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Outcome;
+use super::output::{Failure, Output};
+use crate::interrupt;
+use crate::kube::{self, Access, Address, Client, KubeError, Objects, Patience, Status};
+use crate::lab;
+use crate::report::Reporter;
+
+/// Wait between two looks at the cluster.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How long an error that may pass is borne with.
+const GRACE: Duration = Duration::from_secs(60);
+
+const EXAMPLES: &str = "\
+Examples:
+  labimg status --wait                        the lab of this folder, until all is ready
+  labimg status --kubeconfig ~/.kube/config   any cluster whose kubeconfig has a client certificate
+  labimg status --server 127.0.0.1:16443      by a forwarded port
+
+Exit code 0 when all is ready, else 1.";
+
+/// Show nodes, add-ons and charts of a cluster
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct StatusArgs {
+    /// The folder that holds lab.toml
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    lab: PathBuf,
+    /// How to reach the cluster [default: the lab's kubeconfig]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Where the API server is, when not where the kubeconfig says; its certificate must be the kubeconfig's all the same
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<Address>,
+    /// Wait until all is ready
+    #[arg(long)]
+    wait: bool,
+    /// Longest wait in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, requires = "wait")]
+    timeout: u64,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The kubeconfig's context.
+    cluster: String,
+    #[serde(flatten)]
+    status: Status,
+}
+
+pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
+    // Another cluster's kubeconfig has nothing to do with the lab that happens to be in this folder.
+    let expected: Vec<String> = match (lab::find(&args.lab), &args.kubeconfig) {
+        (Some(file), None) => {
+            let folder = lab::load(&file).map_err(Failure::lab)?;
+            folder.lab.nodes.into_iter().map(|node| node.name).collect()
+        }
+        _ => Vec::new(),
+    };
+    let file = args.kubeconfig.clone().unwrap_or_else(|| args.lab.join("kubeconfig"));
+    let access = Access::read(&file).map_err(Failure::usage)?;
+    let watch = Watch { access: &access, server: args.server.as_ref(), expected: &expected };
+    let result = if args.wait {
+        watch.until_ready(Duration::from_secs(args.timeout), reporter)
+    } else {
+        watch.look().map_err(Failure::work)
+    };
+    let report = Report { cluster: access.context.clone(), status: result? };
+    out.result(&report, |report| kube::render(&report.status))?;
+    let status = &report.status;
+    if status.ready { Ok(()) } else { Err(Failure::work(not_ready(status, args.wait.then_some(args.timeout)))) }
+}
+
+/// What is missing and what to try.
+fn not_ready(status: &Status, waited: Option<u64>) -> String {
+    let mut text = waited.map_or("not ready".to_owned(), |seconds| format!("not ready after {seconds} s"));
+    for line in &status.missing {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {line}");
+    }
+    for line in &status.hints {
+        let _ = write!(text, "\n  try: {line}");
+    }
+    text
+}
+
+/// A cluster that is looked at again and again.
+struct Watch<'a> {
+    access: &'a Access,
+    server: Option<&'a Address>,
+    expected: &'a [String],
+}
+
+impl Watch<'_> {
+    /// One look. The name is looked up each time: an address may change while the nodes start.
+    fn look(&self) -> Result<Status, KubeError> {
+        let (host, port) = match self.server {
+            Some(server) => (server.host.as_str(), server.port),
+            None => (self.access.host.as_str(), self.access.port),
+        };
+        let client = Client::new(self.access, &kube::find(host)?, port)?;
+        Ok(Status::of(&Objects::fetch(&client)?, self.expected))
+    }
+
+    /// Looks until all is ready or the time is over; then the last look counts.
+    fn until_ready(&self, limit: Duration, reporter: &Reporter) -> Result<Status, Failure> {
+        let (begun, live) = (Instant::now(), reporter.live());
+        let (mut last, mut said, mut trouble) = (None::<Status>, String::new(), None::<Instant>);
+        loop {
+            let error = match self.look() {
+                Ok(status) => {
+                    trouble = None;
+                    live.show(&kube::render(&status), &kube::changes(last.as_ref(), &status));
+                    if status.ready || begun.elapsed() >= limit {
+                        return Ok(status);
+                    }
+                    last = Some(status);
+                    said.clear();
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                let since = *trouble.get_or_insert_with(Instant::now);
+                let borne = match error.patience() {
+                    Patience::Long => true,
+                    Patience::Short => since.elapsed() < GRACE,
+                    Patience::None => false,
+                };
+                if !borne || begun.elapsed() >= limit {
+                    return Err(Failure::work(error));
+                }
+                let text = error.to_string();
+                if text != said {
+                    live.show(&text, std::slice::from_ref(&text));
+                    said = text;
+                }
+            }
+            pause(EVERY.min(limit.saturating_sub(begun.elapsed())))?;
+        }
+    }
+}
+
+fn pause(time: Duration) -> Result<(), Failure> {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        interrupt::check().map_err(Failure::work)?;
+        std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
+    }
+    interrupt::check().map_err(Failure::work)
+}

@@ -1,0 +1,129 @@
+//! The API over HTTPS: lists of objects, read whole.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::blocking::{Client as Http, Response};
+use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+
+use super::find::{at_port, patiently};
+use super::{Access, KubeError, tls};
+use crate::store::http::{chain, innermost};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// Longest a request may take in all.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// Largest answer that is read, in bytes: a list of some thousand nodes.
+const LIMIT: u64 = 64 << 20;
+
+/// Asks one cluster.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Http,
+    base: String,
+    host: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Client {
+    /// A client for the kubeconfig's cluster at these addresses and this port, which may be a forwarded one: the server must
+    /// show a certificate for the kubeconfig's name.
+    ///
+    /// # Errors
+    /// [`KubeError::Setup`].
+    pub fn new(access: &Access, addresses: &[IpAddr], port: u16) -> Result<Self, KubeError> {
+        let setup = |e: reqwest::Error| KubeError::Setup(innermost(&e));
+        let addresses = at_port(addresses, port);
+        let mut builder = Http::builder()
+            .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .timeout(ANSWER)
+            // The cluster is in the local network; a proxy would see nothing of it.
+            .no_proxy()
+            .redirect(Policy::none())
+            .tls_backend_preconfigured(tls::config(access)?);
+        let base = if access.host.parse::<IpAddr>().is_ok() {
+            // An address is dialled as it stands, so it is the one in the URL that counts.
+            let first = addresses.first().ok_or_else(|| KubeError::NameNotFound { host: access.host.clone() })?;
+            format!("https://{first}")
+        } else {
+            builder = builder.resolve_to_addrs(&access.host, &addresses);
+            format!("https://{}:{port}", access.host)
+        };
+        Ok(Self { http: builder.build().map_err(setup)?, base, host: access.host.clone(), addresses })
+    }
+
+    /// The object or list at `path`; `None` when the API has no such kind (yet).
+    ///
+    /// # Errors
+    /// How far the way was open.
+    pub fn get<T: DeserializeOwned + Send + 'static>(&self, path: &str) -> Result<Option<T>, KubeError> {
+        let (client, asked) = (self.clone(), path.to_owned());
+        match patiently(WHOLE, move || client.get_now(&asked))? {
+            Some(result) => result,
+            None => Err(self.unreachable(format!("nothing came within {} s", WHOLE.as_secs()))),
+        }
+    }
+
+    fn get_now<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, KubeError> {
+        let response = self.http.get(format!("{}{path}", self.base)).send().map_err(|e| self.failed(&e))?;
+        let answer = |what: String| self.answer(path, &what);
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::UNAUTHORIZED => return Err(KubeError::Unauthorized { host: self.host.clone() }),
+            StatusCode::FORBIDDEN => {
+                return Err(KubeError::Forbidden { host: self.host.clone(), path: path.to_owned() });
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(KubeError::Starting { host: self.host.clone(), status: status.as_u16() });
+            }
+            status => return Err(answer(format!("status {}", status.as_u16()))),
+        }
+        let body = self.body(response)?;
+        if body.len() as u64 > LIMIT {
+            return Err(answer("far too much".to_owned()));
+        }
+        // The parser's message may quote what it read; the place is enough.
+        let parsed = serde_json::from_slice(&body);
+        parsed.map(Some).map_err(|e| answer(format!("no such JSON (line {}, column {})", e.line(), e.column())))
+    }
+
+    fn body(&self, response: Response) -> Result<Vec<u8>, KubeError> {
+        let mut body = Vec::new();
+        match response.take(LIMIT + 1).read_to_end(&mut body) {
+            Ok(_) => Ok(body),
+            Err(e) => Err(self.unreachable(format!("the answer was cut short ({})", innermost(&e)))),
+        }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> KubeError {
+        if let Some(tls) = chain(error).find_map(|e| e.downcast_ref::<rustls::Error>()) {
+            return KubeError::Tls { host: self.host.clone(), why: tls::explain(tls) };
+        }
+        self.unreachable(if error.is_timeout() {
+            "it does not answer".to_owned()
+        } else {
+            format!("there is no connection ({})", innermost(error))
+        })
+    }
+
+    /// The error about an answer that makes no sense.
+    pub(super) fn answer(&self, path: &str, what: &str) -> KubeError {
+        KubeError::Answer { host: self.host.clone(), path: path.to_owned(), what: what.to_owned() }
+    }
+
+    fn unreachable(&self, why: String) -> KubeError {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        KubeError::Unreachable { host: self.host.clone(), address: addresses.join(", "), why }
+    }
+}

@@ -1,0 +1,130 @@
+//! How far the way to the API was open, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::interrupt::Interrupted;
+
+/// Why the API could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeError {
+    /// The kubeconfig cannot be used.
+    #[error("{}: {why}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Nobody knows the name.
+    #[error(
+        "nobody answers to the name `{host}`: is the master on, and in this network? The first boot takes some minutes. \
+         A `.local` name does not pass a router: then give its address with --server"
+    )]
+    NameNotFound {
+        /// The master's name.
+        host: String,
+    },
+    /// No connection.
+    #[error(
+        "`{host}` is at {address}, but {why}: k3s may not have started yet; the boot report on its card tells more"
+    )]
+    Unreachable {
+        /// The master's name.
+        host: String,
+        /// Where it was sought.
+        address: String,
+        /// What the network says.
+        why: String,
+    },
+    /// Somebody else answers, or with the wrong certificate.
+    #[error("`{host}` answers, but is not trusted: {why}")]
+    Tls {
+        /// The master's name.
+        host: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// 401.
+    #[error(
+        "`{host}` does not know the certificate in the kubeconfig (401): its card was made with other secrets. Flash it again, \
+         or use the kubeconfig that belongs to it"
+    )]
+    Unauthorized {
+        /// The master's name.
+        host: String,
+    },
+    /// 403.
+    #[error("`{host}` does not allow the kubeconfig's user to read {path} (403): use the administrator's kubeconfig")]
+    Forbidden {
+        /// The master's name.
+        host: String,
+        /// What was asked for.
+        path: String,
+    },
+    /// The API is there and not ready.
+    #[error("`{host}` answers {status}: the API is starting")]
+    Starting {
+        /// The master's name.
+        host: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer makes no sense.
+    #[error("`{host}` answered {path} with {what}: is this a Kubernetes API?")]
+    Answer {
+        /// The master's name.
+        host: String,
+        /// What was asked for.
+        path: String,
+        /// What came.
+        what: String,
+    },
+    /// This computer cannot ask.
+    #[error("cannot set up the connection: {0}")]
+    Setup(String),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// How long waiting may help against an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A cluster that starts goes through this.
+    Long,
+    /// It may pass within a minute.
+    Short,
+    /// Never.
+    None,
+}
+
+impl KubeError {
+    /// How long waiting may help.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        match self {
+            Self::NameNotFound { .. } | Self::Unreachable { .. } | Self::Starting { .. } => Patience::Long,
+            // k3s answers 401 until its own API server is up, and makes its certificate when it starts.
+            Self::Tls { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Answer { .. } => {
+                Patience::Short
+            }
+            Self::Kubeconfig { .. } | Self::Setup(_) | Self::Interrupted(_) => Patience::None,
+        }
+    }
+
+    /// The stage in one word, for programs.
+    #[must_use]
+    pub fn stage(&self) -> &'static str {
+        match self {
+            Self::Kubeconfig { .. } => "kubeconfig",
+            Self::NameNotFound { .. } => "name",
+            Self::Unreachable { .. } => "connection",
+            Self::Tls { .. } => "certificate",
+            Self::Unauthorized { .. } | Self::Forbidden { .. } => "access",
+            Self::Starting { .. } => "starting",
+            Self::Answer { .. } => "answer",
+            Self::Setup(_) => "setup",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! TLS to one cluster: its own CA is trusted and no other, and our certificate is shown.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::{Access, KubeError};
+
+/// The settings for a kubeconfig's cluster.
+///
+/// # Errors
+/// [`KubeError::Setup`] with what is wrong in the kubeconfig.
+pub(super) fn config(access: &Access) -> Result<ClientConfig, KubeError> {
+    let setup = |what: &'static str| move |e: String| KubeError::Setup(format!("{what} in the kubeconfig: {e}"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&access.authorities).map_err(setup("the CA"))? {
+        roots.add(certificate).map_err(|e| setup("the CA")(e.to_string()))?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let name = ServerName::try_from(access.host.clone()).map_err(|e| setup("the server's name")(e.to_string()))?;
+    let verifier = Fixed { name, inner: verifier.map_err(|e| setup("the CA")(e.to_string()))? };
+    let chain = certificates(&access.certificate).map_err(setup("the client certificate"))?;
+    // Not even a part of the key goes into a message.
+    let key = PrivateKeyDer::from_pem_slice(&access.key)
+        .map_err(|_| KubeError::Setup("the client key in the kubeconfig is no private key".to_owned()))?;
+    builder(provider)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(chain, key)
+        .map_err(|e| setup("the client certificate")(e.to_string()))
+}
+
+fn builder(
+    provider: Arc<CryptoProvider>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, KubeError> {
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| KubeError::Setup(e.to_string()))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if all.is_empty() => Err("there is none".to_owned()),
+        Ok(all) => Ok(all),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Checks a certificate in the usual way, and for the kubeconfig's name instead of the one that was dialled: so a forwarded
+/// port leads to the same cluster and no other.
+#[derive(Debug)]
+struct Fixed {
+    name: ServerName<'static>,
+    inner: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Fixed {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _dialled: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// What a failed handshake means for the user.
+pub(super) fn explain(error: &Error) -> String {
+    let Error::InvalidCertificate(reason) = error else { return error.to_string() };
+    match reason {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is not signed by the kubeconfig's CA. Its card was made with other secrets, or it is another machine \
+             of the same name; flash the card again, or use the kubeconfig that belongs to it"
+                .to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for other names. Another machine may have this name or address".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet: one of the two clocks is wrong".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired, or this computer's clock is wrong. k3s renews its certificates when it starts".to_owned()
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,199 @@
+//! The folder `secrets/`: who may read it, one writer at a time, and files that appear together or not at all.
+//!
+//! Files that belong together are a *group*: a sub-folder that is filled under another name and then renamed, so that a
+//! power cut leaves all of it or nothing. What is there is never written again.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::SecretsError;
+use crate::interrupt;
+
+/// How often a lock that someone else holds is tried again.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Rights of group and others.
+const OTHERS: u32 = 0o077;
+
+/// Largest file that is read, in bytes: keys and certificates are far smaller.
+const LIMIT: u64 = 64 * 1024;
+
+/// Begins the name of a group that is not finished.
+const UNFINISHED: &str = ".new-";
+
+/// Names and contents of a group's files.
+pub(super) type Files = Vec<(&'static str, Vec<u8>)>;
+
+/// The folder, locked against other processes until dropped.
+#[derive(Debug)]
+pub(super) struct Folder {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder when it is missing, locks it and removes what an interrupted run left.
+    pub(super) fn create(dir: &Path) -> Result<Self, SecretsError> {
+        match DirBuilder::new().mode(0o700).create(dir) {
+            // The umask may have taken more away than others' rights.
+            Ok(()) => std::fs::set_permissions(dir, Permissions::from_mode(0o700))
+                .map_err(SecretsError::io("protect", dir))?,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(SecretsError::io("make", dir)(e)),
+        }
+        let folder = Self::open(dir)?;
+        folder.remove_unfinished()?;
+        let ignore = dir.join(".gitignore");
+        if !ignore.exists() {
+            write(&ignore, b"*\n")?;
+        }
+        Ok(folder)
+    }
+
+    /// Locks a folder that is there.
+    pub(super) fn open(dir: &Path) -> Result<Self, SecretsError> {
+        check_mode(dir, true)?;
+        let path = dir.join(".lock");
+        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = lock.map_err(SecretsError::io("open", &path))?;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(TICK),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(SecretsError::io("lock", &path)(e.into())),
+            }
+            interrupt::check()?;
+        }
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// Where a file or group is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Whether the group is there.
+    pub(super) fn has(&self, group: &str) -> bool {
+        self.path(group).symlink_metadata().is_ok()
+    }
+
+    /// Makes a group unless it is there.
+    pub(super) fn group(
+        &self,
+        group: &str,
+        make: impl FnOnce() -> Result<Files, SecretsError>,
+    ) -> Result<(), SecretsError> {
+        if self.has(group) {
+            return Ok(());
+        }
+        let files = make()?;
+        let target = self.path(group);
+        let parent = target.parent().unwrap_or(&self.dir);
+        make_folder(parent)?;
+        let unfinished = self.dir.join(format!("{UNFINISHED}{}", group.replace('/', "-")));
+        make_folder(&unfinished)?;
+        for (name, content) in files {
+            let path = unfinished.join(name);
+            if let Some(folder) = path.parent() {
+                make_folder(folder)?;
+            }
+            write(&path, &content)?;
+            sync(path.parent().unwrap_or(&unfinished))?;
+        }
+        sync(&unfinished)?;
+        std::fs::rename(&unfinished, &target).map_err(SecretsError::io("rename", &unfinished))?;
+        sync(parent)?;
+        sync(&self.dir)
+    }
+
+    /// Moves a group into the folder `old`, which is made when needed; false when there is no such group.
+    pub(super) fn retire(&self, group: &str, old: &Path) -> Result<bool, SecretsError> {
+        if !self.has(group) {
+            return Ok(false);
+        }
+        make_folder(old)?;
+        let path = self.path(group);
+        std::fs::rename(&path, old.join(group)).map_err(SecretsError::io("rename", &path))?;
+        sync(old)?;
+        sync(&self.dir)?;
+        Ok(true)
+    }
+
+    /// A file's text; refused when others may read it.
+    pub(super) fn read(&self, group: &str, name: &str) -> Result<String, SecretsError> {
+        let path = self.path(group).join(name);
+        check_mode(&self.path(group), true)?;
+        let damaged = |why: &str| self.damaged(group, name, why);
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => return Err(damaged("it is no file")),
+            Ok(_) => check_mode(&path, false)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
+            Err(e) => return Err(SecretsError::io("read", &path)(e)),
+        }
+        let mut text = String::new();
+        let file = File::open(&path).map_err(SecretsError::io("open", &path))?;
+        match file.take(LIMIT).read_to_string(&mut text) {
+            Ok(size) if size as u64 == LIMIT => Err(damaged("it is far too large")),
+            Ok(0) => Err(damaged("it is empty")),
+            Ok(_) => Ok(text),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(damaged("it is no text")),
+            Err(e) => Err(SecretsError::io("read", &path)(e)),
+        }
+    }
+
+    /// The error about a file of a group.
+    pub(super) fn damaged(&self, group: &str, name: &str, why: impl Into<String>) -> SecretsError {
+        let group = self.path(group);
+        SecretsError::Damaged { path: group.join(name), why: why.into(), group }
+    }
+
+    /// Removes what an interrupted run left; only while the lock is held, so it is nobody's work.
+    pub(super) fn remove_unfinished(&self) -> Result<(), SecretsError> {
+        let error = || SecretsError::io("read", &self.dir);
+        for entry in std::fs::read_dir(&self.dir).map_err(error())? {
+            let entry = entry.map_err(error())?;
+            if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+                let path = entry.path();
+                std::fs::remove_dir_all(&path).map_err(SecretsError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_mode(path: &Path, folder: bool) -> Result<(), SecretsError> {
+    let found = path.metadata().map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => SecretsError::None(path.to_owned()),
+        _ => SecretsError::io("read", path)(e),
+    })?;
+    let mode = found.permissions().mode() & 0o7777;
+    if folder && !found.is_dir() {
+        return Err(SecretsError::io("use", path)(io::ErrorKind::NotADirectory.into()));
+    }
+    let wanted = if folder { 0o700 } else { 0o600 };
+    if mode & OTHERS == 0 { Ok(()) } else { Err(SecretsError::Exposed { path: path.to_owned(), mode, wanted }) }
+}
+
+fn make_folder(path: &Path) -> Result<(), SecretsError> {
+    DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(SecretsError::io("make", path))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), SecretsError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    written.map_err(SecretsError::io("write", path))
+}
+
+fn sync(path: &Path) -> Result<(), SecretsError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(SecretsError::io("sync", path))
+}

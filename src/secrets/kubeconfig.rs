@@ -1,0 +1,93 @@
+//! What the user's computer needs to talk to the cluster: kubeconfig (Kubernetes: "Organizing Cluster Access Using kubeconfig
+//! Files", `v1.Config`) and `known_hosts` lines (sshd(8)).
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Secrets, SecretsError};
+use crate::lab::{Lab, LabFolder, LabNode};
+
+/// Name of the file beside `lab.toml`.
+pub const FILE: &str = "kubeconfig";
+
+/// Port of the API server.
+const PORT: u16 = 6443;
+
+impl Secrets {
+    /// The administrator's kubeconfig; `None` for a lab without a master. The same at every call.
+    #[must_use]
+    pub fn kubeconfig(&self, lab: &Lab) -> Option<String> {
+        let host = api_host(lab.master()?);
+        // A name such as `yes` or `007` would be no text without quotes; JSON's quotes are YAML's too.
+        let name = serde_json::Value::from(lab.name.as_str()).to_string();
+        let user = serde_json::Value::from(format!("{}-admin", lab.name)).to_string();
+        let (ca, certificate) = (STANDARD.encode(self.server_ca()), STANDARD.encode(&self.admin_certificate));
+        let key = STANDARD.encode(self.admin_key.expose());
+        Some(format!(
+            "apiVersion: v1\n\
+             kind: Config\n\
+             clusters:\n\
+             - name: {name}\n\
+             \x20 cluster:\n\
+             \x20   server: https://{host}:{PORT}\n\
+             \x20   certificate-authority-data: {ca}\n\
+             users:\n\
+             - name: {user}\n\
+             \x20 user:\n\
+             \x20   client-certificate-data: {certificate}\n\
+             \x20   client-key-data: {key}\n\
+             contexts:\n\
+             - name: {name}\n\
+             \x20 context:\n\
+             \x20   cluster: {name}\n\
+             \x20   user: {user}\n\
+             current-context: {name}\n"
+        ))
+    }
+
+    /// Writes the kubeconfig beside `lab.toml`, for its owner only, and gives its path; `None` for a lab without a master.
+    ///
+    /// # Errors
+    /// When the folder or file cannot be written.
+    pub fn write_kubeconfig(&self, folder: &LabFolder) -> Result<Option<PathBuf>, SecretsError> {
+        let Some(text) = self.kubeconfig(&folder.lab) else { return Ok(None) };
+        let path = folder.dir.join(FILE);
+        let error = || SecretsError::io("write", &path);
+        // Such files are their owner's alone from the start.
+        let mut file = tempfile::Builder::new().prefix(".kubeconfig-").tempfile_in(&folder.dir).map_err(error())?;
+        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(error())?;
+        file.persist(&path).map_err(|e| error()(e.error))?;
+        Ok(Some(path))
+    }
+
+    /// Lines for `~/.ssh/known_hosts`, one a node, under all names that it is found by.
+    #[must_use]
+    pub fn known_hosts(&self, lab: &Lab) -> String {
+        let lines = lab.nodes.iter().filter_map(|node| {
+            let secrets = self.node(&node.name)?;
+            let mut names = format!("{0}.local,{0}", node.name);
+            if let Some(address) = address(node) {
+                names = format!("{names},{address}");
+            }
+            Some(format!("{names} {}\n", secrets.ssh_public.trim_end()))
+        });
+        lines.collect()
+    }
+}
+
+/// How the API server is reached: by its fixed address when it has one, else by its name.
+fn api_host(master: &LabNode) -> String {
+    match address(master) {
+        Some(address) if address.contains(':') => format!("[{address}]"),
+        Some(address) => address.to_owned(),
+        None => format!("{}.local", master.name),
+    }
+}
+
+/// The fixed address without its prefix length.
+fn address(node: &LabNode) -> Option<&str> {
+    node.address.as_deref().map(|address| address.split_once('/').map_or(address, |(address, _)| address))
+}
