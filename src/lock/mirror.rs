@@ -138,7 +138,8 @@ impl Mirror {
     }
 }
 
-fn for_nodes(url: &str, default: &str) -> String {
+/// A URL as a node is to use it: without user name and password; `default` in place of one on this computer itself.
+pub(crate) fn for_nodes(url: &str, default: &str) -> String {
     match Url::parse(url) {
         Ok(parsed) if parsed.host_str().is_none_or(is_local) => default.to_owned(),
         Ok(parsed) if parsed.username().is_empty() && parsed.password().is_none() => url.to_owned(),

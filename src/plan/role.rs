@@ -22,9 +22,25 @@ pub struct Role {
     pub overlay: Option<String>,
     /// Debian package → why it is there.
     pub packages: BTreeMap<String, String>,
+    /// As what the node runs k3s; not at all when absent.
+    #[serde(default)]
+    pub k3s: Option<K3sKind>,
+    /// Whether the node brings what k3s deploys by itself: on one server of a cluster, the one that founds it.
+    #[serde(default)]
+    pub manifests: bool,
     /// Units to switch.
     #[serde(default)]
     pub systemd: Units,
+}
+
+/// The two ways to run k3s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum K3sKind {
+    /// `k3s server`: the control plane, and workloads too.
+    Server,
+    /// `k3s agent`: workloads.
+    Agent,
 }
 
 /// Units that a role switches, by full name.
@@ -76,7 +92,9 @@ impl Role {
         Self::names().into_iter().map(Self::named).collect()
     }
 
-    fn names() -> Vec<&'static str> {
+    /// The names of all roles, sorted.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
         let mut names: Vec<&str> =
             ROLES.files().filter_map(|f| f.path().file_stem()?.to_str()).filter(|n| *n != COMMON).collect();
         names.sort_unstable();
@@ -105,6 +123,17 @@ mod tests {
         assert_eq!(names, ["master", "server", "worker"]);
         let common = Role::common().unwrap();
         assert!(common.packages.values().all(|why| !why.is_empty()));
+        assert_eq!((common.k3s, common.manifests), (None, false));
+    }
+
+    #[test]
+    fn one_role_founds_the_cluster() {
+        let all = Role::all().unwrap();
+        let founders: Vec<_> = all.iter().filter(|r| r.manifests).collect();
+        assert_eq!(founders.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["master"]);
+        assert!(founders.iter().all(|r| r.k3s == Some(K3sKind::Server)), "only a server deploys manifests");
+        assert_eq!(Role::named("server").unwrap().k3s, Some(K3sKind::Server));
+        assert_eq!(Role::named("worker").unwrap().k3s, Some(K3sKind::Agent));
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! What can go wrong on the way to a k3s for the image.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::sums::SumsError;
+use crate::store::http::HttpError;
+use crate::store::{SourceError, StoreError};
+
+/// Why there is no k3s for the image.
+#[derive(Debug, thiserror::Error)]
+pub enum K3sError {
+    /// Not the name of a release.
+    #[error(
+        "`{0}` is not a k3s release: it looks like v1.36.5+k3s1 (https://github.com/k3s-io/k3s/releases lists them)"
+    )]
+    Version(String),
+    /// Not an address of releases.
+    #[error(
+        "`{0}` cannot be the address of the k3s releases: an http:// or https:// address without `?` and `#` is needed"
+    )]
+    Url(String),
+    /// k3s is not made for it.
+    #[error("there is no k3s release for the architecture {0}")]
+    Architecture(String),
+    /// The release, or a file of it, is not there.
+    #[error("k3s {version}: {url} does not exist (404): is that the version you mean? A mirror may not have it yet")]
+    NoRelease {
+        /// Which release.
+        version: String,
+        /// What was asked for.
+        url: String,
+    },
+    /// Checksums or size could not be had.
+    #[error("k3s {version}: {source}")]
+    Http {
+        /// Which release.
+        version: String,
+        /// Why.
+        source: HttpError,
+    },
+    /// The checksum file is of no use.
+    #[error("k3s {version}: {url} is not the checksum file of a release: {source}")]
+    Sums {
+        /// Which release.
+        version: String,
+        /// Where it came from.
+        url: String,
+        /// What is wrong.
+        source: SumsError,
+    },
+    /// The server gives the program without its size.
+    #[error("k3s {version}: {url}: the server does not say how large the file is: use another mirror, or --k3s-bin")]
+    NoSize {
+        /// Which release.
+        version: String,
+        /// What was asked for.
+        url: String,
+    },
+    /// The program could not be had, or is another one than the checksum file names.
+    #[error("k3s {version}: {source}{}", remembered.as_ref().map(|path| remembered_note(path)).unwrap_or_default())]
+    Store {
+        /// Which release.
+        version: String,
+        /// Why.
+        source: StoreError,
+        /// Where its checksum was remembered from an earlier build.
+        remembered: Option<PathBuf>,
+    },
+    /// The checksum of an earlier build cannot be read or kept.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Memory {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The user's own file cannot be read.
+    #[error("--k3s-bin {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The user's own file is not k3s.
+    #[error("--k3s-bin {}: {what}", path.display())]
+    NotK3s {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        what: String,
+    },
+    /// A file for the image, and the wish not to have it there.
+    #[error("--k3s-bin {} goes into the image, --k3s first-boot leaves k3s out of it: give one of them", .0.display())]
+    Contradiction(PathBuf),
+}
+
+fn remembered_note(path: &std::path::Path) -> String {
+    format!(
+        "\n  its checksum is that of an earlier build; remove {} when the release was replaced since",
+        path.display()
+    )
+}
+
+impl K3sError {
+    /// True when the release could not be reached (no network, the server is down or busy, transfers break off), so that it
+    /// may well be there later. What is missing or wrong there does not count.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Http { source, .. } => source.is_transient(),
+            Self::Store { source: StoreError::Fetch(failed), .. } => {
+                let mut causes = failed.iter().flat_map(|f| &f.causes).peekable();
+                causes.peek().is_some() && causes.all(|c| matches!(c, SourceError::Http(e) if e.is_transient()))
+            }
+            _ => false,
+        }
+    }
+}

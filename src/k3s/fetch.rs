@@ -1,0 +1,199 @@
+//! A release's program into the store, checked against the release's checksum file.
+//!
+//! What was verified once is remembered, so that later builds need no network and get the same bytes:
+//! `releases/k3s-<hash of the checksum file's address>` in the cache holds `<sha256> <size> <address>`. It is written only
+//! after the program itself was found right.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::release::Release;
+use super::{K3sError, K3sSource, LockedK3s, sums};
+use crate::hash::Sha256;
+use crate::report::{Reporter, Unit};
+use crate::store::http::{Http, HttpError, shown};
+use crate::store::{Request, Store, StoreError};
+use crate::tree::Content;
+
+/// Largest checksum file that is read, in bytes; those of k3s have two lines.
+const SUMS_LIMIT: u64 = 64 << 10;
+
+/// Largest program that is taken, in bytes; those of k3s are below 100 MB.
+const PROGRAM_LIMIT: u64 = 1 << 30;
+
+/// A failure, with what was learnt before it.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Box<K3sError>,
+    /// What the release's checksum file says.
+    pub(super) sha256: Option<Sha256>,
+}
+
+impl From<K3sError> for Failed {
+    fn from(error: K3sError) -> Self {
+        Self { error: Box::new(error), sha256: None }
+    }
+}
+
+/// Has the program of a release in the store, verified.
+///
+/// # Errors
+/// [`K3sError`]; [`K3sError::is_unreachable`] tells a release that cannot be reached from one that is wrong.
+pub fn resolve(
+    source: &K3sSource,
+    architecture: &str,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<LockedK3s, K3sError> {
+    let release = Release::new(source, architecture)?;
+    fetch(&release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+}
+
+/// The program and what it is.
+pub(super) fn fetch(
+    release: &Release,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<(Content, LockedK3s), Failed> {
+    let memory = Memory::of(store, release);
+    let known = memory.read()?;
+    let (sha256, size) = if let Some(known) = known {
+        known
+    } else {
+        let _phase = reporter.phase("Looking up k3s", 0, Unit::Items);
+        let sha256 = ask_checksum(release, http)?;
+        let size = ask_size(release, http).map_err(|e| Failed { error: Box::new(e), sha256: Some(sha256) })?;
+        (sha256, size)
+    };
+    let url = release.program_url();
+    let request = Request {
+        name: format!("k3s {} ({})", release.version, release.architecture),
+        sha256,
+        size,
+        urls: vec![url.clone()],
+    };
+    let failed = |source| {
+        let remembered = known.is_some().then(|| memory.path.clone());
+        let error = K3sError::Store { version: release.version.clone(), source, remembered };
+        Failed { error: Box::new(error), sha256: Some(sha256) }
+    };
+    store.fetch(&[request], 1, http, reporter).map_err(failed)?;
+    let gone =
+        || StoreError::Io { action: "open", path: store.dir().to_owned(), source: io::ErrorKind::NotFound.into() };
+    let blob = store.blob(&sha256).and_then(|blob| blob.ok_or_else(gone)).map_err(failed)?;
+    if known.is_none() {
+        memory.write(sha256, size, reporter)?;
+    }
+    let locked = LockedK3s {
+        version: release.version.clone(),
+        architecture: release.architecture.clone(),
+        url: shown(&url),
+        size,
+        sha256,
+    };
+    Ok((Content::whole(blob), locked))
+}
+
+/// What the program must hash to: remembered, or by the release's checksum file.
+pub(super) fn checksum(release: &Release, store: &Store, http: &Http, reporter: &Reporter) -> Result<Sha256, K3sError> {
+    if let Some((sha256, _)) = Memory::of(store, release).read()? {
+        return Ok(sha256);
+    }
+    let _phase = reporter.phase("Looking up k3s", 0, Unit::Items);
+    ask_checksum(release, http)
+}
+
+fn ask_checksum(release: &Release, http: &Http) -> Result<Sha256, K3sError> {
+    let url = release.sums_url();
+    let text = http.get(&url, SUMS_LIMIT).map_err(|source| failure(release, source))?;
+    sums::find(&String::from_utf8_lossy(&text), release.file).map_err(|source| K3sError::Sums {
+        version: release.version.clone(),
+        url: shown(&url),
+        source,
+    })
+}
+
+/// The program's size. Only the head of the answer is read: the transfer ends with it.
+fn ask_size(release: &Release, http: &Http) -> Result<u64, K3sError> {
+    let url = release.program_url();
+    let mut attempt = 1;
+    let total = loop {
+        match http.open(&url, 0) {
+            Ok(body) => break body.total(),
+            Err(e) => match http.settings().delay(attempt, &e) {
+                Some(delay) => http.pause(delay).map_err(|e| failure(release, e.into()))?,
+                None => return Err(failure(release, e)),
+            },
+        }
+        attempt += 1;
+    };
+    match total {
+        Some(size) if size > PROGRAM_LIMIT => {
+            Err(failure(release, HttpError::TooLarge { url: shown(&url), limit: PROGRAM_LIMIT }))
+        }
+        Some(size) => Ok(size),
+        None => Err(K3sError::NoSize { version: release.version.clone(), url: shown(&url) }),
+    }
+}
+
+fn failure(release: &Release, source: HttpError) -> K3sError {
+    let version = release.version.clone();
+    match source {
+        HttpError::NotFound { url } => K3sError::NoRelease { version, url },
+        source => K3sError::Http { version, source },
+    }
+}
+
+/// The file that remembers a release.
+struct Memory {
+    path: PathBuf,
+    url: String,
+}
+
+impl Memory {
+    fn of(store: &Store, release: &Release) -> Self {
+        let url = shown(&release.sums_url());
+        Self { path: store.dir().join("releases").join(format!("k3s-{}", Sha256::of(&url))), url }
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> K3sError {
+        K3sError::Memory { action, path: self.path.clone(), source }
+    }
+
+    fn read(&self) -> Result<Option<(Sha256, u64)>, K3sError> {
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(self.error("read", e)),
+        };
+        let mut words = text.split_whitespace();
+        let hash = words.next().and_then(|word| word.parse().ok());
+        let size = words.next().and_then(|word| word.parse().ok());
+        if let (Some(hash), Some(size)) = (hash, size) {
+            return Ok(Some((hash, size)));
+        }
+        let what = "it does not begin with a SHA-256 and a size; remove it";
+        Err(self.error("read", io::Error::new(io::ErrorKind::InvalidData, what)))
+    }
+
+    /// Whole or not at all. A cache that may only be read is no reason to fail: the program is there.
+    fn write(&self, sha256: Sha256, size: u64, reporter: &Reporter) -> Result<(), K3sError> {
+        let written = || -> io::Result<()> {
+            let folder = self.path.parent().unwrap_or(&self.path);
+            std::fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            io::Write::write_all(&mut file, format!("{sha256} {size} {}\n", self.url).as_bytes())?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        match written() {
+            Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                reporter.warn(&format!("cannot remember the checksum of k3s in {}: {e}", self.path.display()));
+                Ok(())
+            }
+            done => done.map_err(|e| self.error("write", e)),
+        }
+    }
+}

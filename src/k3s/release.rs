@@ -1,0 +1,137 @@
+//! Names and addresses of a release's files.
+
+use super::{FirstBoot, K3sError, K3sSource, Why};
+use crate::hash::Sha256;
+use crate::lock::mirror;
+use crate::store::http::shown;
+
+/// One release for one architecture.
+#[derive(Debug, Clone)]
+pub(super) struct Release {
+    pub(super) version: String,
+    pub(super) architecture: String,
+    /// Without a `/` at its end.
+    base: String,
+    /// The program's name among the release's files.
+    pub(super) file: &'static str,
+    sums: &'static str,
+}
+
+impl Release {
+    /// Checks version, address and architecture.
+    pub(super) fn new(source: &K3sSource, architecture: &str) -> Result<Self, K3sError> {
+        let K3sSource { version, url } = source;
+        if !is_version(version) {
+            return Err(K3sError::Version(version.clone()));
+        }
+        let base = url.trim().trim_end_matches('/');
+        let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
+        if rest.is_none_or(str::is_empty) || base.contains(['?', '#', '\'']) || base.contains(char::is_whitespace) {
+            return Err(K3sError::Url(shown(url)));
+        }
+        // As the release page of the project names them.
+        let (file, sums) = match architecture {
+            "arm64" => ("k3s-arm64", "sha256sum-arm64.txt"),
+            "amd64" => ("k3s", "sha256sum-amd64.txt"),
+            "armhf" => ("k3s-armhf", "sha256sum-arm.txt"),
+            other => return Err(K3sError::Architecture(other.to_owned())),
+        };
+        let (version, architecture) = (version.clone(), architecture.to_owned());
+        Ok(Self { version, architecture, base: base.to_owned(), file, sums })
+    }
+
+    /// Where the program lies; may hold a password.
+    pub(super) fn program_url(&self) -> String {
+        self.url(self.file)
+    }
+
+    /// Where the checksums lie; may hold a password.
+    pub(super) fn sums_url(&self) -> String {
+        self.url(self.sums)
+    }
+
+    fn url(&self, file: &str) -> String {
+        // A plain `+` would be read as a space by some servers.
+        format!("{}/{}/{file}", self.base, self.version.replace('+', "%2B"))
+    }
+
+    /// What the node is to do.
+    pub(super) fn first_boot(&self, sha256: Option<Sha256>, why: Why) -> FirstBoot {
+        let url = mirror::for_nodes(&self.base, super::DEFAULT_URL);
+        FirstBoot { version: self.version.clone(), url, sha256, why }
+    }
+}
+
+/// True for `v1.36.5+k3s1` and `v1.37.0-rc1+k3s1`.
+fn is_version(text: &str) -> bool {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let Some((kubernetes, k3s)) = text.strip_prefix('v').and_then(|rest| rest.split_once("+k3s")) else { return false };
+    let (core, candidate) = kubernetes.split_once('-').map_or((kubernetes, None), |(core, rc)| (core, Some(rc)));
+    number(k3s)
+        && core.split('.').count() == 3
+        && core.split('.').all(number)
+        && candidate.is_none_or(|rc| !rc.is_empty() && rc.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(version: &str, url: &str, architecture: &str) -> Result<Release, K3sError> {
+        Release::new(&K3sSource { version: version.to_owned(), url: url.to_owned() }, architecture)
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_release_page() {
+        let release = Release::new(&K3sSource::default(), "arm64").unwrap();
+        let base = "https://github.com/k3s-io/k3s/releases/download/v1.36.5%2Bk3s1";
+        assert_eq!(release.program_url(), format!("{base}/k3s-arm64"));
+        assert_eq!(release.sums_url(), format!("{base}/sha256sum-arm64.txt"));
+    }
+
+    #[test]
+    fn each_architecture_has_its_own_names() {
+        for (architecture, file, sums) in [
+            ("amd64", "/k3s", "/sha256sum-amd64.txt"),
+            ("armhf", "/k3s-armhf", "/sha256sum-arm.txt"),
+            ("arm64", "/k3s-arm64", "/sha256sum-arm64.txt"),
+        ] {
+            let release = release("v1.36.5+k3s1", "http://m.example/k3s/", architecture).unwrap();
+            assert_eq!(release.program_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{file}"));
+            assert_eq!(release.sums_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{sums}"));
+        }
+        let error = release("v1.36.5+k3s1", "http://m.example", "riscv64").unwrap_err();
+        assert!(error.to_string().contains("riscv64"), "{error}");
+    }
+
+    #[test]
+    fn versions_and_addresses_are_checked() {
+        for good in ["v1.36.5+k3s1", "v1.37.0-rc1+k3s2", "v1.0.0+k3s10"] {
+            assert!(release(good, super::super::DEFAULT_URL, "arm64").is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "1.36.5+k3s1",
+            "v1.36.5",
+            "v1.36+k3s1",
+            "v1.36.5+k3s",
+            "v1..5+k3s1",
+            "v1.3.5-+k3s1",
+            "v1.3.5+k3s1/../x",
+        ] {
+            let error = release(bad, super::super::DEFAULT_URL, "arm64").unwrap_err();
+            assert!(error.to_string().contains("v1.36.5+k3s1"), "{bad}: {error}");
+        }
+        for bad in ["", "ftp://x.example", "https://", "https://x.example/a b", "https://x.example/?a", "https://x/'"] {
+            assert!(matches!(release("v1.36.5+k3s1", bad, "arm64"), Err(K3sError::Url(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_node_gets_no_password_and_no_address_of_this_computer() {
+        let first = |url: &str| release("v1.36.5+k3s1", url, "arm64").unwrap().first_boot(None, Why::Asked).url;
+        assert_eq!(first("https://u:secret@m.example/k3s"), "https://m.example/k3s");
+        assert_eq!(first("http://127.0.0.1:8000/k3s"), super::super::DEFAULT_URL);
+        assert_eq!(first("http://10.0.2.2:8000/k3s/"), "http://10.0.2.2:8000/k3s");
+    }
+}

@@ -1,0 +1,94 @@
+//! k3s on the node: program, unit, kernel modules and settings; or what installs the program at first boot.
+
+use super::configure::{ConfigureError, systemd};
+use super::overlay::{self, OverlayError};
+use crate::k3s::{FirstBoot, K3sBinary, config};
+use crate::plan::role::K3sKind;
+use crate::tree::{Tree, TreeError};
+
+/// The program, where k3s' own installer puts it too.
+pub const PROGRAM: &str = "usr/local/bin/k3s";
+
+/// The node's configuration, written by the seed or by [`standalone`].
+pub const CONFIG: &str = "etc/rancher/k3s/config.yaml";
+
+/// What the installer of the first boot is told.
+const INSTALL: &str = "etc/labimg/k3s-install.conf";
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum K3sLayerError {
+    /// An overlay of ours.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// A unit that cannot be enabled.
+    #[error("k3s: {0}")]
+    Enable(#[from] ConfigureError),
+    /// Something is in the way.
+    #[error("k3s: {0}")]
+    Tree(#[from] TreeError),
+}
+
+/// Puts k3s there, for a node that runs it as `kind`, and enables its unit.
+///
+/// Nothing here differs from node to node: configuration and tokens come with the seed, and the unit waits for them.
+///
+/// # Errors
+/// Something in the tree is in the way.
+pub fn apply(tree: &mut Tree, kind: K3sKind, binary: &K3sBinary) -> Result<(), K3sLayerError> {
+    let (folder, unit) = match kind {
+        K3sKind::Server => ("k3s-server", "k3s.service"),
+        K3sKind::Agent => ("k3s-agent", "k3s-agent.service"),
+    };
+    overlay::apply(tree, "k3s")?;
+    overlay::apply(tree, folder)?;
+    systemd::enable(tree, unit)?;
+    match binary {
+        K3sBinary::Embedded { content, locked } => {
+            tree.begin_layer(format!("k3s {}", locked.version));
+            tree.write(PROGRAM, 0o755, content.clone())?;
+        }
+        K3sBinary::Local(local) => {
+            tree.begin_layer(if local.stand_in { "k3s stand-in" } else { "k3s from a file" });
+            tree.write(PROGRAM, 0o755, local.content.clone())?;
+        }
+        K3sBinary::FirstBoot(first) => {
+            overlay::apply(tree, "k3s-install")?;
+            systemd::enable(tree, "labimg-k3s-install.service")?;
+            tree.begin_layer("k3s at first boot");
+            tree.write(INSTALL, 0o644, install_conf(first))?;
+        }
+    }
+    // The program is also these three, and goes by the name that it is called by.
+    for name in ["kubectl", "crictl", "ctr"] {
+        tree.symlink(format!("usr/local/bin/{name}"), "k3s")?;
+    }
+    Ok(())
+}
+
+/// Configures a master that is built without a `lab.toml`, for which no seed brings a configuration.
+///
+/// # Errors
+/// Something in the tree is in the way.
+pub fn standalone(tree: &mut Tree, hostname: &str) -> Result<(), TreeError> {
+    tree.begin_layer("k3s without a lab");
+    tree.write(CONFIG, 0o600, config::standalone_config(hostname))
+}
+
+/// In the syntax of `sh`.
+fn install_conf(first: &FirstBoot) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let sha256 = first.sha256.map(|hash| hash.to_string()).unwrap_or_default();
+    format!(
+        "# The k3s that this node installs at first boot. Empty SHA256: the release's own checksum file decides.\n\
+         VERSION={}\nURL={}\nSHA256={}\n",
+        quoted(&first.version),
+        quoted(&first.url),
+        quoted(&sha256)
+    )
+}
+
+#[cfg(test)]
+mod install_tests;
+#[cfg(test)]
+mod tests;

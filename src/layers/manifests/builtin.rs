@@ -1,0 +1,160 @@
+//! The manifests of this program: files of `manifests/`, each a front matter between `+++` lines (TOML) and a template.
+
+use std::collections::BTreeMap;
+
+use include_dir::{Dir, include_dir};
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
+
+use super::{Cluster, EXPORT, ManifestError, check};
+use crate::k3s::yaml;
+use crate::lab::Lab;
+
+static MANIFESTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
+
+/// Name of a cluster that nobody named.
+const CLUSTER: &str = "lab";
+
+/// As an empty `lab.toml` has it.
+pub(super) const DOMAIN: &str = "lab.home.arpa";
+
+/// One file of `manifests/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Builtin {
+    /// The file's name; on the node too.
+    pub file: String,
+    /// What it is, in one line.
+    pub title: String,
+    /// Without which it is left out.
+    pub needs: Vec<Need>,
+    template: &'static str,
+}
+
+/// What a manifest needs of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// The master exports a disk.
+    Storage,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrontMatter {
+    title: String,
+    needs: Vec<Need>,
+}
+
+/// All of them, by name.
+///
+/// # Errors
+/// A bad front matter.
+pub fn builtins() -> Result<Vec<Builtin>, ManifestError> {
+    let mut all = MANIFESTS.files().map(parse).collect::<Result<Vec<_>, _>>()?;
+    all.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(all)
+}
+
+fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestError> {
+    let name = file.path().to_string_lossy().into_owned();
+    let bad = |what: String| ManifestError::Builtin { file: name.clone(), what };
+    let text = file.contents_utf8().ok_or_else(|| bad("not UTF-8".to_owned()))?;
+    let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
+    let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++".to_owned()))?;
+    let front: FrontMatter = toml::from_str(front).map_err(|e| bad(e.to_string()))?;
+    Ok(Builtin { title: front.title, needs: front.needs, template, file: name })
+}
+
+/// The files that this cluster gets: name → text.
+pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, Vec<u8>>, ManifestError> {
+    let storage = cluster.lab.is_none_or(|lab| lab.storage.enabled);
+    let values = values(cluster)?;
+    let environment = environment();
+    let mut files = BTreeMap::new();
+    for builtin in builtins()? {
+        if builtin.needs.iter().all(|need| match need {
+            Need::Storage => storage,
+        }) {
+            let bad = |what: String| ManifestError::Builtin { file: builtin.file.clone(), what };
+            let text = environment.render_named_str(&builtin.file, builtin.template, &values);
+            // A template's last newline is not its own.
+            let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
+            check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;
+            files.insert(builtin.file, text.into_bytes());
+        }
+    }
+    Ok(files)
+}
+
+/// What templates can use.
+fn values(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
+    #[derive(Serialize)]
+    struct Node<'a> {
+        name: &'a str,
+        role: &'a str,
+        board: &'a str,
+    }
+    let lab = cluster.lab;
+    let nodes = lab.map_or(&[][..], |lab| lab.nodes.as_slice());
+    let nodes: Vec<Node<'_>> = nodes.iter().map(|n| Node { name: &n.name, role: &n.role, board: &n.board }).collect();
+    let nodes = serde_json::to_string(&nodes)
+        .map_err(|e| ManifestError::Builtin { file: "*".to_owned(), what: e.to_string() })?;
+    Ok(Value::from_pairs([
+        ("cluster", lab.map_or(CLUSTER, |lab| &lab.name)),
+        ("domain", lab.map_or(DOMAIN, |lab| &lab.domain)),
+        // Its host name.
+        ("master", lab.and_then(Lab::master).map_or(cluster.hostname, |node| &node.name)),
+        ("export", EXPORT),
+        ("labimg", env!("CARGO_PKG_VERSION")),
+        ("k3s", cluster.k3s),
+        // JSON, in the order of lab.toml.
+        ("nodes", &nodes),
+    ]))
+}
+
+/// Templates whose values cannot break out of their place: each is written as YAML, and one that is missing is an error.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_formatter(|out, _state, value| {
+        if value.is_undefined() {
+            return Err(Error::new(ErrorKind::UndefinedError, "a value that labimg does not give"));
+        }
+        let value = serde_json::to_value(value)
+            .map_err(|e| Error::new(ErrorKind::BadSerialization, "no JSON value").with_source(e))?;
+        out.write_str(&yaml::inline(&value)).map_err(Error::from)
+    });
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cannot_break_out_and_missing_ones_are_errors() {
+        let environment = environment();
+        let render = |template: &str, value: &str| {
+            environment.render_named_str("x", template, minijinja::context! { v => value })
+        };
+        assert_eq!(render("a: {{ v ~ '.local' }}\n", "x\"\n- y").unwrap(), "a: \"x\\\"\\n- y.local\"");
+        assert!(render("a: {{ w }}", "x").is_err());
+    }
+
+    #[test]
+    fn defaults_are_those_of_an_empty_file() {
+        let lab: Lab = toml::from_str("name = 'x'").unwrap();
+        assert_eq!(lab.domain, DOMAIN);
+    }
+
+    #[test]
+    fn every_file_has_a_front_matter_and_a_good_name() {
+        let all = builtins().unwrap();
+        assert!(!all.is_empty());
+        for builtin in all {
+            assert!(!builtin.title.is_empty(), "{builtin:?}");
+            assert_eq!(check::name(&builtin.file), Ok(check::Name::Manifest), "{builtin:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What k3s takes: names of files, and objects.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// What a file of the folder is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// k3s applies it.
+    Manifest,
+    /// k3s passes over the file of this name without `.skip`.
+    Skip,
+    /// k3s does not look at it, and it is of no use on the node.
+    Other,
+}
+
+/// Endings that k3s reads.
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// What k3s itself puts into the folder at each start, over files of the same name, or calls so.
+const PACKAGED: [&str; 14] = [
+    "aggregated-metrics-reader",
+    "auth-delegator",
+    "auth-reader",
+    "ccm",
+    "coredns",
+    "gateway-api-crd",
+    "local-storage",
+    "metrics-apiservice",
+    "metrics-server-deployment",
+    "metrics-server-service",
+    "resource-reader",
+    "rolebindings",
+    "runtimes",
+    "traefik",
+];
+
+/// The name that k3s gives to what a file holds: all before the first dot.
+pub(super) fn addon(file: &str) -> &str {
+    file.split('.').next().unwrap_or(file)
+}
+
+/// What the file is; or what is wrong with its name and what to do.
+pub(super) fn name(file: &str) -> Result<Name, String> {
+    if file.starts_with('.') || file.ends_with('~') || file.starts_with("README") {
+        return Ok(Name::Other);
+    }
+    let (manifest, is_skip) = file.strip_suffix(".skip").map_or((file, false), |rest| (rest, true));
+    let Some(stem) = ENDINGS.iter().find_map(|ending| manifest.strip_suffix(ending)) else {
+        return Err("k3s reads only names that end in .yaml, .yml or .json (and .yaml.skip): rename it, or put it \
+                    elsewhere"
+            .to_owned());
+    };
+    if is_skip {
+        return Ok(Name::Skip);
+    }
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let middle = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if stem.contains('.') {
+        return Err(format!(
+            "k3s calls it `{}`, as any other file that begins so: use a name without a dot before its ending",
+            addon(file)
+        ));
+    }
+    // RFC 1123, 2.1, as Kubernetes has it for names of objects.
+    if stem.len() > 63 || !edge(stem.chars().next()) || !edge(stem.chars().last()) || !stem.chars().all(middle) {
+        return Err("k3s makes an object of this name: use up to 63 small letters, digits and `-`, with a letter or \
+                    digit at both ends"
+            .to_owned());
+    }
+    if PACKAGED.contains(&stem) {
+        return Err(format!(
+            "k3s has a component `{stem}` of its own and would overwrite the file: use another name, such as \
+             {stem}-config.yaml (an empty file {stem}.yaml.skip leaves the component out)"
+        ));
+    }
+    Ok(Name::Manifest)
+}
+
+/// What is wrong with a manifest's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Number of the line, from 1.
+    pub(super) line: u64,
+    /// What is wrong.
+    pub(super) what: String,
+}
+
+/// What every object has (Kubernetes API conventions, "Types (Kinds)").
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    name: Option<String>,
+}
+
+/// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it. Gives their kinds.
+pub(super) fn objects(text: &str) -> Result<Vec<String>, Problem> {
+    let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| Problem {
+        line: e.location().map_or(1, |location| location.line()),
+        what: first_line(&e.without_snippet().to_string()),
+    })?;
+    for object in &objects {
+        let problem = |what: &str| Err(Problem { line: object.referenced.line(), what: what.to_owned() });
+        let Object { api_version, kind, metadata } = &object.value;
+        if api_version.is_empty() || kind.is_empty() {
+            return problem("an object with an empty apiVersion or kind");
+        }
+        // A list is only a wrapping; its items have names.
+        if !kind.ends_with("List") && metadata.name.as_deref().is_none_or(str::is_empty) {
+            return problem(&format!("this {kind} has no metadata.name"));
+        }
+    }
+    if objects.is_empty() {
+        let what = "it holds no object; to leave out one of labimg's own, put an empty file NAME.yaml.skip here";
+        return Err(Problem { line: 1, what: what.to_owned() });
+    }
+    Ok(objects.into_iter().map(|object| object.value.kind).collect())
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_k3s_takes() {
+        for (file, kind) in [
+            ("a.yaml", Name::Manifest),
+            ("my-app2.yml", Name::Manifest),
+            ("x.json", Name::Manifest),
+            ("nfs-storage.yaml.skip", Name::Skip),
+            ("traefik.yaml.skip", Name::Skip),
+            ("README.md", Name::Other),
+            (".gitkeep", Name::Other),
+            ("a.yaml~", Name::Other),
+        ] {
+            assert_eq!(name(file), Ok(kind), "{file}");
+        }
+        assert_eq!(addon("a.b.yaml"), "a");
+    }
+
+    #[test]
+    fn names_that_it_does_not_take() {
+        for (file, needle) in [
+            ("a.ymal", "end in .yaml"),
+            ("a.skip", "end in .yaml"),
+            ("foo.crds.yaml", "calls it `foo`"),
+            ("A.yaml", "small letters"),
+            ("a_b.yaml", "small letters"),
+            ("-a.yaml", "at both ends"),
+            ("a-.yaml", "at both ends"),
+            ("traefik.yaml", "traefik-config.yaml"),
+        ] {
+            let error = name(file).unwrap_err();
+            assert!(error.contains(needle), "{file}: {error}");
+        }
+        assert!(name(&format!("{}.yaml", "a".repeat(64))).is_err() && name(".yaml").is_ok());
+    }
+
+    #[test]
+    fn objects_that_kubernetes_knows() {
+        let one = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
+        let kinds = |text: &str| objects(text).unwrap();
+        assert_eq!(kinds(one), ["Namespace"]);
+        assert_eq!(kinds(&format!("---\n# nothing\n---\n{one}---\n{one}")), ["Namespace", "Namespace"]);
+        assert_eq!(kinds("{\"apiVersion\":\"v1\",\"kind\":\"List\"}"), ["List"]);
+    }
+
+    #[test]
+    fn anything_else_is_named_with_its_line() {
+        let one = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
+        for (text, line, needle) in [
+            ("", 1, "holds no object"),
+            ("# only a comment\n", 1, "NAME.yaml.skip"),
+            (&format!("{one}---\nkind: Pod\n")[..], 6, "apiVersion"),
+            (&format!("{one}---\napiVersion: v1\nkind: Pod\n"), 6, "this Pod has no metadata.name"),
+            (&format!("{one}kind: Pod\n"), 5, "kind"),
+            ("a: b: c\n", 1, ""),
+            ("- a\n", 1, ""),
+            ("apiVersion: v1\nkind: [\n", 0, ""),
+        ] {
+            let problem = objects(text).unwrap_err();
+            assert!(problem.what.contains(needle), "{text:?}: {problem:?}");
+            assert!(line == 0 || problem.line == line, "{text:?}: {problem:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What k3s deploys by itself: files in `/var/lib/rancher/k3s/server/manifests` of the master. Ours are in `manifests/`,
+//! compiled into the program; files of the lab folder's `manifests/` are added, one of the same name in place of ours.
+//!
+//! k3s reads the folder every 15 s, in the order of names, and tries again what fails. It calls the file's objects by its
+//! name up to the first dot, so names must be valid for an object and may not meet; `NAME.yaml.skip` lets it pass over
+//! `NAME.yaml` (docs.k3s.io, "Packaged Components", "Auto-Deploying Manifests").
+
+mod builtin;
+mod check;
+mod user;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::lab::Lab;
+use crate::tree::{Tree, TreeError};
+
+pub use builtin::{Builtin, builtins};
+
+/// Where k3s looks.
+pub const FOLDER: &str = "var/lib/rancher/k3s/server/manifests";
+
+/// Where the master's disk is mounted and what it exports.
+pub const EXPORT: &str = "/srv/labimg";
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A file of this program.
+    #[error("manifests/{file} of this program: {what}")]
+    Builtin {
+        /// Which.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The user's file or folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// A name that k3s does not take, or not as it is meant.
+    #[error("{}: {what}", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// Not what Kubernetes takes.
+    #[error("{}:{line}: {what}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// Something in the tree is in the way.
+    #[error("manifests of k3s: {0}")]
+    Tree(#[from] TreeError),
+}
+
+/// The cluster that manifests are made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster<'a> {
+    /// The `lab.toml`; defaults without one.
+    pub lab: Option<&'a Lab>,
+    /// The master's name when no lab tells it.
+    pub hostname: &'a str,
+    /// The k3s of the nodes, such as `v1.36.5+k3s1`.
+    pub k3s: &'a str,
+}
+
+/// Puts the manifests there, for k3s alone to read (0600): ours, then those of `lab_dir/manifests`. Gives the files of the
+/// lab folder that hold a Secret: an image is for anyone who holds the card, so the user should know.
+///
+/// # Errors
+/// A file of the lab folder that k3s would not take, with the line and what to do.
+pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, lab_dir: Option<&Path>) -> Result<Vec<PathBuf>, ManifestError> {
+    tree.begin_layer("manifests");
+    // As k3s makes them.
+    for folder in [&FOLDER[..FOLDER.len() - "/manifests".len()], FOLDER] {
+        tree.mkdir(folder, 0o700)?;
+    }
+    let mut files: BTreeMap<String, Vec<u8>> = builtin::render(cluster)?;
+    let mut secret = Vec::new();
+    if let Some(dir) = lab_dir {
+        let loaded = user::load(&dir.join("manifests"))?;
+        files.extend(loaded.files);
+        secret = loaded.secret;
+    }
+    for (name, content) in files {
+        tree.write(format!("{FOLDER}/{name}"), 0o600, content)?;
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! What the layer leaves in the tree.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::lab::LabNode;
+use crate::tree::Kind;
+
+fn lab() -> Lab {
+    let node = |name: &str, role: &str| LabNode {
+        name: name.to_owned(),
+        role: role.to_owned(),
+        board: "rpi4".to_owned(),
+        address: None,
+        gateway: None,
+        dns: Vec::new(),
+        packages: Vec::new(),
+    };
+    Lab {
+        name: "home".to_owned(),
+        domain: "lab.example".to_owned(),
+        nodes: vec![node("ada", "master"), node("bob", "worker")],
+        ..Lab::default()
+    }
+}
+
+fn cluster(lab: Option<&Lab>) -> Cluster<'_> {
+    Cluster { lab, hostname: "pi", k3s: "v1.36.5+k3s1" }
+}
+
+fn applied(lab: Option<&Lab>, dir: Option<&Path>) -> Result<Tree, String> {
+    let mut tree = Tree::new(7);
+    apply(&mut tree, &cluster(lab), dir).map_err(|e| e.to_string())?;
+    Ok(tree)
+}
+
+fn text(tree: &Tree, name: &str) -> String {
+    tree.read_text(format!("{FOLDER}/{name}")).unwrap()
+}
+
+/// Name → text of a lab folder's manifests.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("manifests")).unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join("manifests").join(name), text).unwrap();
+    }
+    dir
+}
+
+const GOOD: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
+
+/// The version of this program would change the snapshot with each release.
+fn settled(text: &str) -> String {
+    text.replace(&format!("labimg: \"{}\"", env!("CARGO_PKG_VERSION")), "labimg: \"VERSION\"")
+}
+
+#[test]
+fn a_lab_gets_our_manifests() {
+    let tree = applied(Some(&lab()), None).unwrap();
+    insta::assert_snapshot!("lab", settled(&text(&tree, "lab.yaml")));
+    insta::assert_snapshot!("nfs_storage", text(&tree, "nfs-storage.yaml"));
+}
+
+#[test]
+fn without_a_lab_the_defaults_hold() {
+    let tree = applied(None, None).unwrap();
+    insta::assert_snapshot!("standalone", settled(&text(&tree, "lab.yaml")));
+    assert!(text(&tree, "nfs-storage.yaml").contains("server: \"pi.local\"\n"));
+}
+
+#[test]
+fn without_storage_there_is_no_class_for_it() {
+    let mut lab = lab();
+    lab.storage.enabled = false;
+    let tree = applied(Some(&lab), None).unwrap();
+    assert!(tree.contains(format!("{FOLDER}/lab.yaml")) && !tree.contains(format!("{FOLDER}/nfs-storage.yaml")));
+}
+
+#[test]
+fn only_root_reads_them_and_the_time_is_not_zero() {
+    let dir = folder(&[("app.yaml", GOOD)]);
+    let tree = applied(None, Some(dir.path())).unwrap();
+    let mut files = 0;
+    for (path, _, inode) in tree.below(&crate::tree::TreePath::new(FOLDER).unwrap()) {
+        assert!(matches!(inode.kind, Kind::File(_)), "{path}");
+        assert_eq!((inode.mode, inode.uid, inode.gid, inode.mtime), (0o600, 0, 0, 7), "{path}");
+        assert_eq!(tree.layer_name(inode.layer), "manifests");
+        files += 1;
+    }
+    assert_eq!(files, 3);
+    assert_eq!(tree.get(FOLDER).unwrap().mode, 0o700);
+    assert_eq!(tree.get("var/lib/rancher/k3s/server").unwrap().mode, 0o700);
+}
+
+#[test]
+fn files_of_the_lab_are_added_and_replace_ours() {
+    let dir = folder(&[("app.yaml", GOOD), ("lab.yaml", GOOD), ("nfs-storage.yaml.skip", ""), ("README.md", "# mine")]);
+    let tree = applied(Some(&lab()), Some(dir.path())).unwrap();
+    assert_eq!(text(&tree, "app.yaml"), GOOD);
+    assert_eq!(text(&tree, "lab.yaml"), GOOD);
+    assert_eq!(text(&tree, "nfs-storage.yaml.skip"), "");
+    assert!(tree.contains(format!("{FOLDER}/nfs-storage.yaml")));
+    assert!(!tree.contains(format!("{FOLDER}/README.md")));
+}
+
+#[test]
+fn a_lab_without_the_folder_is_fine() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(applied(Some(&lab()), Some(dir.path())).is_ok());
+}
+
+#[test]
+fn mistakes_are_named_with_file_and_line() {
+    for (name, content, needle) in [
+        ("app.yaml", "apiVersion: v1\nkind: Pod\n", "manifests/app.yaml:1: this Pod has no metadata.name"),
+        ("app.yaml", "a: 1\nb: [\n", "manifests/app.yaml:"),
+        ("App.yaml", GOOD, "manifests/App.yaml: k3s makes an object of this name"),
+        ("lab.yml", GOOD, "the same as lab.yaml"),
+        ("nfs-storage.json", GOOD, "the same as nfs-storage.yaml"),
+        ("notes.txt", "", "end in .yaml"),
+    ] {
+        let dir = folder(&[(name, content)]);
+        let error = applied(None, Some(dir.path())).unwrap_err();
+        assert!(error.contains(needle), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_text_file_is_refused() {
+    let dir = folder(&[]);
+    let manifests = dir.path().join("manifests");
+    std::fs::create_dir(manifests.join("sub")).unwrap();
+    let error = applied(None, Some(dir.path())).unwrap_err();
+    assert!(error.contains("directly into manifests/"), "{error}");
+    std::fs::remove_dir(manifests.join("sub")).unwrap();
+    std::fs::write(manifests.join("a.yaml"), b"a: 1\nb: \xff\n").unwrap();
+    let error = applied(None, Some(dir.path())).unwrap_err();
+    assert!(error.ends_with("a.yaml:2: not UTF-8"), "{error}");
+    std::fs::remove_file(manifests.join("a.yaml")).unwrap();
+    symlink("nowhere", manifests.join("b.yaml")).unwrap();
+    let error = applied(None, Some(dir.path())).unwrap_err();
+    assert!(error.contains("cannot read") && error.contains("b.yaml"), "{error}");
+}
+
+#[test]
+fn secrets_in_an_image_are_told() {
+    let secret = format!("{GOOD}---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n");
+    let dir = folder(&[("app.yaml", GOOD), ("keys.yaml", &secret)]);
+    let told = apply(&mut Tree::new(7), &cluster(None), Some(dir.path())).unwrap();
+    assert_eq!(told, [dir.path().join("manifests/keys.yaml")]);
+}
