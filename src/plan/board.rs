@@ -42,6 +42,9 @@ pub struct Board {
     /// What people should know before they choose the board; one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Whether Wi-Fi is the only network that the board has.
+    #[serde(default)]
+    pub wireless_only: bool,
     /// What the board needs beyond the base system.
     pub packages: Vec<BoardPackage>,
     /// The disk's partition table and root partition.

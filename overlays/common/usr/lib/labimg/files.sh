@@ -1,0 +1,37 @@
+# shellcheck shell=sh
+# What the node's steps share: messages that the boot report understands, and files that a power cut leaves whole.
+# Read with `.`.
+
+# A line for the journal.
+say() {
+    printf '%s\n' "$*"
+}
+
+# What a person should know: the boot report lists it. Further arguments are lines that say what to do.
+warn() {
+    printf 'warning: %s\n' "$1"
+    shift
+    for advice in "$@"; do
+        printf '  %s\n' "$advice"
+    done
+}
+
+# put FILE MODE [OWNER]: writes standard input to FILE, which has its old or its new content whenever power fails.
+put() {
+    mkdir -p "${1%/*}"
+    (umask 077 && cat > "$1.labimg-new")
+    chmod "$2" "$1.labimg-new"
+    if [ -n "${3-}" ]; then
+        chown "$3" "$1.labimg-new"
+    fi
+    sync "$1.labimg-new"
+    mv "$1.labimg-new" "$1"
+    sync "${1%/*}"
+}
+
+# wipe FILE: removes a file so that its content cannot be read from the card afterwards.
+wipe() {
+    shred --iterations=0 --zero "$1"
+    rm "$1"
+    sync "${1%/*}"
+}

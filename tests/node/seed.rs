@@ -1,0 +1,173 @@
+//! `seed`: once, whole, and gone afterwards.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::root::{Root, text};
+
+const SEED: &str = "boot/firmware/labimg-seed.tgz";
+const BAD: &str = "boot/firmware/labimg-seed.bad";
+
+/// A seed as `labimg build` makes it, in the parts that matter here.
+fn make_seed(to: &Path, hostname: &str) {
+    let work = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = work.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    put("etc/hostname", &format!("{hostname}\n"));
+    put("etc/labimg/node.conf", "CLUSTER=lab\nROLE=worker\nMASTER=boss\nSEED_TIME=4000000000\n");
+    put("etc/rancher/k3s/token", "a-secret-token\n");
+    put("home/lab/.ssh/authorized_keys", "ssh-ed25519 AAAA me\n");
+    let link = work.path().join("etc/systemd/system/multi-user.target.wants/wpa_supplicant@wlan0.service");
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/usr/lib/systemd/system/wpa_supplicant@.service", link).unwrap();
+    let status = Command::new("tar").arg("-czf").arg(to).arg("-C").arg(work.path()).args(["etc", "home"]).status();
+    assert!(status.unwrap().success());
+}
+
+fn check_seeded(root: &Root) {
+    assert_eq!(root.read("etc/hostname"), "seeded\n");
+    assert_eq!(root.read("etc/rancher/k3s/token"), "a-secret-token\n");
+    assert_eq!(root.read("home/lab/.ssh/authorized_keys"), "ssh-ed25519 AAAA me\n");
+    assert!(root.exists("var/lib/labimg/seeded"));
+    assert!(!root.exists(SEED) && !root.exists(BAD), "the seed is left");
+    let secret = |path: &std::path::PathBuf| std::fs::read(path).unwrap().windows(8).any(|w| w == b"a-secret");
+    let left: Vec<_> = crate::files(&root.at("boot")).into_iter().filter(secret).collect();
+    assert!(left.is_empty(), "a secret is left in {left:?}");
+}
+
+#[test]
+fn a_seed_is_applied_once_and_takes_effect_at_once() {
+    let root = Root::new();
+    make_seed(&root.at(SEED), "seeded");
+    let output = root.run("seed", &[]);
+    assert!(output.status.success(), "{}", text(&output));
+    check_seeded(&root);
+    let calls = root.calls();
+    assert!(calls.contains("hostname -F"), "{calls}");
+    assert!(calls.contains("date -u -s @4000000000"), "{calls}");
+    assert!(calls.contains("systemctl --no-block start wpa_supplicant@wlan0.service"), "{calls}");
+    assert!(calls.contains("systemctl --no-block start srv-labimg.automount"), "{calls}");
+    assert!(!calls.contains("daemon-reload"), "a reload costs time and is not needed: {calls}");
+    let mount = root.read("run/systemd/system/srv-labimg.mount");
+    assert!(mount.contains("What=boss.local:/srv/labimg"), "{mount}");
+    assert!(!text(&output).contains("secret"));
+}
+
+#[test]
+fn units_in_a_seed_are_read_at_once() {
+    let root = Root::new();
+    let work = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(work.path().join("etc/systemd/system/ssh.service.d")).unwrap();
+    std::fs::write(work.path().join("etc/systemd/system/ssh.service.d/x.conf"), "[Unit]\n").unwrap();
+    let tar = Command::new("tar").arg("-czf").arg(root.at(SEED)).arg("-C").arg(work.path()).arg("etc").status();
+    assert!(tar.unwrap().success());
+    assert!(root.run("seed", &[]).status.success());
+    assert!(root.calls().contains("systemctl daemon-reload"));
+}
+
+#[test]
+fn power_may_fail_at_every_command() {
+    let whole = Root::new();
+    make_seed(&whole.at(SEED), "seeded");
+    assert!(whole.run("seed", &[]).status.success());
+    let commands = whole.commands();
+    assert!(commands > 20, "only {commands} commands");
+    for cut in 1..commands {
+        let root = Root::new();
+        make_seed(&root.at(SEED), "seeded");
+        let output = root.run_cut("seed", &[], Some(cut));
+        assert_eq!(output.status.signal(), Some(9), "cut at {cut}: {}", text(&output));
+        // The unit's condition.
+        if root.exists(SEED) {
+            let output = root.run("seed", &[]);
+            assert!(output.status.success(), "after a cut at {cut}: {}", text(&output));
+        }
+        check_seeded(&root);
+    }
+}
+
+#[test]
+fn power_may_fail_in_the_middle_of_unpacking_and_of_wiping() {
+    for (command, torn) in [
+        (
+            "tar",
+            "case $1 in -x*) /bin/tar \"$@\"; : > \"$LABIMG_ROOT/etc/hostname\"; kill -9 0 ;; esac; exec /bin/tar \"$@\"",
+        ),
+        ("shred", "for f; do :; done; dd if=/dev/zero of=\"$f\" bs=50 count=1 conv=notrunc 2>/dev/null; kill -9 0"),
+        (
+            "shred",
+            "for f; do :; done; dd if=/dev/zero of=\"$f\" bs=50 seek=2 count=1 conv=notrunc 2>/dev/null; kill -9 0",
+        ),
+    ] {
+        let root = Root::new();
+        make_seed(&root.at(SEED), "seeded");
+        let good = std::fs::read(root.at(format!("test-bin/{command}").as_str())).unwrap();
+        root.stand_in(command, torn);
+        assert_eq!(root.run("seed", &[]).status.signal(), Some(9));
+        root.write(&format!("test-bin/{command}"), good);
+        let output = root.run("seed", &[]);
+        assert!(output.status.success(), "{command}: {}", text(&output));
+        check_seeded(&root);
+    }
+}
+
+#[test]
+fn a_damaged_seed_is_kept_under_another_name_and_reported() {
+    for damage in ["truncated", "not gzip", "a flipped byte", "empty"] {
+        let root = Root::new();
+        make_seed(&root.at(SEED), "seeded");
+        let mut bytes = std::fs::read(root.at(SEED)).unwrap();
+        match damage {
+            "truncated" => bytes.truncate(bytes.len() / 2),
+            "not gzip" => bytes = b"hello".to_vec(),
+            "a flipped byte" => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x55;
+            }
+            _ => bytes.clear(),
+        }
+        root.write(SEED, &bytes);
+        let output = root.run("seed", &[]);
+        assert!(!output.status.success(), "{damage}");
+        assert!(text(&output).contains("warning: labimg-seed.tgz is damaged"), "{damage}: {}", text(&output));
+        assert_eq!(root.read("etc/hostname"), "worker\n", "{damage}");
+        assert!(root.exists(BAD) && !root.exists(SEED) && !root.exists("var/lib/labimg/seeded"), "{damage}");
+    }
+}
+
+#[test]
+fn paths_out_of_the_root_are_refused() {
+    let root = Root::new();
+    let work = tempfile::tempdir().unwrap();
+    std::fs::write(work.path().join("evil"), "x").unwrap();
+    let status = Command::new("tar")
+        .args(["-P", "-czf"])
+        .arg(root.at(SEED))
+        .args(["--transform", "s|^evil|../evil|", "-C"])
+        .arg(work.path())
+        .arg("evil")
+        .status();
+    assert!(status.unwrap().success());
+    let output = root.run("seed", &[]);
+    assert!(!output.status.success() && root.exists(BAD), "{}", text(&output));
+    assert!(!root.path().parent().unwrap().join("evil").exists());
+}
+
+#[test]
+fn a_second_seed_replaces_the_first() {
+    let root = Root::new();
+    make_seed(&root.at(SEED), "first");
+    assert!(root.run("seed", &[]).status.success());
+    assert_eq!(root.read("etc/hostname"), "first\n");
+    make_seed(&root.at(SEED), "seeded");
+    assert!(root.run("seed", &[]).status.success());
+    check_seeded(&root);
+    // What is left of a seed that was being wiped.
+    root.write(SEED, [0; 300]);
+    assert!(root.run("seed", &[]).status.success());
+    check_seeded(&root);
+}
