@@ -4,11 +4,16 @@ mod boards;
 mod boot;
 mod build;
 mod cache;
+mod check;
 mod completions;
 mod inspect;
+mod new;
 mod output;
+mod problems;
 mod roles;
+mod secrets;
 mod size;
+mod status;
 
 use std::process::ExitCode;
 
@@ -27,7 +32,7 @@ Examples:
 Exit codes:
   0    done
   1    failed: network, disk, archive, a bad image
-  2    the command line is wrong: unknown option, board, role, package, a bad key or output
+  2    the command line or lab.toml is wrong: unknown option or name, a bad key or output
   130  interrupted";
 
 /// Builds flashable SD-card images for Raspberry-Pi-class k3s nodes: no root, no Docker, no emulator.
@@ -52,11 +57,15 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::NewArgs),
+    Check(check::CheckArgs),
     Build(build::BuildArgs),
     Boot(boot::BootArgs),
     Inspect(inspect::InspectArgs),
     Boards(boards::BoardsArgs),
     Roles(roles::RolesArgs),
+    Status(status::StatusArgs),
+    Secrets(secrets::SecretsArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -78,11 +87,15 @@ pub fn run() -> ExitCode {
         reporter.warn(&format!("Ctrl-C will not clean up: {e}"));
     }
     let result = match &cli.command {
+        Command::New(args) => new::run(args, &out),
+        Command::Check(args) => check::run(args, &out),
         Command::Build(args) => build::run(args, &out, &reporter),
         Command::Boot(args) => boot::run(args, &reporter),
         Command::Inspect(args) => inspect::run(args, &out),
         Command::Boards(args) => boards::run(args, &out),
         Command::Roles(args) => roles::run(args, &out),
+        Command::Status(args) => status::run(args, &out, &reporter),
+        Command::Secrets(args) => secrets::run(args, &out, &reporter),
         Command::Cache(args) => cache::run(args, &out, &reporter),
         Command::Completions(args) => completions::run::<Cli>(args),
     };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::table::{Layout, PartitionKind};
+use crate::k3s::K3sRecord;
 use crate::tree::{Kind, Tree};
 
 /// Where it lies on the node.
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub packages: Vec<ManifestPackage>,
     /// What each layer put there, in the order they were laid.
     pub layers: Vec<ManifestLayer>,
+    /// The node's k3s; none when its role has none.
+    #[serde(default)]
+    pub k3s: Option<K3sRecord>,
 }
 
 /// A partition.
@@ -216,6 +220,7 @@ mod tests {
             partitions: Vec::new(),
             packages: Vec::new(),
             layers: Vec::new(),
+            k3s: None,
         }
     }
 

@@ -53,6 +53,7 @@ fn root_tree() -> Tree {
             state: "installed".to_owned(),
         }],
         layers: Vec::new(),
+        k3s: None,
     };
     manifest.layers = manifest::layers(&tree);
     put(&mut tree, manifest::NODE_PATH, 0o644, &manifest.to_json());

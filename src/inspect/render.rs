@@ -47,6 +47,9 @@ fn render_partition(out: &mut String, PartitionReport { entry, file_system }: &P
     if let Some((used, free)) = fs.inodes {
         line(out, format_args!("  inodes      {used} used, {free} free"));
     }
+    if fs.seeded {
+        line(out, format_args!("  seed        yes: this is one node's image, with its keys; keep it to yourself"));
+    }
     if !fs.features.is_empty() {
         wrapped(out, "features", &fs.features);
     }
@@ -59,6 +62,9 @@ fn render_system(out: &mut String, system: &System) {
             out,
             format_args!("  made by     labimg {}, {} {} for {}, {}", m.labimg, m.suite, m.role, m.board, m.date),
         );
+    }
+    if let Some(k3s) = system.manifest.as_ref().and_then(|m| m.k3s.as_ref()) {
+        line(out, format_args!("  k3s         {}", k3s.sentence()));
     }
     if !system.hostname.is_empty() {
         line(out, format_args!("  host name   {}", system.hostname));

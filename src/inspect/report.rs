@@ -8,6 +8,7 @@ use super::fat::FatKind;
 use super::system::{self, System};
 use super::table::{self, PartitionInfo, Table};
 use super::{InspectError, Region, Volume};
+use crate::seed;
 
 /// All that was found in an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +54,8 @@ pub struct FileSystemReport {
     pub inodes: Option<(u32, u32)>,
     /// ext4's features by name.
     pub features: Vec<String>,
+    /// Whether the seed of a node lies in it, which its first boot takes and wipes.
+    pub seeded: bool,
 }
 
 /// Reads an image or card and reports what is in it.
@@ -115,6 +118,8 @@ fn describe(volume: &Volume) -> Result<FileSystemReport, InspectError> {
                 free,
                 inodes: None,
                 features: Vec::new(),
+                // A folder that cannot be read is told where it is read.
+                seeded: matches!(fat.find(seed::ARCHIVE), Ok(Some(_))),
             }
         }
         Volume::Ext4(ext4) => {
@@ -127,6 +132,7 @@ fn describe(volume: &Volume) -> Result<FileSystemReport, InspectError> {
                 free,
                 inodes: Some(ext4.inodes()),
                 features: ext4.features(),
+                seeded: false,
             }
         }
     })

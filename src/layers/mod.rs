@@ -2,7 +2,9 @@
 
 pub mod board;
 pub mod configure;
+pub mod k3s;
 pub mod kernel;
+pub mod manifests;
 pub mod node;
 pub mod overlay;
 pub mod packages;

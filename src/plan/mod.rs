@@ -4,11 +4,15 @@
 pub mod board;
 pub mod role;
 pub mod ssh_key;
+pub mod target;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::lab::Lab;
+use crate::layers::node::BUILT_IN_LOCALE;
 use board::{Board, BoardFileError};
 use role::{Role, Units};
 
@@ -56,6 +60,18 @@ pub enum PlanError {
         /// What is wrong with it.
         why: String,
     },
+    /// A node that `lab.toml` does not have.
+    #[error("{}: there is no node `{name}`{} (it has {})", file.display(), did_you_mean(.nearest), all.join(", "))]
+    NoNode {
+        /// The file.
+        file: PathBuf,
+        /// The name given.
+        name: String,
+        /// Names that look like it, best first.
+        nearest: Vec<String>,
+        /// All names that there are.
+        all: Vec<String>,
+    },
     /// A name that no host can have.
     #[error("--hostname {name}: {why}")]
     Hostname {
@@ -88,34 +104,28 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
     scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
 }
 
-/// What the user asks for, as flags give it.
+/// What is asked for in one image.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Name of a board.
     pub board: String,
     /// Name of a role.
     pub role: String,
-    /// The node's name; the role's name when absent.
-    pub hostname: Option<String>,
-    /// Keys or files of keys.
-    pub ssh_keys: Vec<String>,
     /// Debian's code name.
     pub suite: String,
-    /// Debian packages to add.
-    pub packages: Vec<String>,
+    /// Debian packages to add → who asked for them.
+    pub packages: BTreeMap<String, String>,
+    /// The cluster that the image is for.
+    pub lab: Lab,
 }
 
 /// The resolved answer to "what is in this image".
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// The board it boots on.
     pub board: Board,
     /// What the node is for.
     pub role: Role,
-    /// The node's name.
-    pub hostname: String,
-    /// Public keys that may log in.
-    pub ssh_keys: Vec<String>,
     /// Debian's code name.
     pub suite: String,
     /// Further suites that packages of the board come from, such as `trixie-backports`.
@@ -126,27 +136,20 @@ pub struct Plan {
     pub overlays: Vec<String>,
     /// Units to switch: those of the common role, then of the role.
     pub units: Units,
+    /// The cluster that the image is for. It does not name the image's parts: a node more is the same image.
+    #[serde(skip)]
+    pub lab: Lab,
 }
 
 impl Plan {
     /// Decides everything that a request leaves open.
     ///
     /// # Errors
-    /// Unknown names (with the nearest ones), bad keys, bad host names.
+    /// Unknown names, with the nearest ones.
     pub fn new(request: &Request) -> Result<Self, PlanError> {
         let board = Board::named(&request.board)?;
         let role = Role::named(&request.role)?;
         let common = Role::common()?;
-        let hostname = request.hostname.clone().unwrap_or_else(|| role.name.clone());
-        check_hostname(&hostname)?;
-        let mut ssh_keys = Vec::new();
-        for text in &request.ssh_keys {
-            for key in ssh_key::read(text)? {
-                if !ssh_keys.contains(&key) {
-                    ssh_keys.push(key);
-                }
-            }
-        }
         let mut packages = common.packages.clone();
         packages.extend(board.packages.iter().map(|p| {
             let request = p.suite.as_ref().map_or_else(|| p.name.clone(), |suite| format!("{}/{suite}", p.name));
@@ -157,29 +160,31 @@ impl Plan {
             return Err(PlanError::Suite { board: board.name, needs: other, suite: request.suite.clone() });
         }
         let own = ["", "-updates", "-security"].map(|suffix| format!("{}{suffix}", request.suite));
-        let asked = request.packages.iter().filter_map(|p| Some(p.split_once('/')?.1.to_owned()));
+        let asked = request.packages.keys().filter_map(|p| Some(p.split_once('/')?.1.to_owned()));
         let mut extra_suites: Vec<String> = of_board.chain(asked.filter(|suite| !own.contains(suite))).collect();
         extra_suites.sort_unstable();
         extra_suites.dedup();
         packages.extend(role.packages.clone());
-        packages.extend(request.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
+        if request.lab.locale != BUILT_IN_LOCALE {
+            packages.insert("locales".to_owned(), "makes the locale that lab.toml names".to_owned());
+        }
+        packages.extend(request.packages.clone());
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
             overlays: common.overlay.iter().chain(&role.overlay).cloned().collect(),
             board,
             role,
-            hostname,
-            ssh_keys,
             suite: request.suite.clone(),
             extra_suites,
             packages,
+            lab: request.lab.clone(),
         })
     }
 }
 
 /// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.
-fn check_hostname(name: &str) -> Result<(), PlanError> {
+pub(crate) fn check_hostname(name: &str) -> Result<(), PlanError> {
     let fail = |why| Err(PlanError::Hostname { name: name.to_owned(), why });
     if name.is_empty() || name.len() > 63 {
         return fail("a host name has 1 to 63 characters");
@@ -201,26 +206,39 @@ mod tests {
     use super::*;
 
     fn request(board: &str, role: &str) -> Request {
-        Request { board: board.to_owned(), role: role.to_owned(), suite: "trixie".to_owned(), ..Request::default() }
+        let lab = target::lone_lab(board, role, role);
+        Request {
+            board: board.to_owned(),
+            role: role.to_owned(),
+            suite: "trixie".to_owned(),
+            lab,
+            ..Request::default()
+        }
     }
 
     #[test]
-    fn a_plan_joins_common_board_role_and_flags() {
-        let plan = Plan::new(&Request { packages: vec!["htop".to_owned()], ..request("rpi4", "master") }).unwrap();
-        assert_eq!(plan.hostname, "master");
+    fn a_plan_joins_common_board_role_and_what_was_asked_for() {
+        let packages = BTreeMap::from([("htop".to_owned(), "asked for with --package".to_owned())]);
+        let plan = Plan::new(&Request { packages, ..request("rpi4", "master") }).unwrap();
         assert_eq!(plan.overlays, ["common", "master"]);
         for name in ["openssh-server", "linux-image-arm64", "nfs-kernel-server", "htop"] {
             assert!(plan.packages.contains_key(name), "{name}");
         }
+        assert!(!plan.packages.contains_key("locales"));
         assert!(plan.units.enable.contains(&"labimg-grow.service".to_owned()));
         assert!(plan.units.mask.contains(&"rpcbind.service".to_owned()));
     }
 
     #[test]
+    fn a_locale_brings_what_makes_it() {
+        let mut request = request("rpi4", "worker");
+        request.lab.locale = "de_DE.UTF-8".to_owned();
+        assert!(Plan::new(&request).unwrap().packages.contains_key("locales"));
+    }
+
+    #[test]
     fn mistakes_name_what_was_meant() {
         assert!(Plan::new(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
-        let bad = Request { hostname: Some("My.Node".to_owned()), ..request("rpi4", "master") };
-        assert!(Plan::new(&bad).is_err());
         for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
             assert!(check_hostname(name).is_err(), "{name}");
         }

@@ -13,7 +13,7 @@ use super::PlanError;
 /// No such file, a private key, or a line that is no public key (OpenSSH's `authorized_keys` form, sshd(8)).
 pub fn read(text: &str) -> Result<Vec<String>, PlanError> {
     let bad = |why: String| PlanError::SshKey { key: shorten(text), why };
-    if text.split_whitespace().count() >= 2 && is_type(text.split_whitespace().next().unwrap_or_default()) {
+    if is_key(text) {
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
         return lines.map(parse).collect::<Result<_, _>>().map_err(bad);
     }
@@ -29,6 +29,13 @@ pub fn read(text: &str) -> Result<Vec<String>, PlanError> {
         return Err(bad("the file holds no key".to_owned()));
     }
     Ok(keys)
+}
+
+/// Whether `text` is meant as a key itself, not as the path of a file.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    words.next().is_some_and(is_type) && words.next().is_some()
 }
 
 fn is_type(word: &str) -> bool {

@@ -18,6 +18,7 @@ mod http_server;
 
 mod disk;
 mod judges;
+mod labs;
 mod network;
 mod recorded;
 mod signals;
@@ -137,9 +138,16 @@ fn labimg() -> Command {
 
 fn build(server: &Server, cache: &Path, image: &Path) -> Command {
     let mut command = labimg();
-    command.args(["build", "--board", "virt", "--role", "worker", "--ssh-key", KEY, "--mirror", &mirror_of(server)]);
-    command.arg("--cache").arg(cache).arg("--output").arg(image);
+    command.args(["build", "--board", "virt", "--role", "worker", "--ssh-key", KEY]);
+    command.arg("--output").arg(image);
+    inputs(&mut command, server, cache);
     command
+}
+
+/// Where packages and k3s come from. No release of k3s is on the recorded mirror.
+fn inputs(command: &mut Command, server: &Server, cache: &Path) {
+    command.args(["--mirror", &mirror_of(server)]).arg("--cache").arg(cache);
+    command.args(["--k3s-bin", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/k3s-stand-in.sh")]);
 }
 
 fn run(command: &mut Command) -> Output {

@@ -14,32 +14,20 @@ use labimg::store::{self, Store};
 pub const SUITES: [(&str, &str); 3] =
     [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
 
-/// Lays the files out below `mirror`, by way of a cache in `downloads` that stays for the next run; gives the packages.
+/// Lays the files out below `mirror`, by way of a cache in `downloads` that stays for the next run; gives the packages of a worker. Those of
+/// a master are there too.
 pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
     let given = std::env::var("LABIMG_MIRROR").ok();
     let real = Mirror::choose(given.as_deref(), Path::new("/")).unwrap();
-    let plan = Plan::new(&Request {
-        board: "virt".into(),
-        role: "worker".into(),
-        suite: "trixie".into(),
-        ..Request::default()
-    });
-    let plan = plan.unwrap();
-    let request = LockRequest {
-        suite: "trixie".into(),
-        extra_suites: Vec::new(),
-        architecture: plan.board.architecture.clone(),
-        packages: plan.packages.keys().cloned().collect(),
-        mirror: real.clone(),
-        keyrings: Vec::new(),
-        now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
-        essential: true,
-    };
     let (store, http) = (Store::open(downloads).unwrap(), Http::new().unwrap());
-    let lock = lock::make(&request, &store, &http, &Reporter::silent())
-        .unwrap_or_else(|e| panic!("this test needs a Debian mirror, as in LABIMG_MIRROR: {e}"));
-    let requests: Vec<_> = lock.packages.iter().map(wanted).collect();
-    store.fetch(&requests, 16, &http, &Reporter::silent()).unwrap();
+    let lock = |role| {
+        let lock = lock::make(&request(role, &real), &store, &http, &Reporter::silent())
+            .unwrap_or_else(|e| panic!("this test needs a Debian mirror, as in LABIMG_MIRROR: {e}"));
+        let requests: Vec<_> = lock.packages.iter().map(wanted).collect();
+        store.fetch(&requests, 16, &http, &Reporter::silent()).unwrap();
+        lock
+    };
+    let (worker, master) = (lock("worker"), lock("master"));
 
     for (base, suite) in SUITES {
         let real = if base == "debian" { &real.archive } else { &real.security };
@@ -54,10 +42,27 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
             place(&store, &hash, &index.join("Packages.xz"));
         }
     }
-    for package in &lock.packages {
+    let of_master = master.packages.iter().filter(|p| !worker.packages.contains(p));
+    for package in worker.packages.iter().chain(of_master) {
         place(&store, &package.sha256, &mirror.join(&path_of(package, &real)[1..]));
     }
-    packages(lock, &real)
+    packages(worker, &real)
+}
+
+fn request(role: &str, mirror: &Mirror) -> LockRequest {
+    let plan =
+        Plan::new(&Request { board: "virt".into(), role: role.into(), suite: "trixie".into(), ..Request::default() });
+    let plan = plan.unwrap();
+    LockRequest {
+        suite: "trixie".into(),
+        extra_suites: Vec::new(),
+        architecture: plan.board.architecture.clone(),
+        packages: plan.packages.keys().cloned().collect(),
+        mirror: mirror.clone(),
+        keyrings: Vec::new(),
+        now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
+        essential: true,
+    }
 }
 
 fn wanted(package: &LockedPackage) -> store::Request {

@@ -63,7 +63,8 @@ fn a_cache_that_may_only_be_read() {
 fn a_build_tells_programs_what_it_does() {
     let bench = Bench::new();
     let output = succeeds(bench.build(&bench.warm()).args(["--json", "--hostname", "node-7"]));
-    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result = &results["images"][0];
     assert_eq!(result["image"], bench.image().to_str().unwrap());
     assert_eq!((&result["hostname"], &result["login"]), (&"node-7".into(), &true.into()));
     assert_eq!(result["size"], bench.image().metadata().unwrap().len());

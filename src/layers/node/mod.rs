@@ -1,14 +1,17 @@
-//! What makes a tree this node's: name, user, keys, mounts, package sources, clock.
+//! What the image itself says about a node of its role: user, mounts, package sources, time zone, locale, clock. What makes
+//! it one certain node comes later, by its [seed](crate::seed).
 
 use crate::tree::{Tree, TreeError, TreePath};
 
-/// What differs from node to node.
+/// What differs from image to image.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
-    /// Host name without a domain.
+    /// Host name without a domain, until a seed gives the node its own.
     pub hostname: &'a str,
-    /// Public keys that may log in as the user, one `authorized_keys` line each.
-    pub ssh_keys: &'a [String],
+    /// Time zone by its tz database name.
+    pub timezone: &'a str,
+    /// Locale, such as `C.UTF-8`.
+    pub locale: &'a str,
     /// PARTUUID of the root partition.
     pub root_partuuid: &'a str,
     /// PARTUUID of the firmware partition.
@@ -30,9 +33,20 @@ pub struct Node<'a> {
 /// The user who logs in.
 pub const USER: &str = "lab";
 /// The first uid of people (Debian Policy 9.2.2).
-const UID: u32 = 1000;
+pub const UID: u32 = 1000;
 
-/// Writes the node's own files.
+/// Part of libc: UTF-8 without a package of locales.
+pub const BUILT_IN_LOCALE: &str = "C.UTF-8";
+
+/// `hosts(5)` of a node with this name.
+#[must_use]
+pub fn hosts(name: &str) -> String {
+    format!(
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
+    )
+}
+
+/// Writes these files.
 ///
 /// # Errors
 /// When something in the tree is in the way.
@@ -40,17 +54,21 @@ pub fn apply(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
     tree.begin_layer("node");
     let name = node.hostname;
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
-    let hosts = format!(
-        "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
-    );
-    tree.write("etc/hosts", 0o644, hosts)?;
+    tree.write("etc/hosts", 0o644, hosts(name))?;
     mounts(tree, node)?;
     sources(tree, node)?;
-    user(tree, node)?;
+    user(tree)?;
     for path in ["etc/default/locale", "etc/locale.conf"] {
-        // C.UTF-8 is part of libc: UTF-8 without a package of locales.
-        tree.write(path, 0o644, "LANG=C.UTF-8\n")?;
+        tree.write(path, 0o644, format!("LANG={}\n", node.locale))?;
     }
+    if node.locale != BUILT_IN_LOCALE {
+        // Made at first boot, when the package `locales` is configured there.
+        let charset = node.locale.split_once('.').map_or("UTF-8", |(_, charset)| charset);
+        tree.write("etc/locale.gen", 0o644, format!("{} {charset}\n", node.locale))?;
+    }
+    // tzdata keeps both (localtime(5); /etc/timezone is Debian's).
+    tree.write("etc/timezone", 0o644, format!("{}\n", node.timezone))?;
+    tree.symlink("etc/localtime", format!("/usr/share/zoneinfo/{}", node.timezone))?;
     // systemd sets the clock to at least this file's time, before anything else runs (systemd(1), "/usr/lib/clock-epoch").
     tree.write("usr/lib/clock-epoch", 0o644, "")?;
     if !node.pending.is_empty() {
@@ -94,8 +112,8 @@ fn sources(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
     )
 }
 
-/// A user with a home, the given keys and no password; `sudo` by group and by the overlay's rule.
-fn user(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+/// A user with a home and no password; `sudo` by group and by the overlay's rule.
+fn user(tree: &mut Tree) -> Result<(), TreeError> {
     add_line(tree, "etc/passwd", &format!("{USER}:x:{UID}:{UID}:labimg,,,:/home/{USER}:/bin/bash"))?;
     add_line(tree, "etc/group", &format!("{USER}:x:{UID}:"))?;
     // `*` matches no password; the third field is the day of the last change, which PAM wants to be non-zero.
@@ -124,11 +142,6 @@ fn user(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
             crate::tree::Kind::Dir => tree.mkdir(&to, mode)?,
             _ => {}
         }
-    }
-    if !node.ssh_keys.is_empty() {
-        tree.mkdir(home.join(".ssh")?, 0o700)?;
-        let keys: String = node.ssh_keys.iter().map(|k| format!("{k}\n")).collect();
-        tree.write(home.join(".ssh/authorized_keys")?, 0o600, keys)?;
     }
     let all: Vec<TreePath> =
         std::iter::once(home.clone()).chain(tree.below(&home).map(|(p, _, _)| p.clone())).collect();
@@ -173,7 +186,8 @@ mod tests {
     fn node() -> Node<'static> {
         Node {
             hostname: "master",
-            ssh_keys: &[],
+            timezone: "Etc/UTC",
+            locale: BUILT_IN_LOCALE,
             root_partuuid: "aa-02",
             firmware_partuuid: "aa-01",
             firmware_mount: "/boot/firmware",
@@ -198,15 +212,23 @@ mod tests {
     #[test]
     fn the_user_has_a_home_groups_and_no_password() {
         let mut tree = base();
-        let keys = ["ssh-ed25519 AAAA me".to_owned()];
-        apply(&mut tree, &Node { ssh_keys: &keys, ..node() }).unwrap();
+        apply(&mut tree, &node()).unwrap();
         assert!(tree.read_text("etc/passwd").unwrap().ends_with("lab:x:1000:1000:labimg,,,:/home/lab:/bin/bash\n"));
         assert!(tree.read_text("etc/shadow").unwrap().ends_with("lab:*:20000:0:99999:7:::\n"));
         assert_eq!(tree.get("etc/shadow").unwrap().mode, 0o640);
         assert!(tree.read_text("etc/group").unwrap().contains("adm:x:4:lab\nsudo:x:27:other,lab\n"));
-        let key = tree.get("home/lab/.ssh/authorized_keys").unwrap();
-        assert_eq!((key.mode, key.uid, key.gid), (0o600, 1000, 1000));
+        assert_eq!(tree.get("home/lab").unwrap().mode, 0o700);
         assert_eq!(tree.get("home/lab/.profile").unwrap().uid, 1000);
+    }
+
+    #[test]
+    fn time_zone_and_locale() {
+        let mut tree = base();
+        apply(&mut tree, &Node { timezone: "Europe/Berlin", locale: "de_DE.UTF-8", ..node() }).unwrap();
+        assert_eq!(tree.read_text("etc/timezone").unwrap(), "Europe/Berlin\n");
+        assert_eq!(tree.resolve_parent("etc/localtime").unwrap().to_string(), "/etc/localtime");
+        assert_eq!(tree.read_text("etc/locale.gen").unwrap(), "de_DE.UTF-8 UTF-8\n");
+        assert_eq!(tree.read_text("etc/locale.conf").unwrap(), "LANG=de_DE.UTF-8\n");
     }
 
     #[test]

@@ -1,0 +1,282 @@
+//! A plan's file systems, ready to be written: everything that all nodes of one role on one board share.
+
+use std::path::PathBuf;
+
+use super::ids::{Ids, Partuuids};
+use super::{BuildError, BuildOptions, PendingPackage};
+use crate::deb;
+use crate::hash::Sha256;
+use crate::image::ext4::{self, Ext4Options};
+use crate::image::manifest::{self, Manifest, ManifestPackage, NODE_PATH};
+use crate::image::table::Layout;
+use crate::image::{FileSystem, ImageError, ImageSpec, PartitionSpec};
+use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, Wanted};
+use crate::layers::board;
+use crate::layers::configure::{self, Pending};
+use crate::layers::kernel;
+use crate::layers::manifests::{self, Cluster};
+use crate::layers::node::{self, Node};
+use crate::layers::packages::{self, Excludes, Installed};
+use crate::layers::{self, overlay, units};
+use crate::lock::{self, Lock, LockRequest, LockedPackage};
+use crate::plan::Plan;
+use crate::report::{Reporter, Unit};
+use crate::seed;
+use crate::store::http::Http;
+use crate::store::{self, Store};
+use crate::tree::Tree;
+
+/// What the images of one plan have in common: all but the seed.
+pub(super) struct Assembled {
+    tree: Tree,
+    /// The firmware partition, without a seed.
+    pub(super) firmware: Tree,
+    root: Ext4Options,
+    root_size: u64,
+    ids: Ids,
+    /// What is in it.
+    pub(super) manifest: Manifest,
+    /// The image's own time, seconds since 1970.
+    pub(super) date: i64,
+    /// Packages that the node itself finishes.
+    pub(super) pending: Vec<PendingPackage>,
+    /// Manifests of the lab folder that hold a Secret.
+    pub(super) secret_manifests: Vec<PathBuf>,
+}
+
+/// Packages to trees.
+pub(super) fn assemble(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Assembled, BuildError> {
+    let lock = {
+        let _phase = reporter.phase("Choosing packages", 0, Unit::Items);
+        lock_inputs(plan, options, store, http, reporter)?
+    };
+    let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
+    store.fetch(&requests, options.jobs, http, reporter)?;
+    let binary = obtain_k3s(plan, options, store, http, reporter)?;
+
+    let ids = Ids::new(plan, &lock)?;
+    let partuuids = ids.partuuids()?;
+    let mut tree = Tree::new(lock.date);
+    let debs = deb::open_all(store, &lock.packages, reporter)?;
+    let mut installed = packages::unpack(&mut tree, &lock.architecture, debs, &Excludes::none(), reporter)?;
+    let pending = {
+        let _phase = reporter.phase("Configuring", 0, Unit::Items);
+        configure::run(&mut tree, &mut installed)?.pending
+    };
+    let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref())?;
+    let version = kernel_layer(&mut tree, &lock, &installed, store, reporter)?;
+    let initramfs = {
+        let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
+        kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?
+    };
+    board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs.into())?;
+    let mut firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
+    firmware.write(seed::SETTINGS, 0o644, seed::SETTINGS_TEXT)?;
+    packages::write_database(&mut tree, &installed)?;
+
+    let root = Ext4Options { label: "root".to_owned(), ..Ext4Options::new(0, ids.ext4, ids.hash_seed, lock.date) };
+    let least = ext4::minimum_size(&tree, &root);
+    let root_size = least.map_err(|source| ImageError::Ext4 { partition: "root".to_owned(), source })? + SLACK;
+    let layout = spec(plan, &ids, root_size, &root, &tree, &firmware).layout()?;
+    let manifest = manifest(plan, &lock, &installed, &tree, &layout, binary.map(|b| b.record()));
+    tree.begin_layer("manifest");
+    tree.write(NODE_PATH, 0o644, manifest.to_json())?;
+    let pending = pending.into_iter().map(|p| PendingPackage { package: p.package, reason: p.reason }).collect();
+    Ok(Assembled { tree, firmware, root, root_size, ids, manifest, date: lock.date, pending, secret_manifests })
+}
+
+impl Assembled {
+    /// The image, with this firmware partition.
+    pub(super) fn spec<'a>(&'a self, plan: &Plan, firmware: &'a Tree) -> ImageSpec<'a> {
+        spec(plan, &self.ids, self.root_size, &self.root, &self.tree, firmware)
+    }
+}
+
+fn obtain_k3s(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Option<K3sBinary>, BuildError> {
+    if plan.role.k3s.is_none() {
+        return Ok(None);
+    }
+    let source = K3sSource::of(Some(&plan.lab));
+    let local = options.k3s_bin.as_deref();
+    let wanted = Wanted { mode: options.k3s, local, source: &source, architecture: &plan.board.architecture };
+    Ok(Some(k3s::obtain(&wanted, store, http, reporter)?))
+}
+
+fn lock_inputs(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Lock, BuildError> {
+    let request = LockRequest {
+        suite: plan.suite.clone(),
+        extra_suites: plan.extra_suites.clone(),
+        architecture: plan.board.architecture.clone(),
+        packages: plan.packages.keys().cloned().collect(),
+        mirror: options.mirror.clone(),
+        keyrings: options.keyrings.clone(),
+        now: options.now,
+        essential: true,
+    };
+    Ok(lock::make(&request, store, http, reporter)?)
+}
+
+fn request(package: &LockedPackage) -> store::Request {
+    store::Request {
+        name: format!("{} {}", package.name, package.version),
+        sha256: package.sha256,
+        size: package.size,
+        urls: package.urls.clone(),
+    }
+}
+
+/// Overlays, the node's own files, units: what is laid over the configured packages.
+fn node_layers(
+    tree: &mut Tree,
+    plan: &Plan,
+    options: &BuildOptions,
+    pending: &[Pending],
+    partuuids: &Partuuids,
+    binary: Option<&K3sBinary>,
+) -> Result<Vec<PathBuf>, BuildError> {
+    for name in &plan.overlays {
+        overlay::apply(tree, name)?;
+    }
+    if let (Some(kind), Some(binary)) = (plan.role.k3s, binary) {
+        layers::k3s::apply(tree, kind, binary)?;
+    }
+    let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
+    let (archive, security) = options.mirror.for_nodes();
+    let node = Node {
+        hostname: &plan.role.name,
+        timezone: &plan.lab.timezone,
+        locale: &plan.lab.locale,
+        root_partuuid: &partuuids.root,
+        firmware_partuuid: &partuuids.firmware,
+        firmware_mount: &plan.board.firmware.mount,
+        suite: &plan.suite,
+        extra_suites: &plan.extra_suites,
+        archive: &archive,
+        security: &security,
+        pending: &pending,
+    };
+    node::apply(tree, &node)?;
+    units::apply(tree, &plan.units)?;
+    if !plan.role.manifests {
+        return Ok(Vec::new());
+    }
+    let source = K3sSource::of(Some(&plan.lab));
+    let cluster = Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s: &source.version };
+    Ok(manifests::apply(tree, &cluster, options.lab_dir.as_deref())?)
+}
+
+/// The module indexes, from the store when this kernel was indexed before. Gives the kernel's version.
+fn kernel_layer(
+    tree: &mut Tree,
+    lock: &Lock,
+    installed: &Installed,
+    store: &Store,
+    reporter: &Reporter,
+) -> Result<String, BuildError> {
+    let _phase = reporter.phase("Indexing kernel modules", 0, Unit::Items);
+    let version = kernel::version(tree)?;
+    tree.begin_layer(format!("modules of {version}"));
+    let key = module_key(lock, installed, &version);
+    let archive = store
+        .derived(MODULE_INDEXES, &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
+    kernel::depmod::install(tree, &version, &archive)?;
+    Ok(version)
+}
+
+/// Everything that the module indexes are made of: the packages that bring modules.
+fn module_key(lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
+    let brings_modules = |name: &str| {
+        let files = installed.get(name).map_or(&[][..], |p| p.files.as_slice());
+        files.iter().any(|f| [&b"usr/lib/modules/"[..], b"lib/modules/"].iter().any(|m| f.as_bytes().starts_with(m)))
+    };
+    let packages = lock.packages.iter().filter(|p| brings_modules(&p.name));
+    let inputs: Vec<String> = packages.map(|p| p.sha256.to_string()).collect();
+    Sha256::of(format!("{} {version} {}", lock.architecture, inputs.join(" ")))
+}
+
+/// The kind of the kept module indexes. The number counts up whenever they are made in another way.
+const MODULE_INDEXES: &str = "depmod-1";
+
+/// Free room in the root file system for the first boot and the first updates; it grows to the whole card then.
+const SLACK: u64 = 256 << 20;
+
+fn spec<'a>(
+    plan: &Plan,
+    ids: &Ids,
+    size: u64,
+    options: &Ext4Options,
+    tree: &'a Tree,
+    firmware: &'a Tree,
+) -> ImageSpec<'a> {
+    ImageSpec {
+        table: ids.table,
+        first: 0,
+        partitions: vec![
+            PartitionSpec {
+                name: "firmware".to_owned(),
+                size: u64::from(plan.board.firmware.size_mib) << 20,
+                guid: ids.firmware,
+                files: FileSystem::Fat { tree: firmware, label: "FIRMWARE".to_owned(), volume_id: ids.volume },
+            },
+            PartitionSpec {
+                name: "root".to_owned(),
+                size,
+                guid: ids.root,
+                files: FileSystem::Ext4 { tree, options: options.clone() },
+            },
+        ],
+        raw: Vec::new(),
+        private: false,
+    }
+}
+
+fn manifest(
+    plan: &Plan,
+    lock: &Lock,
+    installed: &Installed,
+    tree: &Tree,
+    layout: &Layout,
+    k3s: Option<K3sRecord>,
+) -> Manifest {
+    let mut packages: Vec<_> = installed.packages.iter().collect();
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    Manifest {
+        format: manifest::FORMAT,
+        labimg: env!("CARGO_PKG_VERSION").to_owned(),
+        board: plan.board.name.clone(),
+        role: plan.role.name.clone(),
+        suite: lock.suite.clone(),
+        architecture: lock.architecture.clone(),
+        date: jiff::Timestamp::from_second(lock.date).unwrap_or_default().to_string(),
+        partitions: manifest::partitions(layout),
+        packages: packages
+            .into_iter()
+            .map(|p| ManifestPackage {
+                name: p.name.clone(),
+                version: p.version.clone(),
+                architecture: p.architecture.clone(),
+                state: p.state.word().to_owned(),
+            })
+            .collect(),
+        layers: manifest::layers(tree),
+        k3s,
+    }
+}

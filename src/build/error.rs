@@ -1,0 +1,58 @@
+//! Why no image was built.
+
+use crate::deb::DebError;
+use crate::image::ImageError;
+use crate::k3s::K3sError;
+use crate::layers::board::BoardError;
+use crate::layers::configure::ConfigureError;
+use crate::layers::k3s::K3sLayerError;
+use crate::layers::kernel::KernelError;
+use crate::layers::manifests::ManifestError;
+use crate::layers::overlay::OverlayError;
+use crate::layers::packages::PackagesError;
+use crate::layers::units::UnitsError;
+use crate::lock::LockError;
+use crate::seed::SeedError;
+use crate::store::StoreError;
+use crate::store::http::HttpError;
+use crate::tree::TreeError;
+
+/// Why no image was built.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // Each variant is the error of the module it is named after.
+pub enum BuildError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Deb(#[from] DebError),
+    #[error(transparent)]
+    Packages(#[from] PackagesError),
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    #[error(transparent)]
+    Units(#[from] UnitsError),
+    #[error(transparent)]
+    K3s(#[from] K3sError),
+    #[error(transparent)]
+    K3sLayer(#[from] K3sLayerError),
+    #[error(transparent)]
+    Manifests(#[from] ManifestError),
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    #[error("the node's own files: {0}")]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("the identifiers of the image: {0}")]
+    Ids(#[from] serde_json::Error),
+}

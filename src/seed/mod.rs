@@ -1,0 +1,192 @@
+//! What makes a generic image one certain node: a small tree of files that lies packed on the firmware partition and that
+//! the node lays over its root at first boot (lab, node, secrets → [`Seed`] → firmware tree).
+
+mod archive;
+mod network;
+
+use std::collections::BTreeSet;
+use std::io;
+
+use crate::k3s::config;
+use crate::lab::{DiskRule, Lab, LabNode};
+use crate::layers::node::{UID, USER};
+use crate::plan::board::Board;
+use crate::plan::role::{K3sKind, Role};
+use crate::secrets::Secrets;
+use crate::tree::{Tree, TreeError, TreePath};
+
+/// The packed seed's name on the firmware partition.
+pub const ARCHIVE: &str = "labimg-seed.tgz";
+/// The name there of the plain settings that a person may edit.
+pub const SETTINGS: &str = "labimg.conf";
+/// As it is shipped: every setting is explained and none is active.
+pub const SETTINGS_TEXT: &str = include_str!("labimg.conf");
+
+/// Why there is no seed.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// Two files that cannot be in one place.
+    #[error("the node's seed: {0}")]
+    Tree(#[from] TreeError),
+    /// It cannot be packed.
+    #[error("packing the node's seed: {0}")]
+    Pack(#[from] io::Error),
+}
+
+/// All that a seed is made of.
+#[derive(Debug)]
+pub struct SeedRequest<'a> {
+    /// The cluster; without a `lab.toml` one that holds this node alone.
+    pub lab: &'a Lab,
+    /// The node.
+    pub node: &'a LabNode,
+    /// What it runs on.
+    pub board: &'a Board,
+    /// What it is for.
+    pub role: &'a Role,
+    /// Public keys that may log in, one `authorized_keys` line each.
+    pub ssh_keys: &'a [String],
+    /// The cluster's keys; none without a `lab.toml`.
+    pub secrets: Option<&'a Secrets>,
+    /// The image's own time, seconds since 1970.
+    pub date: i64,
+}
+
+/// A node's seed, ready to be put on a firmware partition.
+pub struct Seed(Vec<u8>);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It holds keys.
+        write!(f, "Seed({} bytes)", self.0.len())
+    }
+}
+
+impl Seed {
+    /// Makes and packs it: the same request gives the same bytes.
+    ///
+    /// # Errors
+    /// See [`SeedError`].
+    pub fn make(request: &SeedRequest<'_>) -> Result<Self, SeedError> {
+        Ok(Self(archive::archive(&tree(request)?)?))
+    }
+
+    /// Puts it on the firmware partition.
+    ///
+    /// # Errors
+    /// When something is in its place.
+    pub fn put(self, firmware: &mut Tree) -> Result<(), TreeError> {
+        firmware.begin_layer("seed");
+        firmware.write(ARCHIVE, 0o600, self.0)
+    }
+}
+
+/// The seed's files where they will lie on the node.
+fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
+    // Secrets are made after the package lists that date the image, or long before.
+    let date = request.date.max(request.secrets.map_or(0, Secrets::created));
+    let mut tree = Tree::new(date);
+    let name = &request.node.name;
+    tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
+    tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name))?;
+    login(&mut tree, request.ssh_keys)?;
+    network(&mut tree, request)?;
+    let master = request.lab.master().map_or("", |m| m.name.as_str());
+    let conf = format!(
+        "# What this node is.\nCLUSTER={}\nROLE={}\nMASTER={master}\n# The clock is never behind this: seconds since 1970.\nSEED_TIME={date}\n",
+        request.lab.name, request.role.name
+    );
+    tree.write("etc/labimg/node.conf", 0o644, conf)?;
+    if request.role.name == "master" && request.lab.storage.enabled {
+        tree.write("etc/labimg/storage.conf", 0o644, storage(request.lab))?;
+    }
+    k3s(&mut tree, request)?;
+    Ok(tree)
+}
+
+fn login(tree: &mut Tree, keys: &[String]) -> Result<(), TreeError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let folder = TreePath::new(format!("home/{USER}/.ssh"))?;
+    let file = folder.join("authorized_keys")?;
+    tree.mkdir(&folder, 0o700)?;
+    tree.write(&file, 0o600, keys.iter().map(|k| format!("{k}\n")).collect::<String>())?;
+    for path in [folder, file] {
+        if let Some(inode) = tree.get_mut(&path) {
+            (inode.uid, inode.gid) = (UID, UID);
+        }
+    }
+    Ok(())
+}
+
+fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> {
+    let node = request.node;
+    if let Some(address) = &node.address {
+        let port = if request.board.wireless_only { "wlan0" } else { "eth0" };
+        let text = network::fixed_address(port, address, node.gateway.as_deref(), &node.dns);
+        tree.write("etc/systemd/network/10-labimg.network", 0o644, text)?;
+    }
+    if let Some(wifi) = &request.lab.wifi {
+        tree.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", 0o600, network::wpa_supplicant(wifi))?;
+        // Started when the port appears: a board without Wi-Fi does not wait for it.
+        tree.symlink(
+            "etc/systemd/system/sys-subsystem-net-devices-wlan0.device.wants/wpa_supplicant@wlan0.service",
+            "/usr/lib/systemd/system/wpa_supplicant@.service",
+        )?;
+    }
+    Ok(())
+}
+
+/// Settings of the storage step, in the shell's syntax: no value holds anything that the shell would expand.
+fn storage(lab: &Lab) -> String {
+    let storage = &lab.storage;
+    let disk = match &storage.disk {
+        DiskRule::Only => "only".to_owned(),
+        DiskRule::Serial(serial) => format!("serial:{serial}"),
+        DiskRule::Size(size) => format!("size:{size}"),
+        DiskRule::Never => "never".to_owned(),
+    };
+    let networks: BTreeSet<&str> = storage.networks.iter().map(String::as_str).collect();
+    let networks = networks.into_iter().collect::<Vec<_>>().join(" ");
+    let db = if storage.k3s { "yes" } else { "no" };
+    format!(
+        "# The USB disk and its export.\nDISK='{disk}'\nLABEL='{}'\nNETWORKS='{networks}'\nK3S_DB={db}\n",
+        storage.label
+    )
+}
+
+fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
+    let (lab, node) = (request.lab, request.node);
+    let Some(kind) = request.role.k3s else { return Ok(()) };
+    let Some(secrets) = request.secrets else {
+        // Alone it can only be the first server; k3s makes its own keys then.
+        if request.role.name == "master" {
+            tree.write("etc/rancher/k3s/config.yaml", 0o600, config::standalone_config(&node.name))?;
+        }
+        return Ok(());
+    };
+    let (text, token) = match kind {
+        K3sKind::Server => (config::server_config(lab, node), secrets.server_token()),
+        K3sKind::Agent => (config::agent_config(lab, node), secrets.join_token()),
+    };
+    tree.write("etc/rancher/k3s/config.yaml", 0o600, text)?;
+    tree.write("etc/rancher/k3s/token", 0o600, format!("{token}\n"))?;
+    if kind == K3sKind::Server {
+        tree.write("etc/rancher/k3s/agent-token", 0o600, format!("{}\n", secrets.agent_password()))?;
+    }
+    if request.role.name == "master" {
+        tree.mkdir("var/lib/rancher/k3s/server/tls", 0o700)?;
+        for (path, bytes) in secrets.cluster_ca_files() {
+            tree.write(format!("var/lib/rancher/k3s/server/tls/{path}"), 0o600, bytes)?;
+        }
+    }
+    if let Some(own) = secrets.node(&node.name) {
+        tree.mkdir("etc/rancher/node", 0o755)?;
+        // k3s writes this file without a newline and compares it as it is.
+        tree.write("etc/rancher/node/password", 0o600, own.password.expose())?;
+        tree.write("etc/ssh/ssh_host_ed25519_key", 0o600, own.ssh_private.expose())?;
+        tree.write("etc/ssh/ssh_host_ed25519_key.pub", 0o644, own.ssh_public.as_str())?;
+    }
+    Ok(())
+}
