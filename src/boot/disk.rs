@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
@@ -16,7 +17,10 @@ use crate::interrupt;
 /// When reading or writing fails, or the user interrupts.
 pub fn copy_sparse(image: &Path, copy: &Path, size: u64) -> io::Result<()> {
     let from = fs_err::File::open(image)?.into_parts().0;
-    let to = fs_err::File::create(copy)?.into_parts().0;
+    // An image may hold keys: its copy is for nobody else either.
+    let mut options = fs_err::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let to = options.open(copy)?.into_parts().0;
     let len = from.metadata()?.len();
     to.set_len(size.max(len))?;
     let mut buffer = vec![0; 1 << 20];
@@ -99,5 +103,6 @@ mod tests {
         assert_eq!(&word, b"tail");
         assert_eq!(copied.metadata().unwrap().len(), 128 << 20);
         assert!(copied.metadata().unwrap().blocks() * 512 < 4 << 20, "holes were filled");
+        assert_eq!(copied.metadata().unwrap().mode() & 0o777, 0o600, "others may read what may hold keys");
     }
 }

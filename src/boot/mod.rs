@@ -5,6 +5,7 @@ pub mod config_txt;
 pub mod console;
 pub mod disk;
 pub mod monitor;
+pub mod network;
 pub mod payload;
 pub mod qemu;
 
@@ -23,6 +24,7 @@ use crate::report::Reporter;
 use console::{Tee, Watch};
 use disk::Disk;
 use monitor::{Monitor, Stop};
+use network::{Mac, Network};
 use qemu::{Console, Machine, Qemu};
 
 /// Why an image did not boot.
@@ -69,6 +71,14 @@ pub enum BootError {
     /// QEMU refused to run.
     #[error("QEMU ended with {0}; its message stands above")]
     Qemu(std::process::ExitStatus),
+    /// The network is not there.
+    #[error("nobody listens on {address}, which --network names: {source}")]
+    Network {
+        /// As it was given.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Files, pipes.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -81,8 +91,16 @@ pub struct BootOptions {
     pub board: Option<String>,
     /// Memory in MiB.
     pub memory_mib: Option<u32>,
-    /// Port on 127.0.0.1 for the machine's SSH.
+    /// What the network port is connected to.
+    pub network: Network,
+    /// The network port's address; one of the disk's own when absent.
+    pub mac: Option<Mac>,
+    /// Port on 127.0.0.1 for the machine's SSH; only with [`Network::User`].
     pub ssh_port: Option<u16>,
+    /// What the board's clock says at every power-on; the real time when absent.
+    pub rtc: Option<jiff::civil::DateTime>,
+    /// Where QEMU makes a further socket of its machine protocol, for scripts.
+    pub monitor: Option<PathBuf>,
     /// Images that appear as USB disks; they are written to.
     pub usb: Vec<PathBuf>,
     /// Size of the card in bytes, when larger than the image.
@@ -123,6 +141,9 @@ pub fn run(
         Some(name) => Board::named(name)?,
         None => board_of(image)?,
     };
+    if let Network::Socket(address) = &options.network {
+        options.network.check().map_err(|source| BootError::Network { address: address.clone(), source })?;
+    }
     let folder = tempfile::Builder::new().prefix("labimg-boot-").tempdir()?;
     let size = fs_err::metadata(image)?.len().max(options.disk_size.unwrap_or(0));
     let size = disk::padded(size, board.qemu.pad_to_power_of_two);
@@ -131,8 +152,12 @@ pub fn run(
         disk: disk.path().to_path_buf(),
         usb: options.usb.clone(),
         memory_mib: options.memory_mib,
+        network: options.network.clone(),
+        mac: options.mac.unwrap_or(Mac::of_disk(&fs_err::canonicalize(disk.path())?)),
         ssh_port: options.ssh_port,
+        rtc: options.rtc,
         monitor: folder.path().join("qmp"),
+        second_monitor: options.monitor.clone(),
     };
     let log = options.log.as_ref().map(fs_err::File::create).transpose()?.map(|f| f.into_parts().0);
     let mut tee = Tee { screen, log };
@@ -178,6 +203,9 @@ fn one_run(
         // QEMU that ends at once has said why on standard error.
         Err(e) => return Err(process.0.try_wait()?.map_or(BootError::Io(e), BootError::Qemu)),
     };
+    if machine.network == Network::None {
+        monitor.unplug(qemu::NETWORK);
+    }
     let mut end = |process: &mut Qemu| -> std::io::Result<()> {
         monitor.quit();
         process.0.wait().map(drop)

@@ -62,6 +62,13 @@ impl Monitor {
         let _ = self.stream.write_all(b"{\"execute\":\"quit\"}\n");
     }
 
+    /// Pulls the cable out of the network port that hangs on the network backend `netdev`.
+    pub fn unplug(&mut self, netdev: &str) {
+        let command = serde_json::json!({ "execute": "set_link", "arguments": { "name": netdev, "up": false } });
+        // A QEMU that has ended is noticed elsewhere.
+        let _ = self.stream.write_all(format!("{command}\n").as_bytes());
+    }
+
     /// Why the machine stopped; call it after QEMU has ended.
     #[must_use]
     pub fn stop_reason(self) -> Stop {

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::BootError;
+use super::network::{Mac, Network};
 use super::payload::Payload;
 use crate::plan::board::{Board, QemuDisk, QemuNetwork};
 
 /// The program that runs 64-bit ARM machines.
 const PROGRAM: &str = "qemu-system-aarch64";
 
+/// QEMU's name of the network backend.
+pub const NETWORK: &str = "net";
+
 /// What is attached to the machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     /// The disk the machine boots from.
     pub disk: PathBuf,
@@ -20,10 +24,18 @@ pub struct Machine {
     pub usb: Vec<PathBuf>,
     /// Memory in MiB; the board's own when absent.
     pub memory_mib: Option<u32>,
-    /// Port on 127.0.0.1 that leads to the machine's SSH.
+    /// What the network port is connected to.
+    pub network: Network,
+    /// The network port's address.
+    pub mac: Mac,
+    /// Port on 127.0.0.1 that leads to the machine's SSH; only with [`Network::User`].
     pub ssh_port: Option<u16>,
+    /// What the board's clock says at power-on; the real time when absent.
+    pub rtc: Option<jiff::civil::DateTime>,
     /// Where QEMU makes the socket of its machine protocol.
     pub monitor: PathBuf,
+    /// A further one, for the user.
+    pub second_monitor: Option<PathBuf>,
 }
 
 /// Whether the console is the user's terminal or is read by us.
@@ -65,7 +77,12 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
     if payload.device_tree.is_some() {
         add(&["-dtb", &file("device-tree")]);
     }
-    add(&["-qmp", &format!("unix:{},server=on,wait=off", comma(&machine.monitor))]);
+    for socket in std::iter::once(&machine.monitor).chain(&machine.second_monitor) {
+        add(&["-qmp", &format!("unix:{},server=on,wait=off", comma(socket))]);
+    }
+    if let Some(time) = &machine.rtc {
+        add(&["-rtc", &format!("base={}", time.strftime("%Y-%m-%dT%H:%M:%S"))]);
+    }
     // The copy is thrown away: flushing it to the host's disk would only cost time.
     let drive = format!("file={},format=raw,cache=unsafe,discard=unmap", comma(&machine.disk));
     match qemu.disk {
@@ -74,19 +91,29 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
         }
         QemuDisk::Sd => add(&["-drive", &format!("{drive},if=sd")]),
     }
-    let forward = machine.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
-    add(&["-netdev", &format!("user,id=net{forward}")]);
+    let backend = match &machine.network {
+        Network::User => {
+            let forward = machine.ssh_port.map(|port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
+            format!("user,id={NETWORK}{}", forward.unwrap_or_default())
+        }
+        // A hub without a second port; the cable is unplugged once QEMU runs.
+        Network::None => format!("hubport,id={NETWORK},hubid=0"),
+        Network::Socket(address) => format!("socket,id={NETWORK},connect={address}"),
+    };
+    add(&["-netdev", &backend]);
     if qemu.usb && qemu.machine == "virt" {
         add(&["-device", "qemu-xhci"]);
     }
     match qemu.network {
         // No boot from the network: without its ROM, which is a package of its own.
-        QemuNetwork::Virtio => add(&["-device", "virtio-net-pci,netdev=net,romfile="]),
-        QemuNetwork::Usb => add(&["-device", "usb-net,netdev=net"]),
+        QemuNetwork::Virtio => {
+            add(&["-device", &format!("virtio-net-pci,netdev={NETWORK},mac={},romfile=", machine.mac)]);
+        }
+        QemuNetwork::Usb => add(&["-device", &format!("usb-net,netdev={NETWORK},mac={}", machine.mac)]),
     }
     for (i, path) in machine.usb.iter().enumerate() {
         let drive = format!("file={},format=raw,if=none,id=usb{i},cache=writeback", comma(path));
-        add(&["-drive", &drive, "-device", &format!("usb-storage,drive=usb{i},serial=LABIMGUSB{i}")]);
+        add(&["-drive", &drive, "-device", &format!("usb-storage,id=usbdisk{i},drive=usb{i},serial=LABIMGUSB{i}")]);
     }
     args
 }
@@ -140,5 +167,58 @@ impl Drop for Qemu {
         // Ended already is fine: then both do nothing.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(change: impl FnOnce(&mut Machine)) -> String {
+        let payload = Payload {
+            kernel: Vec::new(),
+            initramfs: None,
+            device_tree: None,
+            cmdline: "quiet".to_owned(),
+            remarks: Vec::new(),
+        };
+        let mut machine = Machine {
+            disk: "disk,1".into(),
+            usb: vec!["usb".into()],
+            memory_mib: None,
+            network: Network::User,
+            mac: Mac([0x52, 0x54, 0, 1, 2, 3]),
+            ssh_port: None,
+            rtc: None,
+            monitor: "qmp".into(),
+            second_monitor: None,
+        };
+        change(&mut machine);
+        let arguments = arguments(&Board::named("virt").unwrap(), &payload, &machine, Path::new("folder"));
+        arguments.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn networks() {
+        let user = line(|m| m.ssh_port = Some(2222));
+        assert!(user.contains("-netdev user,id=net,hostfwd=tcp:127.0.0.1:2222-:22 "), "{user}");
+        assert!(user.contains("mac=52:54:00:01:02:03"), "{user}");
+        let socket = line(|m| m.network = Network::Socket("127.0.0.1:5000".to_owned()));
+        assert!(socket.contains("-netdev socket,id=net,connect=127.0.0.1:5000 "), "{socket}");
+        assert!(line(|m| m.network = Network::None).contains("-netdev hubport,id=net,hubid=0 "));
+    }
+
+    #[test]
+    fn clocks_monitors_and_disks() {
+        let plain = line(|_| ());
+        assert!(!plain.contains("-rtc"), "{plain}");
+        assert!(plain.contains("file=disk,,1,"), "{plain}");
+        assert!(plain.contains("usb-storage,id=usbdisk0,drive=usb0"), "{plain}");
+        let more = line(|m| {
+            m.rtc = Some("2038-01-19T03:14:07".parse().unwrap());
+            m.second_monitor = Some("mine".into());
+        });
+        assert!(more.contains("-rtc base=2038-01-19T03:14:07 "), "{more}");
+        assert!(more.contains("-qmp unix:qmp,server=on,wait=off -qmp unix:mine,server=on,wait=off "), "{more}");
     }
 }

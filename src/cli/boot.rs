@@ -9,6 +9,7 @@ use clap::Args;
 use super::Outcome;
 use super::output::Failure;
 use super::size::parse_size;
+use crate::boot::network::{Mac, Network};
 use crate::boot::{self, BootError, BootOptions, Ending};
 use crate::report::Reporter;
 
@@ -27,12 +28,25 @@ pub struct BootArgs {
     /// The board, when the image does not say it
     #[arg(long)]
     board: Option<String>,
-    /// Forward this port of 127.0.0.1 to the node's SSH
+    /// What the network port is connected to: `user`, a router of its own with DHCP and a way out; `none`, no cable; or
+    /// HOST:PORT, the socket of another QEMU or a switch (`-netdev socket,listen=` there)
+    #[arg(long, value_name = "user|none|HOST:PORT", default_value = "user", hide_default_value = true)]
+    network: Network,
+    /// The network port's address, such as 52:54:00:12:34:56; each disk has its own when not given
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// Forward this port of 127.0.0.1 to the node's SSH; only with `--network user`
     #[arg(long, value_name = "PORT")]
     ssh_port: Option<u16>,
     /// Attach a raw image as a USB disk (it is written to); may be given more than once
     #[arg(long, value_name = "FILE")]
     usb: Vec<PathBuf>,
+    /// What the board's clock says at power-on, in UTC, such as 2038-01-19T03:14:07 (boards that have one: `virt`)
+    #[arg(long, value_name = "DATETIME")]
+    rtc: Option<jiff::civil::DateTime>,
+    /// Make a socket of QEMU's machine protocol (QMP) here, for scripts that plug disks or cables
+    #[arg(long, value_name = "SOCKET")]
+    monitor: Option<PathBuf>,
     /// Memory in MiB
     #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
@@ -54,10 +68,19 @@ pub struct BootArgs {
 }
 
 pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
+    if args.ssh_port.is_some() && args.network != Network::User {
+        return Err(Failure::usage(
+            "--ssh-port needs `--network user`: on another network its router forwards ports, or nobody does",
+        ));
+    }
     let options = BootOptions {
         board: args.board.clone(),
         memory_mib: args.memory,
+        network: args.network.clone(),
+        mac: args.mac,
         ssh_port: args.ssh_port,
+        rtc: args.rtc,
+        monitor: args.monitor.clone(),
         usb: args.usb.clone(),
         disk_size: args.disk_size,
         keep: args.keep.clone(),

@@ -1,12 +1,15 @@
 //! A lab folder with one image, and a machine that runs it.
 
-use std::net::TcpListener;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::lab_folder::stand_in;
+use crate::ports::Ports;
+
 /// The program under test: a copy where the user of the test can read it, else cargo's.
-fn labimg() -> PathBuf {
+pub fn labimg() -> PathBuf {
     std::env::var_os("LABIMG_TEST_BIN").map_or_else(|| env!("CARGO_BIN_EXE_labimg").into(), PathBuf::from)
 }
 
@@ -38,18 +41,20 @@ impl Lab {
         let key = folder.path().join("key");
         succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
         // Each test runs in a thread of its own name: images and logs of several never meet.
-        let name = std::thread::current().name().unwrap_or(board).to_owned();
+        let name = std::thread::current().name().unwrap_or(board).replace("::", "-");
         let lab = Self { name, folder, role: role.to_owned(), built: serde_json::Value::Null };
         let output = succeed(
             Command::new(labimg())
                 .args(["--json", "build", "--board", board, "--role", role, "--ssh-key"])
                 .arg(key.with_extension("pub"))
+                .arg("--k3s-bin")
+                .arg(stand_in())
                 .arg("-o")
                 .arg(lab.image())
                 .args(packages.iter().flat_map(|p| ["--package", p])),
         );
-        let built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        Self { built, ..lab }
+        let mut built: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        Self { built: built["images"][0].take(), ..lab }
     }
 
     fn image(&self) -> PathBuf {
@@ -77,19 +82,14 @@ impl Lab {
 
     /// Boots the image on a disk that is kept, and waits until SSH answers.
     pub fn boot(&self, disk_size: Option<&str>, within: Duration) -> Node {
-        let logs = logs();
-        std::fs::create_dir_all(&logs).unwrap();
-        // Free now, and the kernel does not give the same one out again soon.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let log = logs.join(format!("{}.log", self.name));
-        let mut command = Command::new(labimg());
-        command.arg("boot").arg(self.image()).arg("--keep").arg(self.disk()).arg("--log").arg(&log);
-        command.args(["--ssh-port", &port.to_string()]);
+        // Free now, and not given out again soon.
+        let port = Ports::take(1).release()[0];
+        let mut arguments: Vec<OsString> = vec!["--ssh-port".into(), port.to_string().into()];
         if let Some(size) = disk_size {
-            command.args(["--disk-size", size]);
+            arguments.extend(["--disk-size".into(), size.into()]);
         }
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let mut node = Node { process, port, key: self.folder.path().join("key"), log };
+        let key = self.folder.path().join("key");
+        let mut node = Node::start(&self.name, &self.image(), &self.disk(), &key, port, &arguments);
         node.wait_for_ssh(within);
         node
     }
@@ -105,14 +105,20 @@ impl Lab {
     }
 }
 
-fn check(disk: &Path) {
-    let table = succeed(Command::new("sfdisk").arg("--json").arg(disk));
-    let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
-    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
-    let root = partitions.last().unwrap()["start"].as_u64().unwrap() * 512;
+/// The judges must find nothing wrong with this disk.
+pub fn check(disk: &Path) {
+    let root = partition_starts(disk).last().copied().unwrap();
     let fsck = Command::new("e2fsck").arg("-fn").arg(format!("{}?offset={root}", disk.display())).output().unwrap();
     assert!(fsck.status.success(), "e2fsck: {}", String::from_utf8_lossy(&fsck.stdout));
     succeed(Command::new("sfdisk").arg("--verify").arg(disk));
+}
+
+/// Where the partitions of a disk start, in bytes.
+pub fn partition_starts(disk: &Path) -> Vec<u64> {
+    let table = succeed(Command::new("sfdisk").arg("--json").arg(disk));
+    let table: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+    partitions.iter().map(|p| p["start"].as_u64().unwrap() * 512).collect()
 }
 
 /// A running machine; ended when dropped.
@@ -124,6 +130,80 @@ pub struct Node {
 }
 
 impl Node {
+    /// Starts `image` on the disk `disk`, made from it when missing. `name` names the console's log, `port` leads to its SSH.
+    pub fn start(
+        name: &str,
+        image: &Path,
+        disk: &Path,
+        key: &Path,
+        port: u16,
+        arguments: &[impl AsRef<std::ffi::OsStr>],
+    ) -> Self {
+        let logs = logs();
+        std::fs::create_dir_all(&logs).unwrap();
+        let log = logs.join(format!("{name}.log"));
+        let mut command = Command::new(labimg());
+        command.arg("boot").arg(image).arg("--keep").arg(disk).arg("--log").arg(&log).args(arguments);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        Self { process, port, key: key.to_path_buf(), log }
+    }
+
+    /// What the console has shown since power-on.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether the machine runs; a `labimg boot` that ended says no.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until the console shows a text.
+    pub fn wait_for_console(&mut self, text: &str, within: Duration) {
+        let begun = Instant::now();
+        while !self.console().contains(text) {
+            assert!(self.is_running(), "the machine ended before `{text}`\n{}", self.last_lines());
+            assert!(begun.elapsed() < within, "no `{text}` within {} s\n{}", within.as_secs(), self.last_lines());
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// Cuts the power: QEMU is killed as it stands.
+    pub fn cut_power(&mut self) {
+        let parent = self.process.id();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+            // `pid (name) state parent …`, proc(5).
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+            if of == Some(&parent.to_string()) {
+                let pid = rustix::process::Pid::from_raw(pid).unwrap();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        let status = self.process.wait().unwrap();
+        assert!(!status.success(), "`labimg boot` does not say that its QEMU was killed");
+    }
+
+    /// Runs a command on the node until it succeeds.
+    pub fn wait_until(&self, what: &str, command: &str, within: Duration) -> String {
+        let begun = Instant::now();
+        loop {
+            let output = self.ssh(&format!("timeout 60 sh -c {}", quote(command))).output().unwrap();
+            if output.status.success() {
+                return String::from_utf8_lossy(&output.stdout).into_owned();
+            }
+            assert!(
+                begun.elapsed() < within,
+                "not within {} s: {what}\n{}{}",
+                within.as_secs(),
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            std::thread::sleep(Duration::from_secs(3));
+        }
+    }
+
     fn ssh(&self, command: &str) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
@@ -146,7 +226,8 @@ impl Node {
         out.into_owned()
     }
 
-    fn wait_for_ssh(&mut self, within: Duration) {
+    /// Waits until SSH answers.
+    pub fn wait_for_ssh(&mut self, within: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < within {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -161,7 +242,7 @@ impl Node {
     }
 
     fn last_lines(&self) -> String {
-        let text = String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned();
+        let text = self.console();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
@@ -186,6 +267,11 @@ impl Node {
     /// Switches the node off and waits for the machine's end.
     pub fn power_off(&mut self, within: Duration) {
         let _ = self.ssh("sudo systemctl poweroff").output();
+        self.wait_for_end(within);
+    }
+
+    /// Waits until the machine has switched itself off.
+    pub fn wait_for_end(&mut self, within: Duration) {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -212,11 +298,13 @@ impl Drop for Node {
     }
 }
 
-fn quote(command: &str) -> String {
+/// For the shell, as one word.
+pub fn quote(command: &str) -> String {
     format!("'{}'", command.replace('\'', r"'\''"))
 }
 
-fn succeed(command: &mut Command) -> Output {
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(

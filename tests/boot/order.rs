@@ -1,0 +1,84 @@
+//! Nodes that come up in bad conditions: late DHCP, no network, no USB disk, wrong clocks, no room.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cluster::check_node;
+use crate::lab_folder::LabFolder;
+use crate::node;
+use crate::qmp::Qmp;
+use crate::router::Router;
+
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+/// No DHCP for a minute after the boot, a clock in 1970, no USB disk; then a full card and a full firmware partition.
+#[test]
+fn late_network_old_clock_no_disk_then_no_room() {
+    let lab = LabFolder::with_stand_in(&[("master", "master")], "");
+    let router = Router::start(1);
+    router.uplink(false);
+    let mut node = lab.start("master", &router, 0, &["--memory", "1024", "--rtc", "1970-01-01T00:00:00"]);
+    node.wait_for_console("master login:", minutes(10));
+    println!("up without DHCP; the router comes a minute later");
+    std::thread::sleep(minutes(1));
+    router.uplink(true);
+    node.wait_for_ssh(minutes(5));
+    node.wait_until("k3s starts once there is a network", "systemctl is-active k3s.service", minutes(10));
+    check_node(&node, "master", "k3s.service");
+    let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
+    let now = node.run("date +%s");
+    let (seeded, now): (i64, i64) = (seeded.trim().parse().unwrap(), now.trim().parse().unwrap());
+    assert!(now >= seeded, "the clock stands at {now}, before the seed's time {seeded}");
+    assert_eq!(node.run("findmnt -n /srv/labimg || echo none").trim(), "none", "/srv/labimg is mounted without a disk");
+    assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
+    let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
+    assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
+
+    println!("filling the card and the firmware partition");
+    node.run_within(
+        "sudo sh -c 'for d in / /boot/firmware; do \
+             dd if=/dev/zero of=$d/fill-large bs=1M status=none || true; \
+             dd if=/dev/zero of=$d/fill-small bs=512 status=none || true; done; sync'",
+        minutes(10),
+    );
+    assert!(node.run("df --output=avail -k / | tail -n 1").trim().parse::<u64>().unwrap() < 64, "the card is not full");
+    assert!(
+        node.run("df --output=avail -k /boot/firmware | tail -n 1").trim() == "0",
+        "the firmware partition is not full"
+    );
+    node.restart(minutes(15));
+    node.run_within("systemctl is-system-running --wait || true", minutes(15));
+    let files = node.run("ls /boot/firmware");
+    assert!(
+        files.contains("config.txt") && files.contains("vmlinuz"),
+        "files of the firmware partition are gone: {files}"
+    );
+    println!("failed with a full card: {:?}", node.run("systemctl --failed --plain --no-legend").trim());
+    assert_eq!(node.run("cat /proc/sys/kernel/hostname").trim(), "master");
+    node.run("sudo rm /fill-large /fill-small /boot/firmware/fill-large /boot/firmware/fill-small; sync");
+    node.restart(minutes(15));
+    check_node(&node, "master", "k3s.service");
+    node.power_off(minutes(5));
+    node::check(&lab.disk("master"));
+}
+
+/// No network at all and a clock in 2038, beyond what 32 bits hold: the node comes up, and says so on its card.
+#[test]
+fn no_network_and_a_clock_in_2038() {
+    let lab = LabFolder::with_stand_in(&[("master", "master"), ("worker1", "worker")], "");
+    let mut node =
+        lab.start_alone("worker1", &["--memory", "1024", "--network", "none", "--rtc", "2038-01-19T03:14:00"]);
+    node.wait_for_console("worker1 login:", minutes(10));
+    // The steps that wait for a network give up by themselves.
+    std::thread::sleep(minutes(3));
+    Qmp::connect(&lab.path("worker1.qmp")).run("system_powerdown", &json!({}));
+    node.wait_for_end(minutes(5));
+    node::check(&lab.disk("worker1"));
+    let report = lab.firmware_text("worker1", "labimg-report.txt");
+    println!("{report}");
+    assert!(report.contains("worker1"), "{report}");
+    assert!(!lab.firmware_files("worker1").iter().any(|f| f.starts_with("labimg-seed")), "the seed was not applied");
+}

@@ -1,0 +1,160 @@
+//! Power cuts during the first boot: QEMU is killed at random points, then the node must come up right.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{check_node, check_usb};
+use crate::lab_folder::LabFolder;
+use crate::node::{self, Node, succeed};
+use crate::router::Router;
+
+/// How often the power is cut on each disk before its node may come up: 20 cuts, 6 verdicts.
+const CUTS: [usize; 6] = [3, 3, 3, 3, 4, 4];
+
+/// Random numbers that a seed repeats (Marsaglia, "Xorshift RNGs").
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+fn seed() -> u64 {
+    match std::env::var("LABIMG_TEST_SEED") {
+        Ok(text) => text.parse().expect("LABIMG_TEST_SEED is a number"),
+        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() | 1,
+    }
+}
+
+/// Lines of the console, but for those that only show that systemd still waits, which a slow computer has more of.
+fn lines(text: &str) -> usize {
+    text.split_inclusive('\n').filter(|l| l.ends_with('\n') && !l.contains(" running (")).count()
+}
+
+/// A point of the first boot: so many lines on the console, then so many milliseconds.
+#[derive(Debug)]
+struct Point {
+    line: usize,
+    delay: u64,
+}
+
+/// Where the points lie: from the first line after the initramfs has begun to the last of a whole boot.
+struct Range {
+    first: usize,
+    last: usize,
+}
+
+impl Range {
+    fn point(&self, random: &mut Random) -> Point {
+        let line = self.first + random.below((self.last - self.first) as u64) as usize;
+        Point { line, delay: random.below(2000) }
+    }
+}
+
+/// Waits for the point; a boot that is done sooner, as it has less to do than a first one, counts as there.
+fn wait_for(node: &mut Node, point: &Point) {
+    let begun = Instant::now();
+    loop {
+        let console = node.console();
+        if lines(&console) >= point.line || console.contains(" login:") {
+            break;
+        }
+        assert!(node.is_running(), "the machine ended by itself before its power was cut\n{console}");
+        assert!(begun.elapsed() < Duration::from_secs(600), "the console stands still\n{console}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(point.delay));
+}
+
+/// Where the disk and the USB disk of round `round` lie.
+fn name(round: usize) -> String {
+    format!("round{round}")
+}
+
+fn start(lab: &LabFolder, router: &Router, round: usize, usb: &Path) -> Node {
+    lab.start_as("master", &name(round), router, 0, &["--memory", "1024", "--usb", usb.to_str().unwrap()])
+}
+
+/// The node is right, and so are its file systems.
+fn verdict(lab: &LabFolder, node: &mut Node, round: usize, usb: &Path) {
+    node.wait_for_ssh(Duration::from_secs(900));
+    check_node(node, "master", "k3s.service");
+    let source = node.run("findmnt -n -o SOURCE /srv/labimg && findmnt -n -o SOURCE /var/lib/rancher/k3s/server/db");
+    assert_eq!(source.lines().count(), 2, "round {round}: the USB disk is not mounted: {source}");
+    let key = node.run("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub");
+    let expected = lab.host_key("master");
+    assert!(expected.contains(key.trim()), "round {round}: the host key is {key}, not that of secrets/: {expected}");
+    node.power_off(Duration::from_secs(300));
+    let disk = lab.disk(&name(round));
+    node::check(&disk);
+    check_firmware(lab, &disk);
+    check_usb(usb);
+}
+
+/// fsck.vfat finds nothing.
+fn check_firmware(lab: &LabFolder, disk: &Path) {
+    let starts = node::partition_starts(disk);
+    let copy = lab.path(&format!("{}.fat", disk.file_name().unwrap().to_string_lossy()));
+    let from = std::fs::File::open(disk).unwrap();
+    let mut fat = vec![0; (starts[1] - starts[0]) as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&from, &mut fat, starts[0]).unwrap();
+    std::fs::write(&copy, fat).unwrap();
+    succeed(Command::new("fsck.vfat").arg("-n").arg(&copy));
+    std::fs::remove_file(copy).unwrap();
+}
+
+fn round(lab: &LabFolder, round: usize, range: &Range, random: &mut Random) {
+    let router = Router::start(1);
+    let usb = lab.blank(&format!("{}.usb", name(round)), 2 << 30);
+    for cut in 0..CUTS[round] {
+        let point = range.point(random);
+        let mut node = start(lab, &router, round, &usb);
+        wait_for(&mut node, &point);
+        let console = node.console();
+        let seen = console.lines().last().unwrap_or_default().trim();
+        println!("round {round}, cut {cut}: {point:?} at `{seen}`");
+        node.cut_power();
+    }
+    let mut node = start(lab, &router, round, &usb);
+    verdict(lab, &mut node, round, &usb);
+    println!("round {round}: right after {} cuts", CUTS[round]);
+}
+
+#[test]
+fn power_cuts() {
+    let seed = seed();
+    println!("LABIMG_TEST_SEED={seed} repeats this choice of points");
+    let lab = LabFolder::with_stand_in(&[("master", "master")], "");
+
+    // A boot without a cut shows how many lines there are.
+    let router = Router::start(1);
+    let usb = lab.blank("whole.usb", 2 << 30);
+    let mut node = lab.start_as("master", "whole", &router, 0, &["--memory", "1024", "--usb", usb.to_str().unwrap()]);
+    node.wait_for_console(" login:", Duration::from_secs(600));
+    let console = node.console();
+    let first = lines(console.split("Run /init").next().unwrap());
+    let range = Range { first, last: lines(&console) };
+    assert!(range.first + 20 < range.last, "the console shows too little to choose from");
+    node.cut_power();
+    drop(node);
+    println!("points lie from line {} to line {} of the console", range.first, range.last);
+
+    // Two machines at a time.
+    let (lab, range) = (&lab, &range);
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            scope.spawn(move || {
+                for number in (half..CUTS.len()).step_by(2) {
+                    let mut random =
+                        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(number as u32 * 8) | 1);
+                    round(lab, number, range, &mut random);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,206 @@
+//! What the master does with each kind of USB disk: a blank one is prepared, one with our label is used, any other is left
+//! as it is, to the byte.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::disks;
+use crate::lab_folder::LabFolder;
+use crate::node::Node;
+use crate::qmp::{self, Qmp};
+use crate::router::Router;
+
+/// What must become of a disk.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// Not one byte changes, and the report has this text.
+    Untouched(&'static str),
+    /// It is mounted as it is.
+    Used,
+    /// It is partitioned, formatted and mounted.
+    Prepared,
+}
+
+use Fate::{Prepared, Untouched, Used};
+
+/// One row of the table.
+struct Case {
+    name: &'static str,
+    make: fn(&Path),
+    fate: Fate,
+}
+
+const fn case(name: &'static str, make: fn(&Path), fate: Fate) -> Case {
+    Case { name, make, fate }
+}
+
+/// Disks that are plugged in alone.
+const CASES: &[Case] = &[
+    case("ext4", |p| disks::ext4(p, "mine"), Untouched("ext4")),
+    case("fat", disks::fat, Untouched("vfat")),
+    case("ntfs", disks::ntfs, Untouched("ntfs")),
+    case("gpt", |p| disks::table(p, "gpt"), Untouched("gpt")),
+    case("mbr", |p| disks::table(p, "dos"), Untouched("dos")),
+    case("partition", disks::partition, Untouched("gpt")),
+    case("luks", disks::luks, Untouched("LUKS")),
+    case("lvm", disks::lvm, Untouched("LVM")),
+    case("raid", disks::md_raid, Untouched("raid")),
+    case("swap", disks::swap, Untouched("swap")),
+    case("btrfs", disks::btrfs, Untouched("btrfs")),
+    case("middle", disks::middle, Untouched("data")),
+    case("end", |p| disks::bytes_at(p, disks::SIZE), Untouched("data")),
+    case("small", disks::small, Untouched("small")),
+    case("blank", disks::blank, Prepared),
+];
+
+/// A node with a control socket, at which disks are plugged in.
+struct Bench<'a> {
+    node: &'a Node,
+    qmp: Qmp,
+}
+
+impl Bench<'_> {
+    /// Plugs disks in, runs the storage step, gives its log.
+    fn run(&mut self, disks: &[(&str, Value)]) -> String {
+        if disks.len() > 1 {
+            // Seen together, as at power-on.
+            self.node.run("sudo systemctl stop labimg-storage.path");
+        }
+        for (id, disk) in disks {
+            self.qmp.plug(id, disk.clone());
+        }
+        for (id, _) in disks {
+            let seen = format!("ls /dev/disk/by-id | grep -q '{id}'");
+            self.node.wait_until(&format!("the disk {id} is seen"), &seen, Duration::from_secs(60));
+        }
+        // Once by itself, as udev starts it, and once by hand: the second time must change nothing.
+        self.node.run_within(
+            "settled() { ! [ -e /run/labimg-storage-event ] && ! systemctl is-active labimg-storage | grep -q activating; }; \
+             sudo udevadm settle; sudo systemctl start labimg-storage.path; sleep 1; \
+             until settled; do sleep 1; done; sudo systemctl start labimg-storage.service; until settled; do sleep 1; done",
+            Duration::from_secs(300),
+        );
+        self.node.run("sudo cat /run/labimg/steps/storage.log")
+    }
+
+    /// Whether the export is there.
+    fn mounted(&self) -> bool {
+        self.node.run("findmnt -n /srv/labimg >/dev/null && echo yes || echo no").trim() == "yes"
+    }
+
+    fn pull(&mut self, ids: &[&str]) {
+        ids.iter().for_each(|id| self.qmp.unplug(id));
+        self.node.wait_until("/srv/labimg is let go", "! findmnt -n /srv/labimg", Duration::from_secs(120));
+    }
+}
+
+/// Runs one case; the file of the disk stays.
+fn check(bench: &mut Bench<'_>, lab: &LabFolder, case: &Case) {
+    let path = lab.path(&format!("{}.usb", case.name));
+    (case.make)(&path);
+    check_disk(bench, case.name, &path, qmp::raw(&path), case.fate);
+}
+
+fn check_disk(bench: &mut Bench<'_>, name: &str, path: &Path, disk: Value, fate: Fate) {
+    let before = disks::fingerprint(path);
+    let log = bench.run(&[(name, disk)]);
+    println!("{name}: {}", log.trim());
+    let mounted = bench.mounted();
+    match fate {
+        Untouched(word) => {
+            assert!(!mounted, "{name}: mounted\n{log}");
+            assert!(log.to_lowercase().contains(&word.to_lowercase()), "{name}: the log does not say {word}\n{log}");
+        }
+        Used | Prepared => assert!(mounted, "{name}: not mounted\n{log}"),
+    }
+    bench.pull(&[name]);
+    let same = disks::fingerprint(path) == before;
+    match fate {
+        Untouched(_) => assert!(same, "{name}: the disk was changed"),
+        Prepared => assert!(!same, "{name}: the disk was not prepared"),
+        // Mounting writes to a journal.
+        Used => {}
+    }
+}
+
+#[test]
+fn storage_table() {
+    let lab = LabFolder::with_stand_in(&[("master", "master")], "");
+    let router = Router::start(1);
+    let mut node = lab.start("master", &router, 0, &["--memory", "1024"]);
+    node.wait_for_ssh(Duration::from_secs(600));
+    node.run_within("systemctl is-system-running --wait || true", Duration::from_secs(600));
+    let qmp = Qmp::connect(&lab.path("master.qmp"));
+    let mut bench = Bench { node: &node, qmp };
+    for case in CASES {
+        check(&mut bench, &lab, case);
+    }
+
+    // The disk that was prepared above is found again, with what a user has put there.
+    let ours = lab.path("blank.usb");
+    bench.run(&[("ours", qmp::raw(&ours))]);
+    assert!(bench.mounted(), "the prepared disk is not mounted when it is plugged in again");
+    bench.node.run("echo kept | sudo tee /srv/labimg/file >/dev/null; sync");
+    bench.pull(&["ours"]);
+    check_disk(&mut bench, "ours", &ours, qmp::raw(&ours), Used);
+
+    // A blank one beside it: only ours is used.
+    let blank = lab.path("second.usb");
+    disks::blank(&blank);
+    let log = bench.run(&[("ours", qmp::raw(&ours)), ("second", qmp::raw(&blank))]);
+    assert!(bench.mounted(), "{log}");
+    assert_eq!(bench.node.run("cat /srv/labimg/file").trim(), "kept");
+    bench.pull(&["ours", "second"]);
+    assert_eq!(disks::fingerprint(&blank), blank_print(&lab), "the blank disk beside ours was changed");
+
+    // Two that could be meant: none is taken.
+    let third = lab.path("third.usb");
+    disks::blank(&third);
+    let log = bench.run(&[("second", qmp::raw(&blank)), ("third", qmp::raw(&third))]);
+    println!("two blank disks: {}", log.trim());
+    assert!(!bench.mounted(), "one of two blank disks was taken\n{log}");
+    bench.pull(&["second", "third"]);
+    for disk in [&blank, &third] {
+        assert_eq!(disks::fingerprint(disk), blank_print(&lab), "one of two blank disks was changed");
+    }
+    let copy = lab.path("copy.usb");
+    std::fs::copy(&ours, &copy).unwrap();
+    let before = (disks::fingerprint(&ours), disks::fingerprint(&copy));
+    let log = bench.run(&[("ours", qmp::raw(&ours)), ("copy", qmp::raw(&copy))]);
+    println!("two disks with the label: {}", log.trim());
+    assert!(!bench.mounted(), "one of two disks with the label was taken\n{log}");
+    bench.pull(&["ours", "copy"]);
+    assert_eq!((disks::fingerprint(&ours), disks::fingerprint(&copy)), before, "a disk with the label was changed");
+
+    // Read-only, as a card reader's switch makes it.
+    let mut locked = qmp::raw(&blank);
+    locked["read-only"] = json!(true);
+    check_disk(&mut bench, "read-only", &blank, locked, Untouched("write-protected"));
+
+    // Sectors that cannot be read, and writes that fail: a blank disk is not prepared, ours is not formatted.
+    check_disk(&mut bench, "bad-reads", &blank, failing(&blank, "read", Some(20_000)), Untouched("errors"));
+    check_disk(&mut bench, "bad-writes", &blank, failing(&blank, "write", None), Untouched(""));
+    check_disk(&mut bench, "ours-bad-reads", &ours, failing(&ours, "read", None), Untouched("errors"));
+    check_disk(&mut bench, "ours", &ours, qmp::raw(&ours), Used);
+
+    node.power_off(Duration::from_secs(300));
+    crate::node::check(&lab.disk("master"));
+    crate::cluster::check_usb(&ours);
+}
+
+fn blank_print(lab: &LabFolder) -> String {
+    let path = lab.path("reference.usb");
+    disks::blank(&path);
+    disks::fingerprint(&path)
+}
+
+/// A disk whose reads or writes fail with an input/output error: all, or those of one sector.
+fn failing(path: &Path, kind: &str, sector: Option<u64>) -> Value {
+    let mut rule = json!({ "event": "none", "iotype": kind, "errno": 5, "once": false, "immediately": false });
+    if let Some(sector) = sector {
+        rule["sector"] = json!(sector);
+    }
+    json!({ "driver": "blkdebug", "image": qmp::raw(path), "inject-error": [rule] })
+}
