@@ -127,6 +127,8 @@ pub struct Node {
     port: u16,
     key: PathBuf,
     log: PathBuf,
+    /// One connection that all commands share: under emulation a new one costs seconds.
+    shared: Option<Child>,
 }
 
 impl Node {
@@ -145,7 +147,7 @@ impl Node {
         let mut command = Command::new(labimg());
         command.arg("boot").arg(image).arg("--keep").arg(disk).arg("--log").arg(&log).args(arguments);
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        Self { process, port, key: key.to_path_buf(), log }
+        Self { process, port, key: key.to_path_buf(), log, shared: None }
     }
 
     /// What the console has shown since power-on.
@@ -170,6 +172,7 @@ impl Node {
 
     /// Cuts the power: QEMU is killed as it stands.
     pub fn cut_power(&mut self) {
+        self.disconnect();
         let parent = self.process.id();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
@@ -205,12 +208,40 @@ impl Node {
     }
 
     fn ssh(&self, command: &str) -> Command {
+        let mut ssh = self.connection();
+        // Without the shared connection's socket it makes one of its own.
+        ssh.args(["-o", "ControlMaster=no", "lab@127.0.0.1", "--", command]);
+        ssh
+    }
+
+    fn connection(&self) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
         ssh.args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "IdentitiesOnly=yes", "-i"])
             .arg(&self.key);
-        ssh.args(["-p", &self.port.to_string(), "lab@127.0.0.1", "--", command]).stdin(Stdio::null());
+        ssh.arg("-S").arg(self.socket()).args(["-p", &self.port.to_string()]).stdin(Stdio::null());
         ssh
+    }
+
+    /// Beside the key, which each lab has of its own.
+    fn socket(&self) -> PathBuf {
+        self.key.with_file_name(format!("ssh-{}", self.port))
+    }
+
+    fn connect(&mut self) {
+        self.disconnect();
+        let mut ssh = self.connection();
+        ssh.args(["-o", "ControlMaster=yes", "-N", "lab@127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());
+        self.shared = Some(ssh.spawn().unwrap());
+    }
+
+    /// Before the node goes: a command over a dead connection would wait for its end.
+    fn disconnect(&mut self) {
+        if let Some(mut shared) = self.shared.take() {
+            let _ = shared.kill();
+            let _ = shared.wait();
+            let _ = std::fs::remove_file(self.socket());
+        }
     }
 
     /// Runs a command on the node; fails the test when it fails.
@@ -228,6 +259,11 @@ impl Node {
 
     /// Waits until SSH answers.
     pub fn wait_for_ssh(&mut self, within: Duration) {
+        self.wait_for_answer(within);
+        self.connect();
+    }
+
+    fn wait_for_answer(&mut self, within: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < within {
             if let Some(status) = self.process.try_wait().unwrap() {
@@ -252,13 +288,15 @@ impl Node {
         let before = self.run("cat /proc/sys/kernel/random/boot_id");
         // The connection ends with the node, so its status says nothing.
         let _ = self.ssh("sudo systemctl reboot").output();
+        self.disconnect();
         let begun = Instant::now();
         loop {
             assert!(begun.elapsed() < within, "no restart within {} s\n{}", within.as_secs(), self.last_lines());
             std::thread::sleep(Duration::from_secs(3));
-            self.wait_for_ssh(within);
+            self.wait_for_answer(within);
             let now = self.ssh("cat /proc/sys/kernel/random/boot_id").output().unwrap();
             if now.status.success() && String::from_utf8_lossy(&now.stdout) != before {
+                self.connect();
                 return;
             }
         }
@@ -267,6 +305,7 @@ impl Node {
     /// Switches the node off and waits for the machine's end.
     pub fn power_off(&mut self, within: Duration) {
         let _ = self.ssh("sudo systemctl poweroff").output();
+        self.disconnect();
         self.wait_for_end(within);
     }
 
@@ -286,6 +325,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.disconnect();
         // SIGTERM lets `labimg boot` end its QEMU and clean up.
         let _ = rustix::process::kill_process(
             rustix::process::Pid::from_child(&self.process),
