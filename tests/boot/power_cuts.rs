@@ -9,8 +9,8 @@ use crate::lab_folder::LabFolder;
 use crate::node::{self, Node, succeed};
 use crate::router::Router;
 
-/// How often the power is cut on each disk before its node may come up: 20 cuts, 6 verdicts.
-const CUTS: [usize; 6] = [3, 3, 3, 3, 4, 4];
+/// How often the power is cut on each disk before its node may come up: 20 cuts, 4 verdicts.
+const CUTS: [usize; 4] = [5, 5, 5, 5];
 
 /// Random numbers that a seed repeats (Marsaglia, "Xorshift RNGs").
 struct Random(u64);
