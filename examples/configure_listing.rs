@@ -78,6 +78,8 @@ fn locked(deb: &Deb) -> Result<LockedPackage, Box<dyn Error>> {
         architecture: field("Architecture"),
         size: 0,
         sha256: Sha256::of(b""),
+        archive: labimg::lock::ArchiveName::Debian,
+        path: String::new(),
         urls: Vec::new(),
         auto: false,
     })

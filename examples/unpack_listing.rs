@@ -40,6 +40,8 @@ fn read(path: &Path, plain: &Path) -> Result<(LockedPackage, Deb)> {
         architecture: field("Architecture"),
         size: 0,
         sha256: Sha256::of(""),
+        archive: labimg::lock::ArchiveName::Debian,
+        path: String::new(),
         urls: Vec::new(),
         auto: false,
     };

@@ -11,6 +11,7 @@
 
 pub mod boot;
 pub mod build;
+pub mod changes;
 pub mod cli;
 pub mod deb;
 pub mod debian;

@@ -54,6 +54,8 @@ impl Packages {
                 architecture: "all".into(),
                 size: 0,
                 sha256: Sha256::of(name),
+                archive: labimg::lock::ArchiveName::Debian,
+                path: String::new(),
                 urls: Vec::new(),
                 auto: false,
             };

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
-use super::{BuildError, BuildOptions, PendingPackage};
+use super::{BuildError, BuildOptions, PendingPackage, locking};
 use crate::deb;
 use crate::hash::Sha256;
 use crate::image::ext4::{self, Ext4Options};
 use crate::image::manifest::{self, Manifest, ManifestPackage, NODE_PATH};
 use crate::image::table::Layout;
 use crate::image::{FileSystem, ImageError, ImageSpec, PartitionSpec};
-use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, Wanted};
+use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
 use crate::layers::board;
 use crate::layers::configure::{self, Pending};
 use crate::layers::kernel;
@@ -18,7 +18,8 @@ use crate::layers::manifests::{self, Cluster};
 use crate::layers::node::{self, Node};
 use crate::layers::packages::{self, Excludes, Installed};
 use crate::layers::{self, overlay, units};
-use crate::lock::{self, Lock, LockRequest, LockedPackage};
+use crate::lock::file::Archives;
+use crate::lock::{Lock, LockedPackage};
 use crate::plan::Plan;
 use crate::report::{Reporter, Unit};
 use crate::seed;
@@ -54,11 +55,13 @@ pub(super) fn assemble(
 ) -> Result<Assembled, BuildError> {
     let lock = {
         let _phase = reporter.phase("Choosing packages", 0, Unit::Items);
-        lock_inputs(plan, options, store, http, reporter)?
+        locking::inputs(plan, options, store, http, reporter)?
     };
+    // Before anything is downloaded: what the lock does not have ends the build at once.
+    let locked_k3s = locking::k3s(plan, options)?;
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, http, reporter)?;
-    let binary = obtain_k3s(plan, options, store, http, reporter)?;
+    let binary = obtain_k3s(plan, options, locked_k3s, store, http, reporter)?;
 
     let ids = Ids::new(plan, &lock)?;
     let partuuids = ids.partuuids()?;
@@ -101,6 +104,7 @@ impl Assembled {
 fn obtain_k3s(
     plan: &Plan,
     options: &BuildOptions,
+    locked: Option<&LockedK3s>,
     store: &Store,
     http: &Http,
     reporter: &Reporter,
@@ -109,29 +113,10 @@ fn obtain_k3s(
         return Ok(None);
     }
     let source = K3sSource::of(Some(&plan.lab));
+    let architecture = &plan.board.architecture;
     let local = options.k3s_bin.as_deref();
-    let wanted = Wanted { mode: options.k3s, local, source: &source, architecture: &plan.board.architecture };
+    let wanted = Wanted { mode: options.k3s, local, source: &source, locked, architecture };
     Ok(Some(k3s::obtain(&wanted, store, http, reporter)?))
-}
-
-fn lock_inputs(
-    plan: &Plan,
-    options: &BuildOptions,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<Lock, BuildError> {
-    let request = LockRequest {
-        suite: plan.suite.clone(),
-        extra_suites: plan.extra_suites.clone(),
-        architecture: plan.board.architecture.clone(),
-        packages: plan.packages.keys().cloned().collect(),
-        mirror: options.mirror.clone(),
-        keyrings: options.keyrings.clone(),
-        now: options.now,
-        essential: true,
-    };
-    Ok(lock::make(&request, store, http, reporter)?)
 }
 
 fn request(package: &LockedPackage) -> store::Request {
@@ -159,7 +144,7 @@ fn node_layers(
         layers::k3s::apply(tree, kind, binary)?;
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
-    let (archive, security) = options.mirror.for_nodes();
+    let Archives { debian: archive, security } = locking::archives_for_nodes(options);
     let node = Node {
         hostname: &plan.role.name,
         timezone: &plan.lab.timezone,

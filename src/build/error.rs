@@ -12,6 +12,7 @@ use crate::layers::overlay::OverlayError;
 use crate::layers::packages::PackagesError;
 use crate::layers::units::UnitsError;
 use crate::lock::LockError;
+use crate::lock::file::LockFileError;
 use crate::seed::SeedError;
 use crate::store::StoreError;
 use crate::store::http::HttpError;
@@ -23,6 +24,8 @@ use crate::tree::TreeError;
 pub enum BuildError {
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    LockFile(#[from] LockFileError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]

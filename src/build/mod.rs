@@ -3,6 +3,7 @@
 mod assemble;
 mod error;
 mod ids;
+mod locking;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::image::{self, ImageSpec};
 use crate::k3s::{K3sMode, K3sRecord};
+use crate::lock::file::LockFile;
 use crate::lock::mirror::Mirror;
 use crate::plan::Plan;
 use crate::plan::target::Target;
@@ -21,6 +23,7 @@ use crate::store::http::Http;
 use assemble::{Assembled, assemble};
 
 pub use error::BuildError;
+pub use locking::lock;
 
 /// What a build needs beyond the plan.
 #[derive(Debug, Clone)]
@@ -43,6 +46,10 @@ pub struct BuildOptions {
     pub lab_dir: Option<PathBuf>,
     /// The cluster's keys; none without a `lab.toml`.
     pub secrets: Option<Secrets>,
+    /// Build from exactly these inputs instead of what the mirror has now.
+    pub locked: Option<LockFile>,
+    /// Base URL of Debian's archive of snapshots, for locked packages that the mirror has dropped.
+    pub snapshots: String,
 }
 
 /// An image to write.

@@ -9,17 +9,14 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Outcome;
+use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
-use crate::build::{self, BuildError, BuildOptions, Built};
-use crate::image::ImageError;
-use crate::k3s::{K3sError, K3sMode};
-use crate::lab::{self, LabFolder};
-use crate::lock::LockError;
-use crate::lock::mirror::Mirror;
-use crate::plan::target::{self, Flags, Target};
+use crate::build::{self, BuildOptions, Built};
+use crate::lock::file::{self, LockFile};
+use crate::lock::snapshot;
+use crate::plan::target::Target;
 use crate::report::Reporter;
 use crate::secrets::Secrets;
-use crate::store;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +24,7 @@ Examples:
   labimg build worker-1 worker-2                       these two
   labimg build --board rpi4 --role master --ssh-key ~/.ssh/id_ed25519.pub
   labimg build --board virt --role worker && labimg boot worker-virt.img
+  labimg build --locked                                the same bytes as when `labimg lock` was run
 
 Packages come from the Debian mirror that this computer's apt uses, else from a public one.";
 
@@ -37,51 +35,29 @@ pub struct BuildArgs {
     /// Nodes of the `lab.toml` [default: all of them]
     #[arg(value_name = "NODE", conflicts_with_all = ["board", "role", "hostname"])]
     nodes: Vec<String>,
-    /// The folder of the `lab.toml` [default: this one]
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["board", "role", "hostname"])]
-    lab: Option<PathBuf>,
-    /// Without a lab: the board, as `labimg boards` lists them
-    #[arg(long, requires = "role")]
-    board: Option<String>,
-    /// Without a lab: what the node is for, as `labimg roles` lists them
-    #[arg(long, requires = "board")]
-    role: Option<String>,
+    #[command(flatten)]
+    what: WhatArgs,
     /// Without a lab: the node's name, without a domain; it is found as NAME.local [default: the role]
     #[arg(long, value_name = "NAME", requires = "board")]
     hostname: Option<String>,
     /// Leave out what makes it one node's image: no name, no key, no secret in it; the same bytes for all nodes of the role
     #[arg(long)]
     generic: bool,
-    /// How k3s gets onto the nodes
-    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
-    k3s: K3sMode,
-    /// Put this k3s into the image instead of a release
-    #[arg(long, value_name = "FILE")]
-    k3s_bin: Option<PathBuf>,
     /// A public key that may log in as the user `lab`: the key itself or a file; may be given more than once
     #[arg(long, value_name = "FILE|KEY")]
     ssh_key: Vec<String>,
-    /// A Debian package to add; may be given more than once
-    #[arg(long, value_name = "NAME")]
-    package: Vec<String>,
-    /// Debian's release
-    #[arg(long, default_value = "trixie", value_name = "NAME")]
-    suite: String,
-    /// The Debian mirror, or mirror and security mirror with a comma between them
-    #[arg(long, value_name = "URL", env = "LABIMG_MIRROR")]
-    mirror: Option<String>,
-    /// A file of OpenPGP keys that may sign the archive, besides Debian's own
-    #[arg(long, value_name = "FILE")]
-    keyring: Vec<PathBuf>,
+    #[command(flatten)]
+    from: FromArgs,
+    /// Build from exactly what the lock says; needs no network when the cache has it all [default: labimg.lock beside the
+    /// `lab.toml`, or in this folder]
+    #[arg(long, value_name = "LOCK", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    locked: Option<String>,
+    /// Where packages are looked for that the mirror no longer has
+    #[arg(long, value_name = "URL", default_value = snapshot::DEFAULT_URL, env = "LABIMG_SNAPSHOTS", hide_env = true)]
+    snapshots: String,
     /// Where the image goes, or the folder for several [default: HOSTNAME-BOARD.img]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How many downloads at once
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
-    jobs: u8,
-    /// Folder of the cache [default: ~/.cache/labimg]
-    #[arg(long, value_name = "DIR", env = "LABIMG_CACHE")]
-    cache: Option<PathBuf>,
     /// Show how long each step took
     #[arg(long)]
     timings: bool,
@@ -97,8 +73,7 @@ struct Images {
 
 pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let now = jiff::Timestamp::now().as_second();
-    let flags = Flags { suite: args.suite.clone(), packages: args.package.clone(), ssh_keys: args.ssh_key.clone() };
-    let (folder, targets) = targets(args, &flags, out)?;
+    let (folder, targets) = args.what.targets(&args.nodes, args.hostname.as_deref(), &args.ssh_key, out)?;
     let outputs = outputs(args, targets)?;
     let (secrets, kubeconfig) = match &folder {
         Some(folder) if !args.generic => {
@@ -108,16 +83,15 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         }
         _ => (None, None),
     };
+    let beside = folder.as_ref().map_or(Path::new(""), |folder| &folder.dir).join(file::FILE);
+    let locked =
+        args.locked.as_ref().map(|path| LockFile::load(if path.is_empty() { &beside } else { Path::new(path) }));
     let options = BuildOptions {
-        cache: args.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?,
-        mirror: Mirror::choose(args.mirror.as_deref(), Path::new("/")).map_err(Failure::usage)?,
-        keyrings: args.keyring.clone(),
-        jobs: usize::from(args.jobs),
-        now,
-        k3s: args.k3s,
-        k3s_bin: args.k3s_bin.clone(),
         lab_dir: folder.map(|folder| folder.dir),
         secrets,
+        locked: locked.transpose().map_err(Failure::usage)?,
+        snapshots: args.snapshots.clone(),
+        ..args.from.options(now)?
     };
     let what: Vec<String> = outputs
         .iter()
@@ -128,19 +102,10 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     for note in notes {
         reporter.warn(note);
     }
-    let images = build::run(&outputs, &options, reporter).map_err(|e| match e {
-        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. })
-        | BuildError::K3s(
-            K3sError::Version(_)
-            | K3sError::Url(_)
-            | K3sError::Read { .. }
-            | K3sError::NotK3s { .. }
-            | K3sError::Contradiction(_),
-        )
-        | BuildError::Manifests(_)
-        | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(e),
-        _ => Failure::work(e),
-    })?;
+    if options.locked.is_none() && beside.is_file() {
+        reporter.note(&format!("{} is not used: `labimg build --locked` builds from it", beside.display()));
+    }
+    let images = build::run(&outputs, &options, reporter).map_err(inputs::failure)?;
     for (output, built) in outputs.iter().zip(&images) {
         remarks(&output.target, built, options.secrets.is_some(), args.generic, reporter);
     }
@@ -150,25 +115,6 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         }
     }
     out.result(&Images { images, kubeconfig }, text)
-}
-
-/// The nodes of a lab, or the one that flags describe.
-fn targets(args: &BuildArgs, flags: &Flags, out: &Output) -> Result<(Option<LabFolder>, Vec<Target>), Failure> {
-    if let (Some(board), Some(role)) = (&args.board, &args.role) {
-        let target = target::alone(board, role, args.hostname.as_deref(), flags).map_err(Failure::usage)?;
-        return Ok((None, vec![target]));
-    }
-    let dir = args.lab.as_deref().unwrap_or(Path::new("."));
-    if lab::find(dir).is_none() && args.lab.is_none() {
-        let text = "there is no lab.toml in this folder: make one with `labimg new DIR`, name another folder with --lab DIR, \
-                    or build one image with --board and --role";
-        return Err(Failure::usage(text));
-    }
-    let checked = lab::check(dir).map_err(Failure::lab)?;
-    out.warnings(&checked);
-    let folder = checked.folder;
-    let targets = target::of_lab(&folder, &args.nodes, flags).map_err(Failure::usage)?;
-    Ok((Some(folder), targets))
 }
 
 /// Where each image goes. Generic images of the same plan are one.

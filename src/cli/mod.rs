@@ -6,7 +6,9 @@ mod build;
 mod cache;
 mod check;
 mod completions;
+mod inputs;
 mod inspect;
+mod lock;
 mod new;
 mod output;
 mod problems;
@@ -60,6 +62,8 @@ enum Command {
     New(new::NewArgs),
     Check(check::CheckArgs),
     Build(build::BuildArgs),
+    Lock(lock::LockArgs),
+    Update(lock::UpdateArgs),
     Boot(boot::BootArgs),
     Inspect(inspect::InspectArgs),
     Boards(boards::BoardsArgs),
@@ -90,6 +94,8 @@ pub fn run() -> ExitCode {
         Command::New(args) => new::run(args, &out),
         Command::Check(args) => check::run(args, &out),
         Command::Build(args) => build::run(args, &out, &reporter),
+        Command::Lock(args) => lock::run(args, &out, &reporter),
+        Command::Update(args) => lock::update(args, &out, &reporter),
         Command::Boot(args) => boot::run(args, &reporter),
         Command::Inspect(args) => inspect::run(args, &out),
         Command::Boards(args) => boards::run(args, &out),

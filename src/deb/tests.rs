@@ -195,6 +195,8 @@ fn the_store_keeps_the_plain_form() {
         architecture: "all".into(),
         size: bytes.len() as u64,
         sha256,
+        archive: crate::lock::ArchiveName::Debian,
+        path: String::new(),
         urls: Vec::new(),
         auto: false,
     };

@@ -68,32 +68,58 @@ pub(super) fn fetch(
         (sha256, size)
     };
     let url = release.program_url();
-    let request = Request {
-        name: format!("k3s {} ({})", release.version, release.architecture),
-        sha256,
-        size,
-        urls: vec![url.clone()],
-    };
-    let failed = |source| {
+    let content = download(release, sha256, size, vec![url.clone()], store, http, reporter).map_err(|source| {
         let remembered = known.is_some().then(|| memory.path.clone());
         let error = K3sError::Store { version: release.version.clone(), source, remembered };
         Failed { error: Box::new(error), sha256: Some(sha256) }
-    };
-    store.fetch(&[request], 1, http, reporter).map_err(failed)?;
-    let gone =
-        || StoreError::Io { action: "open", path: store.dir().to_owned(), source: io::ErrorKind::NotFound.into() };
-    let blob = store.blob(&sha256).and_then(|blob| blob.ok_or_else(gone)).map_err(failed)?;
+    })?;
     if known.is_none() {
         memory.write(sha256, size, reporter)?;
     }
     let locked = LockedK3s {
         version: release.version.clone(),
         architecture: release.architecture.clone(),
-        url: shown(&url),
         size,
         sha256,
+        url: shown(&url),
     };
-    Ok((Content::whole(blob), locked))
+    Ok((content, locked))
+}
+
+/// The program that a lock names.
+///
+/// # Errors
+/// [`K3sError::Store`].
+pub(super) fn fetch_locked(
+    release: &Release,
+    locked: &LockedK3s,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Content, K3sError> {
+    let urls = vec![release.program_url(), locked.url.clone()];
+    download(release, locked.sha256, locked.size, urls, store, http, reporter).map_err(|source| K3sError::Store {
+        version: release.version.clone(),
+        source,
+        remembered: None,
+    })
+}
+
+fn download(
+    release: &Release,
+    sha256: Sha256,
+    size: u64,
+    mut urls: Vec<String>,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Content, StoreError> {
+    urls.dedup();
+    let name = format!("k3s {} ({})", release.version, release.architecture);
+    store.fetch(&[Request { name, sha256, size, urls }], 1, http, reporter)?;
+    let gone =
+        || StoreError::Io { action: "open", path: store.dir().to_owned(), source: io::ErrorKind::NotFound.into() };
+    store.blob(&sha256)?.ok_or_else(gone).map(Content::whole)
 }
 
 /// What the program must hash to: remembered, or by the release's checksum file.

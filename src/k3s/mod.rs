@@ -76,18 +76,19 @@ pub enum K3sMode {
 }
 
 /// A release's program, as it was verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LockedK3s {
     /// Such as `v1.36.5+k3s1`.
     pub version: String,
     /// As Debian calls it.
     pub architecture: String,
-    /// Where it came from, without a password.
-    pub url: String,
     /// Its size in bytes.
     pub size: u64,
     /// What it hashes to.
     pub sha256: Sha256,
+    /// Where it came from, without a password.
+    pub url: String,
 }
 
 /// k3s as an image gets it.
@@ -205,6 +206,9 @@ pub struct Wanted<'a> {
     pub local: Option<&'a Path>,
     /// The release.
     pub source: &'a K3sSource,
+    /// What its program must be, when that is laid down: nothing else is taken, and nothing is left to the first boot
+    /// because it cannot be reached.
+    pub locked: Option<&'a LockedK3s>,
     /// The board's architecture, as Debian calls it.
     pub architecture: &'a str,
 }
@@ -224,6 +228,13 @@ pub fn obtain(wanted: &Wanted<'_>, store: &Store, http: &Http, reporter: &Report
         return local::load(path, wanted.architecture).map(K3sBinary::Local);
     }
     let release = Release::new(wanted.source, wanted.architecture)?;
+    if let Some(locked) = wanted.locked {
+        if wanted.mode == K3sMode::FirstBoot {
+            return Ok(K3sBinary::FirstBoot(release.first_boot(Some(locked.sha256), Why::Asked)));
+        }
+        let content = fetch::fetch_locked(&release, locked, store, http, reporter)?;
+        return Ok(K3sBinary::Embedded { content, locked: locked.clone() });
+    }
     if wanted.mode == K3sMode::FirstBoot {
         let sha256 = match fetch::checksum(&release, store, http, reporter) {
             Ok(sha256) => Some(sha256),

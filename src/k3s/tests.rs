@@ -43,7 +43,7 @@ fn http() -> Http {
 impl Bench {
     fn obtain(&self, mode: K3sMode) -> Result<K3sBinary, K3sError> {
         let source = K3sSource { version: DEFAULT_VERSION.to_owned(), url: self.url.clone() };
-        let wanted = Wanted { mode, local: None, source: &source, architecture: "arm64" };
+        let wanted = Wanted { mode, local: None, source: &source, locked: None, architecture: "arm64" };
         obtain(&wanted, &Store::open(self.cache.path()).unwrap(), &http(), &Reporter::silent())
     }
 
@@ -219,7 +219,7 @@ fn a_file_of_the_users_goes_before_a_release() {
     let store = Store::open(cache.path()).unwrap();
     let source = K3sSource { url: dead_url(""), ..K3sSource::default() };
     let get = |mode| {
-        let wanted = Wanted { mode, local: Some(file.path()), source: &source, architecture: "arm64" };
+        let wanted = Wanted { mode, local: Some(file.path()), source: &source, locked: None, architecture: "arm64" };
         obtain(&wanted, &store, &http(), &Reporter::silent())
     };
     let record = get(K3sMode::Auto).unwrap().record();

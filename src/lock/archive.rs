@@ -10,7 +10,7 @@ use super::openpgp::{self, Keyring, Signer};
 use super::release::{IndexFile, Release, ReleaseError};
 use super::resolve::resolve;
 use super::table::{self, Record};
-use super::{Lock, LockError, LockRequest, LockedPackage};
+use super::{ArchiveName, Lock, LockError, LockRequest, LockedPackage};
 use crate::hash::Sha256;
 use crate::report::Reporter;
 use crate::store::http::{Http, HttpError, shown};
@@ -32,11 +32,20 @@ pub struct Archive {
     suite: String,
     architecture: String,
     date: i64,
-    /// `trixie`, `trixie-updates`, `trixie-security`, and the base URL of each.
-    suites: Vec<(String, String)>,
+    /// `trixie`, `trixie-updates`, `trixie-security`, and where each is.
+    suites: Vec<Suite>,
     /// Places of the suites whose packages are taken only when asked for.
     manual: Vec<usize>,
     indexes: Vec<Index>,
+}
+
+/// One suite.
+#[derive(Debug)]
+struct Suite {
+    name: String,
+    archive: ArchiveName,
+    /// The archive's base URL.
+    base: String,
 }
 
 /// One `Packages` file.
@@ -65,14 +74,16 @@ impl Archive {
     pub fn fetch(request: &LockRequest, store: &Store, http: &Http, reporter: &Reporter) -> Result<Self, LockError> {
         let keyring = Keyring::load(&request.keyrings)?;
         let Mirror { archive, security, .. } = &request.mirror;
-        let suites: Vec<(String, String)> = [("", archive), ("-updates", archive), ("-security", security)]
+        let of_archive = |name: String| Suite { name, archive: ArchiveName::Debian, base: archive.clone() };
+        let own = |suffix: &str| format!("{}{suffix}", request.suite);
+        let security = Suite { name: own("-security"), archive: ArchiveName::Security, base: security.clone() };
+        let suites: Vec<Suite> = [of_archive(own("")), of_archive(own("-updates")), security]
             .into_iter()
-            .map(|(suffix, base)| (format!("{}{suffix}", request.suite), base.clone()))
-            .chain(request.extra_suites.iter().map(|suite| (suite.clone(), archive.clone())))
+            .chain(request.extra_suites.iter().map(|suite| of_archive(suite.clone())))
             .collect();
         let releases = std::thread::scope(|scope| {
-            let one = |(suite, base)| verified(suite, base, request, &keyring, http);
-            let threads: Vec<_> = suites.iter().map(|(suite, base)| scope.spawn(move || one((suite, base)))).collect();
+            let one = |suite: &Suite| verified(&suite.name, &suite.base, request, &keyring, http);
+            let threads: Vec<_> = suites.iter().map(|suite| scope.spawn(move || one(suite))).collect();
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -82,10 +93,11 @@ impl Archive {
             remember(verified, store, reporter)?;
         }
         let mut wanted = Vec::new();
-        for (place, ((suite, base), verified)) in suites.iter().zip(&releases).enumerate() {
+        for (place, (suite, verified)) in suites.iter().zip(&releases).enumerate() {
+            let dist = format!("{}/dists/{}", suite.base, suite.name);
             for component in COMPONENTS {
                 let folder = format!("{component}/binary-{}", request.architecture);
-                wanted.push(Wanted::new(place, &format!("{base}/dists/{suite}"), &folder, verified)?);
+                wanted.push(Wanted::new(place, &dist, &folder, verified)?);
             }
         }
         let requests: Vec<Request> = wanted.iter().map(|w| w.request.clone()).collect();
@@ -109,18 +121,24 @@ impl Archive {
     /// [`LockError::Resolve`], [`LockError::Table`].
     pub fn lock(&self, packages: &[String], base: bool) -> Result<Lock, LockError> {
         let records = self.records()?;
-        let suites: Vec<&str> = self.suites.iter().map(|(name, _)| name.as_str()).collect();
+        let suites: Vec<&str> = self.suites.iter().map(|s| s.name.as_str()).collect();
         let chosen = resolve(records, &suites, &self.manual, &self.architecture, packages, base)?;
         let packages = chosen.into_iter().map(|c| {
             let record = c.candidate.record;
-            let base = self.suites.get(c.candidate.suite).map_or("", |(_, base)| base);
+            let (archive, base) = self
+                .suites
+                .get(c.candidate.suite)
+                .map_or((ArchiveName::Debian, ""), |suite| (suite.archive, suite.base.as_str()));
+            let path = escaped(record.filename);
             Ok(LockedPackage {
                 name: record.name.to_owned(),
                 version: record.version.to_owned(),
                 architecture: record.architecture.to_owned(),
                 size: record.size,
                 sha256: record.sha256.parse().map_err(|_| LockError::Digest(record.name.to_owned()))?,
-                urls: vec![format!("{base}/{}", escaped(record.filename))],
+                urls: vec![format!("{base}/{path}")],
+                archive,
+                path,
                 auto: c.auto,
             })
         });

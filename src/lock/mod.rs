@@ -5,10 +5,12 @@
 
 pub mod archive;
 pub mod explain;
+pub mod file;
 pub mod mirror;
 pub mod openpgp;
 pub mod release;
 pub mod resolve;
+pub mod snapshot;
 mod solve;
 pub mod table;
 pub mod universe;
@@ -55,10 +57,24 @@ pub struct LockedPackage {
     pub size: u64,
     /// SHA-256 of the `.deb`.
     pub sha256: Sha256,
+    /// Which of Debian's archives has it.
+    pub archive: ArchiveName,
+    /// Its path below the archive's base, as part of a URL.
+    pub path: String,
     /// Where it is to be found, best first.
     pub urls: Vec<String>,
     /// True when nothing but dependencies asked for it (`apt-mark showauto`).
     pub auto: bool,
+}
+
+/// Debian's two archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchiveName {
+    /// All suites but the security updates'.
+    Debian,
+    /// Security updates.
+    Security,
 }
 
 /// What a lock is made for.

@@ -19,6 +19,7 @@ mod http_server;
 mod disk;
 mod judges;
 mod labs;
+mod locked;
 mod network;
 mod recorded;
 mod signals;

@@ -11,7 +11,7 @@ use crate::recorded::index_hash;
 use crate::{Bench, fails, labimg, names, same, shared, succeeds};
 
 /// Some packages of a middle size, each to play its part.
-fn middle(count: usize) -> Vec<&'static LockedPackage> {
+pub fn middle(count: usize) -> Vec<&'static LockedPackage> {
     let found: Vec<_> =
         shared().packages.iter().filter(|p| (200_000..2_000_000).contains(&p.size)).take(count).collect();
     assert_eq!(found.len(), count);
@@ -19,7 +19,7 @@ fn middle(count: usize) -> Vec<&'static LockedPackage> {
 }
 
 /// Removes a package from a cache, with what was made from it.
-fn forget(cache: &Path, package: &LockedPackage) {
+pub fn forget(cache: &Path, package: &LockedPackage) {
     let hash = package.sha256.to_string();
     std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(&hash)).unwrap();
     for kind in names(&cache.join("derived")) {

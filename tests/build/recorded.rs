@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use labimg::hash::Sha256;
 use labimg::lock::mirror::Mirror;
-use labimg::lock::{self, Lock, LockRequest, LockedPackage};
+use labimg::lock::{self, ArchiveName, Lock, LockRequest, LockedPackage};
 use labimg::plan::{Plan, Request};
 use labimg::report::Reporter;
 use labimg::store::http::Http;
@@ -44,9 +44,9 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
     }
     let of_master = master.packages.iter().filter(|p| !worker.packages.contains(p));
     for package in worker.packages.iter().chain(of_master) {
-        place(&store, &package.sha256, &mirror.join(&path_of(package, &real)[1..]));
+        place(&store, &package.sha256, &mirror.join(&path_of(package)[1..]));
     }
-    packages(worker, &real)
+    packages(worker)
 }
 
 fn request(role: &str, mirror: &Mirror) -> LockRequest {
@@ -75,18 +75,17 @@ fn wanted(package: &LockedPackage) -> store::Request {
 }
 
 /// With its path on our server in place of its address.
-fn packages(lock: Lock, real: &Mirror) -> Vec<LockedPackage> {
-    let ours = |package: LockedPackage| LockedPackage { urls: vec![path_of(&package, real)], ..package };
+fn packages(lock: Lock) -> Vec<LockedPackage> {
+    let ours = |package: LockedPackage| LockedPackage { urls: vec![path_of(&package)], ..package };
     lock.packages.into_iter().map(ours).collect()
 }
 
-fn path_of(package: &LockedPackage, real: &Mirror) -> String {
-    let below = |base: &str| package.urls[0].strip_prefix(&format!("{base}/")).map(str::to_owned);
-    match (below(&real.archive), below(&real.security)) {
-        (Some(path), _) => format!("/debian/{path}"),
-        (_, Some(path)) => format!("/debian-security/{path}"),
-        _ => panic!("{} is on neither server of the mirror", package.urls[0]),
-    }
+fn path_of(package: &LockedPackage) -> String {
+    let folder = match package.archive {
+        ArchiveName::Debian => "debian",
+        ArchiveName::Security => "debian-security",
+    };
+    format!("/{folder}/{}", package.path)
 }
 
 /// Of the line ` HASH SIZE PATH` in the `SHA256` field, which is the last one.

@@ -1,0 +1,117 @@
+//! Where the inputs of an image come from: what the mirror has now, or a `labimg.lock`.
+
+use super::{BuildError, BuildOptions};
+use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::lock::file::{Archives, ImageKey, LockFile, LockFileError};
+use crate::lock::{self, Lock, LockRequest};
+use crate::plan::Plan;
+use crate::report::{Reporter, Unit};
+use crate::store::Store;
+use crate::store::http::Http;
+
+/// The inputs of one image.
+pub(super) fn inputs(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Lock, BuildError> {
+    match &options.locked {
+        Some(file) => {
+            let mirror = &options.mirror;
+            let archives = Archives { debian: mirror.archive.clone(), security: mirror.security.clone() };
+            Ok(file.lock(&key(plan), &archives, &options.snapshots)?)
+        }
+        None => ask_mirror(plan, options, store, http, reporter),
+    }
+}
+
+/// The k3s that a lock names for an image.
+pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&'o LockedK3s>, LockFileError> {
+    let Some(file) = options.locked.as_ref().filter(|_| plan.role.k3s.is_some() && options.k3s_bin.is_none()) else {
+        return Ok(None);
+    };
+    let found = file.k3s(&K3sSource::of(Some(&plan.lab)).version, &plan.board.architecture);
+    match options.k3s {
+        K3sMode::FirstBoot => Ok(found.ok()),
+        K3sMode::Embed | K3sMode::Auto => found.map(Some),
+    }
+}
+
+/// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
+pub(super) fn archives_for_nodes(options: &BuildOptions) -> Archives {
+    options.locked.as_ref().map_or_else(|| of_mirror(options), |file| file.archives().clone())
+}
+
+fn of_mirror(options: &BuildOptions) -> Archives {
+    let (debian, security) = options.mirror.for_nodes();
+    Archives { debian, security }
+}
+
+fn key(plan: &Plan) -> ImageKey {
+    ImageKey {
+        board: plan.board.name.clone(),
+        role: plan.role.name.clone(),
+        suite: plan.suite.clone(),
+        asked: plan.packages.keys().cloned().collect(),
+    }
+}
+
+fn ask_mirror(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Lock, BuildError> {
+    let request = LockRequest {
+        suite: plan.suite.clone(),
+        extra_suites: plan.extra_suites.clone(),
+        architecture: plan.board.architecture.clone(),
+        packages: plan.packages.keys().cloned().collect(),
+        mirror: options.mirror.clone(),
+        keyrings: options.keyrings.clone(),
+        now: options.now,
+        essential: true,
+    };
+    Ok(lock::make(&request, store, http, reporter)?)
+}
+
+/// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
+///
+/// A k3s release that cannot be reached is left out with a warning, unless [`K3sMode::Embed`] wants it;
+/// [`K3sMode::FirstBoot`] and a file of the user's leave it out as well.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Result<LockFile, BuildError> {
+    let store = Store::open(&options.cache)?;
+    let http = Http::new()?;
+    let mut images: Vec<(ImageKey, Lock)> = Vec::new();
+    let mut releases: Vec<LockedK3s> = Vec::new();
+    for plan in plans {
+        let key = key(plan);
+        if images.iter().any(|(k, _)| *k == key) {
+            continue;
+        }
+        let phase = reporter.phase("Choosing packages", 0, Unit::Items);
+        images.push((key, ask_mirror(plan, options, &store, &http, reporter)?));
+        drop(phase);
+        let architecture = &plan.board.architecture;
+        let skipped = options.k3s == K3sMode::FirstBoot || options.k3s_bin.is_some();
+        if plan.role.k3s.is_none() || skipped || releases.iter().any(|r| r.architecture == *architecture) {
+            continue;
+        }
+        let source = K3sSource::of(Some(&plan.lab));
+        match k3s::resolve(&source, architecture, &store, &http, reporter) {
+            Ok(release) => releases.push(release),
+            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+                reporter
+                    .warn(&format!("K3S {} IS NOT IN THE LOCK, because it could not be reached: {e}", source.version));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(LockFile::new(of_mirror(options), &images, releases))
+}

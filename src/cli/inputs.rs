@@ -1,0 +1,125 @@
+//! What the commands that choose packages share: which images, and where their parts come from.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::output::{Failure, Output};
+use crate::build::{BuildError, BuildOptions};
+use crate::image::ImageError;
+use crate::k3s::{K3sError, K3sMode};
+use crate::lab::{self, LabFolder};
+use crate::lock::file::LockFileError;
+use crate::lock::mirror::Mirror;
+use crate::lock::{LockError, snapshot};
+use crate::plan::target::{self, Flags, Target};
+use crate::store;
+
+/// Which images.
+#[derive(Debug, Args)]
+pub struct WhatArgs {
+    /// The folder of the `lab.toml` [default: this one]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["board", "role"])]
+    lab: Option<PathBuf>,
+    /// Without a lab: the board, as `labimg boards` lists them
+    #[arg(long, requires = "role")]
+    board: Option<String>,
+    /// Without a lab: what the node is for, as `labimg roles` lists them
+    #[arg(long, requires = "board")]
+    role: Option<String>,
+    /// A Debian package to add; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    package: Vec<String>,
+    /// Debian's release
+    #[arg(long, default_value = "trixie", value_name = "NAME")]
+    suite: String,
+}
+
+/// Where the parts of images come from.
+#[derive(Debug, Args)]
+pub struct FromArgs {
+    /// How k3s gets onto the nodes
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    k3s: K3sMode,
+    /// Put this k3s into the image instead of a release
+    #[arg(long, value_name = "FILE")]
+    k3s_bin: Option<PathBuf>,
+    /// The Debian mirror, or mirror and security mirror with a comma between them
+    #[arg(long, value_name = "URL", env = "LABIMG_MIRROR")]
+    mirror: Option<String>,
+    /// A file of OpenPGP keys that may sign the archive, besides Debian's own
+    #[arg(long, value_name = "FILE")]
+    keyring: Vec<PathBuf>,
+    /// How many downloads at once
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// Folder of the cache [default: ~/.cache/labimg]
+    #[arg(long, value_name = "DIR", env = "LABIMG_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+impl WhatArgs {
+    /// The nodes of a lab (all when none is named), or the one that flags describe.
+    pub fn targets(
+        &self,
+        nodes: &[String],
+        hostname: Option<&str>,
+        ssh_keys: &[String],
+        out: &Output,
+    ) -> Result<(Option<LabFolder>, Vec<Target>), Failure> {
+        let flags = Flags { suite: self.suite.clone(), packages: self.package.clone(), ssh_keys: ssh_keys.to_vec() };
+        if let (Some(board), Some(role)) = (&self.board, &self.role) {
+            let target = target::alone(board, role, hostname, &flags).map_err(Failure::usage)?;
+            return Ok((None, vec![target]));
+        }
+        let dir = self.lab.as_deref().unwrap_or(Path::new("."));
+        if lab::find(dir).is_none() && self.lab.is_none() {
+            let text = "there is no lab.toml in this folder: make one with `labimg new DIR`, name another folder with \
+                        --lab DIR, or describe one image with --board and --role";
+            return Err(Failure::usage(text));
+        }
+        let checked = lab::check(dir).map_err(Failure::lab)?;
+        out.warnings(&checked);
+        let targets = target::of_lab(&checked.folder, nodes, &flags).map_err(Failure::usage)?;
+        Ok((Some(checked.folder), targets))
+    }
+}
+
+impl FromArgs {
+    /// What these flags say of a build; no lab, nothing locked.
+    pub fn options(&self, now: i64) -> Result<BuildOptions, Failure> {
+        Ok(BuildOptions {
+            cache: self.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?,
+            mirror: Mirror::choose(self.mirror.as_deref(), Path::new("/")).map_err(Failure::usage)?,
+            keyrings: self.keyring.clone(),
+            jobs: usize::from(self.jobs),
+            now,
+            k3s: self.k3s,
+            k3s_bin: self.k3s_bin.clone(),
+            lab_dir: None,
+            secrets: None,
+            locked: None,
+            snapshots: snapshot::DEFAULT_URL.to_owned(),
+        })
+    }
+}
+
+/// Which failures are the user's to mend on the command line or in a file.
+pub fn failure(error: BuildError) -> Failure {
+    match error {
+        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. })
+        | BuildError::LockFile(
+            LockFileError::NoImage { .. } | LockFileError::Changed { .. } | LockFileError::NoK3s { .. },
+        )
+        | BuildError::K3s(
+            K3sError::Version(_)
+            | K3sError::Url(_)
+            | K3sError::Read { .. }
+            | K3sError::NotK3s { .. }
+            | K3sError::Contradiction(_),
+        )
+        | BuildError::Manifests(_)
+        | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(error),
+        _ => Failure::work(error),
+    }
+}

@@ -1,0 +1,385 @@
+//! `labimg.lock`: the inputs of all images of a lab, as a file that people keep and compare ([`Lock`]s ⇄ TOML).
+//!
+//! ```toml
+//! format = 1
+//!
+//! [archives]                       # where packages are found, as the nodes' apt is told
+//! debian = "https://mirror.example/debian"
+//! security = "https://mirror.example/debian-security"
+//!
+//! [[image]]                        # one for each board and role
+//! board = "rpi4"
+//! role = "worker"
+//! suite = "trixie"
+//! codename = "trixie"
+//! architecture = "arm64"
+//! date = "2026-11-14T10:00:00Z"    # the newest package index
+//! asked = ["apt", "htop"]          # what board, role and lab.toml ask for
+//! manual = ["apt", "htop"]         # the packages of the image: what was asked for,
+//! auto = ["libc6"]                 # and what those need
+//!
+//! [[k3s]]                          # one for each architecture
+//! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path
+//! ```
+//!
+//! A package is named by its name alone; where the images hold several versions of it, as `name=version`.
+
+mod error;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot;
+use super::{ArchiveName, Lock, LockedPackage};
+use crate::changes::{self, Change, Version, Versions};
+use crate::hash::Sha256;
+use crate::k3s::LockedK3s;
+
+pub use error::LockFileError;
+
+/// The file's name, beside the `lab.toml`.
+pub const FILE: &str = "labimg.lock";
+
+/// Counts up when an older labimg would misread the file.
+const FORMAT: u32 = 1;
+
+const HEAD: &str = "\
+# Everything that the images are made of, by version, size and SHA-256: `labimg build --locked` builds from exactly this.
+# `labimg lock` writes it, `labimg update` renews it and shows what changes. Keep it with the lab.toml.
+";
+
+/// Which image of a lock is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageKey {
+    /// Name of the board.
+    pub board: String,
+    /// Name of the role.
+    pub role: String,
+    /// Debian's code name, as it was asked for.
+    pub suite: String,
+    /// Requests (`name`, `name/suite`), sorted.
+    pub asked: Vec<String>,
+}
+
+/// The bases of the two archives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archives {
+    /// Base URL of the archive, without a slash at its end.
+    pub debian: String,
+    /// Base URL of the archive of security updates.
+    pub security: String,
+}
+
+/// A `labimg.lock` in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockFile {
+    format: u32,
+    archives: Archives,
+    #[serde(rename = "image", default)]
+    images: Vec<Image>,
+    #[serde(default)]
+    k3s: Vec<LockedK3s>,
+    #[serde(rename = "package", default)]
+    packages: Vec<Package>,
+    /// Where it was read from, for messages.
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    board: String,
+    role: String,
+    /// As it was asked for.
+    suite: String,
+    codename: String,
+    architecture: String,
+    date: String,
+    asked: Vec<String>,
+    manual: Vec<String>,
+    auto: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Package {
+    name: String,
+    version: String,
+    architecture: String,
+    size: u64,
+    sha256: Sha256,
+    archive: ArchiveName,
+    path: String,
+}
+
+impl LockFile {
+    /// Of the locks of all images, made from the same mirror, and the k3s of each architecture.
+    #[must_use]
+    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], mut k3s: Vec<LockedK3s>) -> Self {
+        let mut packages = BTreeSet::new();
+        for package in images.iter().flat_map(|(_, lock)| &lock.packages) {
+            packages.insert(Package::new(package));
+        }
+        let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
+        for package in &packages {
+            *versions.entry(&package.name).or_default() += 1;
+        }
+        let reference = |p: &LockedPackage| match versions.get(p.name.as_str()) {
+            Some(1) => p.name.clone(),
+            _ => format!("{}={}", p.name, p.version),
+        };
+        let mut images: Vec<Image> = images
+            .iter()
+            .map(|(key, lock)| {
+                let named = |auto| lock.packages.iter().filter(|p| p.auto == auto).map(reference).collect();
+                Image {
+                    board: key.board.clone(),
+                    role: key.role.clone(),
+                    suite: key.suite.clone(),
+                    codename: lock.suite.clone(),
+                    architecture: lock.architecture.clone(),
+                    date: jiff::Timestamp::from_second(lock.date).unwrap_or_default().to_string(),
+                    asked: key.asked.clone(),
+                    manual: named(false),
+                    auto: named(true),
+                }
+            })
+            .collect();
+        images.sort_by(|a, b| (&a.board, &a.role, &a.asked).cmp(&(&b.board, &b.role, &b.asked)));
+        k3s.sort_by(|a, b| a.architecture.cmp(&b.architecture));
+        Self { format: FORMAT, archives, images, k3s, packages: packages.into_iter().collect(), path: FILE.into() }
+    }
+
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`LockFileError::Missing`], `Io`, `Format`, `Damaged`.
+    pub fn load(path: &Path) -> Result<Self, LockFileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => LockFileError::Missing(path.to_owned()),
+            _ => LockFileError::Io { action: "read", path: path.to_owned(), source },
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads a file's text; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`LockFileError::Format`], `Damaged`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, LockFileError> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let damaged = |what: String| LockFileError::Damaged { path: path.to_owned(), what };
+        let syntax = |e: toml::de::Error| damaged(e.to_string().trim_end().to_owned());
+        let found = toml::from_str::<Head>(text).map_err(syntax)?.format;
+        if found != FORMAT {
+            return Err(LockFileError::Format { path: path.to_owned(), found });
+        }
+        let file: Self = toml::from_str(text).map_err(syntax)?;
+        for package in &file.packages {
+            let parts_are_names = package.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+            if !parts_are_names || package.path.contains(['?', '#', '\\']) {
+                return Err(damaged(format!("package `{}` has the path `{}`", package.name, package.path)));
+            }
+        }
+        for image in &file.images {
+            if let Err(e) = image.date.parse::<jiff::Timestamp>() {
+                return Err(damaged(format!("the date `{}` of an image: {e}", image.date)));
+            }
+            for reference in image.manual.iter().chain(&image.auto) {
+                if file.package(reference).is_none() {
+                    let Image { role, board, .. } = image;
+                    return Err(damaged(format!(
+                        "{role} on {board} has `{reference}`, which is no package of the file"
+                    )));
+                }
+            }
+        }
+        Ok(Self { path: path.to_owned(), ..file })
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// None that a lock can cause: TOML writes every value that it has.
+    pub fn to_text(&self) -> Result<String, toml::ser::Error> {
+        Ok(format!("{HEAD}\n{}", toml::to_string_pretty(self)?))
+    }
+
+    /// Writes the file so that it is there whole or not at all.
+    ///
+    /// # Errors
+    /// [`LockFileError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), LockFileError> {
+        let written = || -> std::io::Result<()> {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let mut builder = tempfile::Builder::new();
+            // As any file of the user's, not as a secret.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+            let mut file = builder.prefix(".labimg-lock").tempfile_in(folder)?;
+            let text = self.to_text().map_err(std::io::Error::other)?;
+            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(path)?;
+            Ok(())
+        };
+        written().map_err(|source| LockFileError::Io { action: "write", path: path.to_owned(), source })
+    }
+
+    /// Where packages are found, as the nodes' apt is told.
+    #[must_use]
+    pub fn archives(&self) -> &Archives {
+        &self.archives
+    }
+
+    /// The inputs of one image. Each package is looked for below `mirror` first, then where it was when the file was
+    /// written, then in the archive of snapshots below `snapshots`.
+    ///
+    /// # Errors
+    /// [`LockFileError::NoImage`], [`LockFileError::Changed`].
+    pub fn lock(&self, key: &ImageKey, mirror: &Archives, snapshots: &str) -> Result<Lock, LockFileError> {
+        let image = self.image(key)?;
+        let date = image.date.parse::<jiff::Timestamp>().unwrap_or_default().as_second();
+        let locked = |reference: &String, auto| {
+            let package = self.package(reference)?;
+            let mut urls: Vec<String> = Vec::new();
+            let now =
+                [mirror, &self.archives].map(|archives| format!("{}/{}", archives.base(package.archive), package.path));
+            let then = snapshot::addresses(snapshots, package.archive, date, &package.path);
+            for url in now.into_iter().chain(then) {
+                if !urls.contains(&url) {
+                    urls.push(url);
+                }
+            }
+            Some(LockedPackage {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                architecture: package.architecture.clone(),
+                size: package.size,
+                sha256: package.sha256,
+                archive: package.archive,
+                path: package.path.clone(),
+                urls,
+                auto,
+            })
+        };
+        let manual = image.manual.iter().filter_map(|r| locked(r, false));
+        let mut packages: Vec<LockedPackage> =
+            manual.chain(image.auto.iter().filter_map(|r| locked(r, true))).collect();
+        packages.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Lock { suite: image.codename.clone(), architecture: image.architecture.clone(), date, packages })
+    }
+
+    /// The k3s of an architecture.
+    ///
+    /// # Errors
+    /// [`LockFileError::NoK3s`].
+    pub fn k3s(&self, version: &str, architecture: &str) -> Result<&LockedK3s, LockFileError> {
+        let of_architecture = self.k3s.iter().find(|k| k.architecture == architecture);
+        of_architecture.filter(|k| k.version == version).ok_or_else(|| LockFileError::NoK3s {
+            path: self.path.clone(),
+            version: version.to_owned(),
+            architecture: architecture.to_owned(),
+            other: of_architecture.map(|k| k.version.clone()),
+        })
+    }
+
+    /// What a newer file has otherwise; the dates of the indexes do not count.
+    #[must_use]
+    pub fn changes(&self, newer: &Self) -> Vec<Change> {
+        changes::between(&self.versions(), &newer.versions())
+    }
+
+    fn versions(&self) -> Versions {
+        let packages =
+            self.packages.iter().map(|p| (p.name.clone(), Version { version: p.version.clone(), size: p.size }));
+        let k3s = self
+            .k3s
+            .iter()
+            .map(|k| (format!("k3s ({})", k.architecture), Version { version: k.version.clone(), size: k.size }));
+        let mut versions = Versions::new();
+        for (name, version) in packages.chain(k3s) {
+            versions.entry(name).or_default().insert(version);
+        }
+        versions
+    }
+
+    /// How many packages it names, and their size in bytes.
+    #[must_use]
+    pub fn totals(&self) -> (usize, u64) {
+        (self.packages.len(), self.packages.iter().map(|p| p.size).sum())
+    }
+
+    /// The k3s of each architecture.
+    #[must_use]
+    pub fn releases(&self) -> &[LockedK3s] {
+        &self.k3s
+    }
+
+    fn package(&self, reference: &str) -> Option<&Package> {
+        let (name, version) = reference.split_once('=').map_or((reference, None), |(n, v)| (n, Some(v)));
+        let start = self.packages.partition_point(|p| p.name.as_str() < name);
+        let mut of_name = self.packages[start..].iter().take_while(|p| p.name == name);
+        of_name.find(|p| version.is_none_or(|v| p.version == v))
+    }
+
+    fn image(&self, key: &ImageKey) -> Result<&Image, LockFileError> {
+        let of_kind: Vec<&Image> = self
+            .images
+            .iter()
+            .filter(|i| (&i.board, &i.role, &i.suite) == (&key.board, &key.role, &key.suite))
+            .collect();
+        if let Some(image) = of_kind.iter().find(|i| i.asked == key.asked) {
+            return Ok(image);
+        }
+        let (role, board) = (key.role.clone(), key.board.clone());
+        let Some(nearest) = of_kind.first() else {
+            let there = self.images.iter().map(|i| format!("{} on {} ({})", i.role, i.board, i.suite)).collect();
+            return Err(LockFileError::NoImage { path: self.path.clone(), role, board, there });
+        };
+        let less =
+            |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
+        let (more, gone) = (less(&key.asked, &nearest.asked), less(&nearest.asked, &key.asked));
+        let difference = match (more.is_empty(), gone.is_empty()) {
+            (false, false) => format!("asks for {more} too and no longer for {gone}"),
+            (false, true) => format!("asks for {more} too"),
+            (true, _) => format!("no longer asks for {gone}"),
+        };
+        Err(LockFileError::Changed { path: self.path.clone(), role, board, difference })
+    }
+}
+
+impl Package {
+    fn new(package: &LockedPackage) -> Self {
+        Self {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture.clone(),
+            size: package.size,
+            sha256: package.sha256,
+            archive: package.archive,
+            path: package.path.clone(),
+        }
+    }
+}
+
+impl Archives {
+    fn base(&self, archive: ArchiveName) -> &str {
+        match archive {
+            ArchiveName::Debian => &self.debian,
+            ArchiveName::Security => &self.security,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

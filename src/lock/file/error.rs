@@ -1,0 +1,75 @@
+//! What is wrong with a `labimg.lock`.
+
+use std::path::PathBuf;
+
+use super::FORMAT;
+
+/// Why a `labimg.lock` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockFileError {
+    /// There is none.
+    #[error("there is no {}: `labimg lock` writes it", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It is not what `labimg lock` writes.
+    #[error("{}: {what}; `labimg lock` writes it anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// A newer labimg wrote it.
+    #[error("{}: it has format {found}, and this labimg reads format {FORMAT}: use the labimg that wrote it", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It has no such image.
+    #[error("{}: it has no image for role `{role}` on board `{board}` (it has {}); `labimg lock` adds it", path.display(), there.join(", "))]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// The role.
+        role: String,
+        /// The board.
+        board: String,
+        /// What it has.
+        there: Vec<String>,
+    },
+    /// The image is asked to be another one than when the file was written.
+    #[error("{}: role `{role}` on board `{board}` {difference} since it was written; `labimg lock` writes it anew", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The role.
+        role: String,
+        /// The board.
+        board: String,
+        /// What is asked for now and was not, or the other way round.
+        difference: String,
+    },
+    /// It has no k3s for an architecture, or another version.
+    #[error("{}: it has no k3s {version} for {architecture}{}; `labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
+    NoK3s {
+        /// The file.
+        path: PathBuf,
+        /// The version asked for.
+        version: String,
+        /// The architecture.
+        architecture: String,
+        /// The version that it has.
+        other: Option<String>,
+    },
+}

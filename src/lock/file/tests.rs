@@ -1,0 +1,159 @@
+use super::*;
+
+const SNAPSHOTS: &str = "https://snapshot.example";
+
+fn archives(base: &str) -> Archives {
+    Archives { debian: format!("{base}/debian"), security: format!("{base}/debian-security") }
+}
+
+fn package(name: &str, version: &str, archive: ArchiveName, auto: bool) -> LockedPackage {
+    LockedPackage {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: "arm64".to_owned(),
+        size: 1000,
+        sha256: Sha256::of(format!("{name} {version}")),
+        archive,
+        path: format!("pool/main/{name}_{version}_arm64.deb"),
+        urls: vec![format!("http://127.0.0.1/debian/pool/main/{name}_{version}_arm64.deb")],
+        auto,
+    }
+}
+
+fn key(board: &str, asked: &[&str]) -> ImageKey {
+    ImageKey {
+        board: board.to_owned(),
+        role: "worker".to_owned(),
+        suite: "stable".to_owned(),
+        asked: asked.iter().map(|&a| a.to_owned()).collect(),
+    }
+}
+
+fn lock(packages: Vec<LockedPackage>) -> Lock {
+    Lock { suite: "trixie".to_owned(), architecture: "arm64".to_owned(), date: 1_763_114_400, packages }
+}
+
+fn k3s(version: &str) -> LockedK3s {
+    LockedK3s {
+        version: version.to_owned(),
+        architecture: "arm64".to_owned(),
+        size: 70,
+        sha256: Sha256::of(version),
+        url: "https://k3s.example/k3s-arm64".to_owned(),
+    }
+}
+
+/// Two boards, of which one has a newer kernel.
+fn sample() -> LockFile {
+    let base = package("base", "1", ArchiveName::Debian, true);
+    let four = vec![base.clone(), package("linux", "6.12", ArchiveName::Debian, false)];
+    let five = vec![
+        base,
+        package("linux", "6.16", ArchiveName::Debian, false),
+        package("tls", "3+deb13u1", ArchiveName::Security, true),
+    ];
+    let images = [(key("rpi5", &["linux/backports"]), lock(five)), (key("rpi4", &["linux"]), lock(four))];
+    LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.36.5+k3s1")])
+}
+
+fn parsed(text: &str) -> Result<LockFile, LockFileError> {
+    LockFile::parse(text, Path::new(FILE))
+}
+
+#[test]
+fn the_file_reads_as_people_expect() {
+    insta::assert_snapshot!(sample().to_text().unwrap());
+}
+
+#[test]
+fn what_was_written_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    sample().save(&path).unwrap();
+    let read = LockFile::load(&path).unwrap();
+    assert_eq!(read, LockFile { path, ..sample() });
+    assert_eq!(read.to_text().unwrap(), sample().to_text().unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_image_gets_its_packages_and_all_places_to_find_them() {
+    let now = archives("http://10.0.0.1");
+    let five = sample().lock(&key("rpi5", &["linux/backports"]), &now, SNAPSHOTS).unwrap();
+    assert_eq!((five.suite.as_str(), five.architecture.as_str(), five.date), ("trixie", "arm64", 1_763_114_400));
+    let shown: Vec<_> = five.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.auto)).collect();
+    assert_eq!(shown, [("base", "1", true), ("linux", "6.16", false), ("tls", "3+deb13u1", true)]);
+    assert_eq!(
+        five.packages[2].urls,
+        [
+            "http://10.0.0.1/debian-security/pool/main/tls_3+deb13u1_arm64.deb",
+            "https://mirror.example/debian-security/pool/main/tls_3+deb13u1_arm64.deb",
+            "https://snapshot.example/archive/debian-security/20251114T160000Z/pool/main/tls_3+deb13u1_arm64.deb",
+            "https://snapshot.example/archive/debian-security/20251115T100000Z/pool/main/tls_3+deb13u1_arm64.deb",
+        ]
+    );
+    let four = sample().lock(&key("rpi4", &["linux"]), &now, SNAPSHOTS).unwrap();
+    assert_eq!(four.packages[1].version, "6.12");
+}
+
+#[test]
+fn another_image_than_the_locked_one_is_refused_with_the_difference() {
+    let error = |key| sample().lock(&key, &archives("http://m"), SNAPSHOTS).unwrap_err().to_string();
+    let text = error(key("rpi4", &["htop", "linux"]));
+    assert!(text.contains("asks for htop too since") && text.contains("`labimg lock`"), "{text}");
+    assert!(error(key("rpi4", &[])).contains("no longer asks for linux"));
+    assert!(error(key("rpi4", &["htop"])).contains("asks for htop too and no longer for linux"));
+    let text = error(key("rpi3", &[]));
+    assert!(text.contains("`worker` on board `rpi3`") && text.contains("worker on rpi4 (stable)"), "{text}");
+}
+
+#[test]
+fn k3s_must_be_there_in_the_version_asked_for() {
+    assert_eq!(sample().k3s("v1.36.5+k3s1", "arm64").unwrap().size, 70);
+    let error = sample().k3s("v1.37.0+k3s1", "arm64").unwrap_err().to_string();
+    assert!(error.contains("no k3s v1.37.0+k3s1 for arm64 but v1.36.5+k3s1"), "{error}");
+    assert!(sample().k3s("v1.36.5+k3s1", "amd64").is_err());
+}
+
+#[test]
+fn damaged_files_are_refused_with_what_is_wrong() {
+    let good = sample().to_text().unwrap();
+    let error = |from: &str, to: &str| parsed(&good.replacen(from, to, 1)).unwrap_err().to_string();
+    assert!(error("format = 1", "format = 2").contains("format 2"));
+    assert!(error("format = 1", "").contains("format"));
+    assert!(error("\"pool/main/base", "\"../main/base").contains("`base` has the path"));
+    assert!(error("\"pool/main/base", "\"/pool/main/base").contains("`base` has the path"));
+    assert!(error("auto = [\"base\"", "auto = [\"bash\"").contains("`bash`"));
+    assert!(error("2025-11-14T10:00:00Z", "yesterday").contains("yesterday"));
+    assert!(error("sha256 = \"", "sha256 = \"x").contains("SHA-256"));
+    assert!(error("size =", "sise =").contains("sise"));
+    assert!(matches!(LockFile::load(Path::new("/nowhere/labimg.lock")), Err(LockFileError::Missing(_))));
+}
+
+#[test]
+fn changes_are_told_by_name() {
+    let newer = {
+        let images = [(
+            key("rpi4", &["linux"]),
+            lock(vec![
+                package("base", "1", ArchiveName::Debian, true),
+                package("linux", "6.12.1", ArchiveName::Security, false),
+                package("new", "1", ArchiveName::Debian, true),
+            ]),
+        )];
+        LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.37.0+k3s1")])
+    };
+    let shown: Vec<String> = sample()
+        .changes(&newer)
+        .iter()
+        .map(|c| {
+            let versions = |all: &[Version]| all.iter().map(|v| v.version.as_str()).collect::<Vec<_>>().join(",");
+            format!("{}: {} -> {}", c.name, versions(&c.from), versions(&c.to))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        ["k3s (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1", "linux: 6.12,6.16 -> 6.12.1", "new:  -> 1", "tls: 3+deb13u1 -> "]
+    );
+    assert!(sample().changes(&sample()).is_empty());
+}
