@@ -261,6 +261,8 @@ fn manifest(
                 state: p.state.word().to_owned(),
             })
             .collect(),
+        // `name/suite` asks for a package of another suite.
+        why: plan.packages.iter().map(|(p, why)| (p.split('/').next().unwrap_or(p).to_owned(), why.clone())).collect(),
         layers: manifest::layers(tree),
         k3s,
     }

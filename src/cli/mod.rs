@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod check;
 mod completions;
+mod diff;
 mod inputs;
 mod inspect;
 mod lock;
@@ -66,6 +67,7 @@ enum Command {
     Update(lock::UpdateArgs),
     Boot(boot::BootArgs),
     Inspect(inspect::InspectArgs),
+    Diff(diff::DiffArgs),
     Boards(boards::BoardsArgs),
     Roles(roles::RolesArgs),
     Status(status::StatusArgs),
@@ -98,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Update(args) => lock::update(args, &out, &reporter),
         Command::Boot(args) => boot::run(args, &reporter),
         Command::Inspect(args) => inspect::run(args, &out),
+        Command::Diff(args) => diff::run(args, &out),
         Command::Boards(args) => boards::run(args, &out),
         Command::Roles(args) => roles::run(args, &out),
         Command::Status(args) => status::run(args, &out, &reporter),

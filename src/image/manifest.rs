@@ -1,6 +1,6 @@
 //! What is in an image, as JSON: written beside it and into the node's own tree.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,9 @@ pub struct Manifest {
     pub partitions: Vec<ManifestPartition>,
     /// The packages by name.
     pub packages: Vec<ManifestPackage>,
+    /// Package that board, role or user asked for → why; those that only came along are not in it.
+    #[serde(default)]
+    pub why: BTreeMap<String, String>,
     /// What each layer put there, in the order they were laid.
     pub layers: Vec<ManifestLayer>,
     /// The node's k3s; none when its role has none.
@@ -83,6 +86,9 @@ pub struct ManifestLayer {
     pub entries: u64,
     /// Bytes of its files.
     pub bytes: u64,
+    /// The paths; none for what packages brought, which dpkg's own lists name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 /// A manifest that cannot be used.
@@ -189,19 +195,26 @@ pub fn partitions(layout: &Layout) -> Vec<ManifestPartition> {
 /// What each layer of a tree put there; layers of which nothing is left are left out.
 #[must_use]
 pub fn layers(tree: &Tree) -> Vec<ManifestLayer> {
-    let mut layers = std::collections::BTreeMap::new();
+    let mut layers = BTreeMap::new();
     let mut seen = HashSet::new();
-    for (_, id, inode) in tree.iter() {
-        let (entries, bytes) = layers.entry(inode.layer).or_insert((0, 0));
-        *entries += 1;
+    for (path, id, inode) in tree.iter() {
+        let layer = layers.entry(inode.layer).or_insert_with(|| ManifestLayer {
+            name: tree.layer_name(inode.layer).to_owned(),
+            entries: 0,
+            bytes: 0,
+            paths: Vec::new(),
+        });
+        layer.entries += 1;
         if let Kind::File(content) = &inode.kind
             && seen.insert(id)
         {
-            *bytes += content.len();
+            layer.bytes += content.len();
+        }
+        if !layer.name.starts_with("package ") {
+            layer.paths.push(path.to_string());
         }
     }
-    let layer = |(id, (entries, bytes))| ManifestLayer { name: tree.layer_name(id).to_owned(), entries, bytes };
-    layers.into_iter().map(layer).collect()
+    layers.into_values().collect()
 }
 
 #[cfg(test)]
@@ -219,6 +232,7 @@ mod tests {
             date: "2026-11-01T00:00:00Z".to_owned(),
             partitions: Vec::new(),
             packages: Vec::new(),
+            why: BTreeMap::new(),
             layers: Vec::new(),
             k3s: None,
         }
@@ -249,5 +263,6 @@ mod tests {
         tree.write("etc/motd", 0o644, "hello").unwrap();
         let told: Vec<_> = layers(&tree).into_iter().map(|l| (l.name, l.entries, l.bytes)).collect();
         assert_eq!(told, [("base".to_owned(), 1, 0), ("overlay common".to_owned(), 2, 5)]);
+        assert_eq!(layers(&tree)[1].paths, ["/etc", "/etc/motd"]);
     }
 }

@@ -52,6 +52,7 @@ fn root_tree() -> Tree {
             architecture: "arm64".to_owned(),
             state: "installed".to_owned(),
         }],
+        why: std::collections::BTreeMap::new(),
         layers: Vec::new(),
         k3s: None,
     };

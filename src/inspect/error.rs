@@ -43,6 +43,12 @@ pub enum InspectError {
         /// How many there are.
         count: usize,
     },
+    /// No partition has a Linux system.
+    #[error("{}: no partition has a Linux system on ext4", path.display())]
+    NoSystem {
+        /// The image.
+        path: PathBuf,
+    },
     /// The file system is of no kind that labimg reads.
     #[error("{}: byte {offset}: neither a FAT nor an ext4 file system", path.display())]
     Unknown {

@@ -1,5 +1,6 @@
 //! Reads any image back without mounting it: partition table, FAT and ext4, packages, users, services.
 
+pub mod diff;
 mod error;
 pub mod ext4;
 pub mod fat;
@@ -8,6 +9,7 @@ mod render;
 pub mod report;
 pub mod system;
 pub mod table;
+pub mod why;
 
 use std::path::Path;
 
@@ -16,7 +18,7 @@ use fat::FatVolume;
 
 pub use error::InspectError;
 pub use region::Region;
-pub use render::render;
+pub use render::{render, render_why};
 pub use report::{ImageReport, open};
 
 /// A file system of an image.

@@ -2,6 +2,7 @@
 
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
+use super::why::{Owner, Why};
 use crate::image::manifest::ManifestLayer;
 
 /// A report as plain text, a line of at most about 100 columns each.
@@ -23,6 +24,36 @@ pub fn render(report: &ImageReport) -> String {
         line(&mut out, format_args!("\nProblems"));
         for problem in &report.problems {
             line(&mut out, format_args!("  {problem}"));
+        }
+    }
+    out
+}
+
+/// The answer to "why is this file there?" as plain text.
+#[must_use]
+pub fn render_why(why: &Why) -> String {
+    let mut out = String::new();
+    line(&mut out, format_args!("{}", why.path));
+    let target = why.target.as_ref().map(|target| format!(" to {target}")).unwrap_or_default();
+    let Why { kind, mode, owner, .. } = why;
+    line(&mut out, format_args!("  what        {kind}{target}, {mode} {}:{}, {}", owner.0, owner.1, size(why.size)));
+    match (&why.layer, why.packages.is_empty()) {
+        (Some(layer), _) => line(&mut out, format_args!("  layer       {layer}")),
+        (None, true) => {
+            line(
+                &mut out,
+                format_args!("  layer       unknown: no package has it, and no manifest of labimg names it"),
+            );
+        }
+        (None, false) => {}
+    }
+    for Owner { package, version, chain, reason } in &why.packages {
+        line(&mut out, format_args!("  package     {package} {version}"));
+        if chain.len() > 1 {
+            line(&mut out, format_args!("  needed by   {}", chain.join(" -> ")));
+        }
+        if let (Some(first), Some(reason)) = (chain.first(), reason) {
+            line(&mut out, format_args!("  asked for   {first}: {reason}"));
         }
     }
     out
@@ -183,7 +214,8 @@ mod tests {
 
     #[test]
     fn layers_of_any_size_are_added_up() {
-        let layer = |name: &str| ManifestLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX };
+        let layer =
+            |name: &str| ManifestLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX, paths: Vec::new() };
         let layers = [layer("package a"), layer("package b")];
         assert_eq!(families(&layers), [("packages", u64::MAX, u64::MAX)]);
     }

@@ -102,7 +102,7 @@ pub struct Privileged {
 /// # Errors
 /// When the file system is damaged so far that not even that can be read.
 pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>, InspectError> {
-    let Some(release) = text(root, "/etc/os-release")?.or(text(root, "/usr/lib/os-release")?) else {
+    let Some(release) = os_release(root)? else {
         return Ok(None);
     };
     let mut system = System {
@@ -243,8 +243,20 @@ fn os_name(release: &str) -> String {
     value("PRETTY_NAME").or_else(|| value("NAME")).unwrap_or_default()
 }
 
+/// Whether there is an os-release(5) in it.
+///
+/// # Errors
+/// When the file system is damaged.
+pub(super) fn is_system(root: &Ext4Volume) -> Result<bool, InspectError> {
+    Ok(os_release(root)?.is_some())
+}
+
+fn os_release(root: &Ext4Volume) -> Result<Option<String>, InspectError> {
+    Ok(text(root, "/etc/os-release")?.or(text(root, "/usr/lib/os-release")?))
+}
+
 /// A file as text; none when it is not there.
-fn text(root: &Ext4Volume, path: &str) -> Result<Option<String>, InspectError> {
+pub(super) fn text(root: &Ext4Volume, path: &str) -> Result<Option<String>, InspectError> {
     match root.read_up_to(path, MOST_TEXT) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(InspectError::NotFound { .. } | InspectError::WrongKind { .. }) => Ok(None),

@@ -8,7 +8,7 @@ use labimg::inspect::ext4::Ext4Volume;
 use labimg::inspect::{Volume, open_partition};
 use md5::{Digest, Md5};
 
-use crate::{run, shared, stderr, stdout, succeeds};
+use crate::{Bench, build, fails, labimg, run, shared, stderr, stdout, succeeds};
 
 /// A tool that may lie in `/usr/sbin`, which is not on every user's path.
 fn tool(name: &str) -> Command {
@@ -128,4 +128,60 @@ fn every_file_is_as_its_package_has_it() {
     }
     assert!(checked > 5000, "{checked}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn inspect_tells_why_a_file_is_there() {
+    let image = &shared().image;
+    let why = |path: &str| -> serde_json::Value {
+        let output = succeeds(labimg().arg("inspect").arg(image).args(["--json", "--why", path]));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    // Of a package that nobody asked for, found behind a link and under its old path in dpkg's list.
+    let library = why("/lib/aarch64-linux-gnu/libnfsidmap.so.1");
+    assert_eq!(
+        (&library["path"], &library["kind"]),
+        (&"/usr/lib/aarch64-linux-gnu/libnfsidmap.so.1".into(), &"symbolic link".into())
+    );
+    let package = &library["packages"][0];
+    assert!(package["package"].as_str().unwrap().starts_with("libnfsidmap"), "{library:#}");
+    assert_eq!(
+        (&package["chain"][0], &package["reason"]),
+        (&"nfs-common".into(), &"mounts the cluster's storage".into())
+    );
+    assert_eq!(library["layer"], serde_json::Value::Null);
+    // Of Debian's base.
+    assert_eq!(why("/bin/ls")["packages"][0]["reason"], "every Debian system has it");
+    // Laid over it, made for a package, and shared by many packages.
+    assert_eq!(why("/etc/ssh/sshd_config.d/10-labimg.conf")["layer"], "overlay common");
+    let bundle = why("/etc/ssl/certs/ca-certificates.crt");
+    assert!(
+        bundle["layer"].as_str().unwrap().starts_with("configuration") && bundle["packages"] == serde_json::json!([])
+    );
+    assert!(why("/usr/share/doc")["packages"].as_array().unwrap().len() > 100);
+    let text = stdout(&succeeds(labimg().arg("inspect").arg(image).args(["--why", "/etc/hostname"])));
+    assert!(text.starts_with("/etc/hostname\n  what        file, 0644 0:0, "), "{text}");
+    fails(labimg().arg("inspect").arg(image).args(["--why", "/etc/nothing"]), 2, &["/etc/nothing", "no such file"]);
+}
+
+#[test]
+fn diff_tells_what_is_different_and_nothing_else() {
+    let image = &shared().image;
+    let same = stdout(&succeeds(labimg().arg("diff").args([image, image])));
+    assert_eq!(same.lines().count(), 2, "{same}");
+    let bench = Bench::new();
+    let other = bench.image();
+    let mut build = build(&shared().server, &bench.warm(), &other);
+    // Another key: nothing but the seed differs.
+    build.args(["--ssh-key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other"]);
+    succeeds(&mut build);
+    let output = succeeds(labimg().args(["--json", "diff"]).args([image, &other]));
+    let diff: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&diff["packages"], &diff["k3s"]), (&serde_json::json!([]), &serde_json::Value::Null));
+    assert_eq!(diff["files"].as_array().unwrap().len(), 1, "{diff:#}");
+    assert_eq!(diff["files"][0]["changed"][0]["path"], "/labimg-seed.tgz");
+    assert_eq!(
+        (&diff["files"][0]["added"], &diff["files"][0]["removed"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
 }

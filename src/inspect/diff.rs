@@ -1,0 +1,222 @@
+//! What differs between two images: packages, k3s, services, users, and every file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use super::report;
+use super::system::System;
+use super::{InspectError, Volume, report::ImageReport};
+use crate::changes::{self, Change, Version, Versions};
+use crate::interrupt;
+
+/// What only the second image has, and what only the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// New in the second.
+    pub added: Vec<String>,
+    /// Gone from it.
+    pub removed: Vec<String>,
+}
+
+/// A file that is in both and not the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Where it is.
+    pub path: String,
+    /// What differs: `content`, `mode 0644 -> 0600`, `owner 0:0 -> 0:42`, `xattrs` …
+    pub what: Vec<String>,
+}
+
+/// The files of one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// Its number in both images.
+    pub partition: usize,
+    /// Paths that only one of them has.
+    #[serde(flatten)]
+    pub names: Names,
+    /// Paths that both have.
+    pub changed: Vec<Changed>,
+}
+
+/// All that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    /// Sizes of the images in bytes.
+    pub size: (u64, u64),
+    /// Bytes in use in all file systems.
+    pub used: (u64, u64),
+    /// How k3s gets onto the node, where that is not the same.
+    pub k3s: Option<(String, String)>,
+    /// Packages.
+    pub packages: Vec<Change>,
+    /// Services that start by themselves.
+    pub services: Names,
+    /// Users.
+    pub users: Names,
+    /// Files, by partition; times do not count.
+    pub files: Vec<Files>,
+}
+
+/// Compares two images, first to second.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn diff(first: &Path, second: &Path) -> Result<Diff, InspectError> {
+    let (a, b) = (report::open(first)?, report::open(second)?);
+    let mut files = Vec::new();
+    let numbers: BTreeSet<usize> = [&a, &b]
+        .iter()
+        .flat_map(|report| &report.partitions)
+        .filter(|p| p.file_system.is_some())
+        .map(|p| p.entry.number)
+        .collect();
+    for number in numbers {
+        let open = |image: &Path, report: &ImageReport| {
+            let there = report.partitions.iter().any(|p| p.entry.number == number && p.file_system.is_some());
+            there.then(|| super::open_partition(image, number)).transpose()
+        };
+        let (old, new) = (open(first, &a)?, open(second, &b)?);
+        files.push(compare(number, old.as_ref(), new.as_ref())?);
+    }
+    files.retain(|f| !f.changed.is_empty() || f.names != Names::default());
+    let used =
+        |report: &ImageReport| report.partitions.iter().filter_map(|p| p.file_system.as_ref()).map(|f| f.used).sum();
+    let names = |pick: fn(&System) -> Vec<String>| {
+        let of = |report: &ImageReport| report.system.as_ref().map(pick).unwrap_or_default();
+        names(of(&a), of(&b))
+    };
+    Ok(Diff {
+        size: (a.size, b.size),
+        used: (used(&a), used(&b)),
+        k3s: Some((k3s(&a), k3s(&b))).filter(|(old, new)| old != new),
+        packages: changes::between(&packages(&a), &packages(&b)),
+        services: names(|s| s.enabled.clone()),
+        users: names(|s| {
+            s.users.iter().map(|u| format!("{} ({}, {}, password {})", u.name, u.uid, u.shell, u.password)).collect()
+        }),
+        files,
+    })
+}
+
+fn k3s(report: &ImageReport) -> String {
+    let manifest = report.system.as_ref().and_then(|s| s.manifest.as_ref());
+    let k3s = manifest.and_then(|m| m.k3s.as_ref());
+    k3s.map_or_else(
+        || "none".to_owned(),
+        |k| match k.sha256 {
+            Some(hash) => format!("{} (SHA-256 {hash})", k.sentence()),
+            None => k.sentence(),
+        },
+    )
+}
+
+fn packages(report: &ImageReport) -> Versions {
+    let mut versions = Versions::new();
+    for p in report.system.iter().flat_map(|s| &s.packages) {
+        let size = p.installed_kib.saturating_mul(1024);
+        let state = if p.state == "installed" { String::new() } else { format!(" ({})", p.state) };
+        versions.entry(p.name.clone()).or_default().insert(Version { version: format!("{}{state}", p.version), size });
+    }
+    versions
+}
+
+fn names(old: Vec<String>, new: Vec<String>) -> Names {
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.into_iter().collect(), new.into_iter().collect());
+    Names { added: new.difference(&old).cloned().collect(), removed: old.difference(&new).cloned().collect() }
+}
+
+/// A file of either kind of file system.
+enum Entry {
+    Ext4(Ext4Entry),
+    /// Size; none for a folder.
+    Fat(Option<u64>),
+}
+
+fn entries(volume: Option<&Volume>) -> Result<BTreeMap<String, Entry>, InspectError> {
+    let mut all = BTreeMap::new();
+    match volume {
+        None => {}
+        Some(Volume::Ext4(ext4)) => ext4.walk(|entry| {
+            all.insert(entry.path.clone(), Entry::Ext4(entry.clone()));
+            Ok(())
+        })?,
+        Some(Volume::Fat(fat)) => {
+            let mut todo = vec![String::new()];
+            while let Some(folder) = todo.pop() {
+                interrupt::check()?;
+                for entry in fat.list(&folder)? {
+                    let path = format!("{folder}/{}", entry.name);
+                    // A damaged volume may have a folder within itself.
+                    if all.insert(path.clone(), Entry::Fat((!entry.is_dir).then_some(entry.size))).is_none()
+                        && entry.is_dir
+                    {
+                        todo.push(path);
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn compare(partition: usize, old: Option<&Volume>, new: Option<&Volume>) -> Result<Files, InspectError> {
+    let (before, after) = (entries(old)?, entries(new)?);
+    let only = |a: &BTreeMap<String, Entry>, b: &BTreeMap<String, Entry>| {
+        a.keys().filter(|path| !b.contains_key(*path)).cloned().collect()
+    };
+    let names = Names { added: only(&after, &before), removed: only(&before, &after) };
+    let mut changed = Vec::new();
+    for (path, entry) in &before {
+        interrupt::check()?;
+        let Some(other) = after.get(path) else { continue };
+        let what = match (entry, other, old, new) {
+            (Entry::Ext4(a), Entry::Ext4(b), Some(Volume::Ext4(old)), Some(Volume::Ext4(new))) => {
+                ext4_changes(a, b, old, new)?
+            }
+            (Entry::Fat(a), Entry::Fat(b), Some(old), Some(new)) => {
+                let same = a == b && (a.is_none() || old.read_file(path)? == new.read_file(path)?);
+                if same { Vec::new() } else { vec!["content".to_owned()] }
+            }
+            _ => vec!["file system".to_owned()],
+        };
+        if !what.is_empty() {
+            changed.push(Changed { path: path.clone(), what });
+        }
+    }
+    Ok(Files { partition, names, changed })
+}
+
+fn ext4_changes(a: &Ext4Entry, b: &Ext4Entry, old: &Ext4Volume, new: &Ext4Volume) -> Result<Vec<String>, InspectError> {
+    let mut what = Vec::new();
+    if a.kind != b.kind {
+        return Ok(vec!["kind".to_owned()]);
+    }
+    if a.mode != b.mode {
+        what.push(format!("mode {:04o} -> {:04o}", a.mode, b.mode));
+    }
+    if (a.uid, a.gid) != (b.uid, b.gid) {
+        what.push(format!("owner {}:{} -> {}:{}", a.uid, a.gid, b.uid, b.gid));
+    }
+    match a.kind {
+        FileKind::File if a.size != b.size => what.push(format!("content, {} -> {} bytes", a.size, b.size)),
+        FileKind::File if a.size > 0 && old.read(&a.path)? != new.read(&b.path)? => what.push("content".to_owned()),
+        FileKind::Symlink => {
+            let target = |volume: &Ext4Volume, path: &str| -> Result<String, InspectError> {
+                Ok(String::from_utf8_lossy(&volume.read_link(path)?).into_owned())
+            };
+            let (from, to) = (target(old, &a.path)?, target(new, &b.path)?);
+            if from != to {
+                what.push(format!("target {from} -> {to}"));
+            }
+        }
+        _ => {}
+    }
+    if old.xattrs(a.inode)? != new.xattrs(b.inode)? {
+        what.push("xattrs".to_owned());
+    }
+    Ok(what)
+}
