@@ -14,6 +14,7 @@ use crate::build;
 use crate::changes::{Change, Version};
 use crate::lock::file::{self, LockFile, LockFileError};
 use crate::plan::Plan;
+use crate::plan::target::Target;
 use crate::report::Reporter;
 
 const LOCK_EXAMPLES: &str = "\
@@ -58,15 +59,19 @@ struct Common {
 }
 
 impl Common {
-    /// The lock of what there is now, and where it goes.
-    fn make(&self, out: &Output, reporter: &Reporter) -> Result<(LockFile, PathBuf), Failure> {
+    /// What is to be locked, and where the lock is.
+    fn targets(&self, out: &Output) -> Result<(Vec<Target>, PathBuf), Failure> {
         let (folder, targets) = self.what.targets(&[], None, &[], out)?;
+        let beside = folder.as_ref().map_or(Path::new(""), |folder| &folder.dir).join(file::FILE);
+        Ok((targets, self.output.clone().unwrap_or(beside)))
+    }
+
+    /// The lock of what there is now.
+    fn make(&self, targets: &[Target], reporter: &Reporter) -> Result<LockFile, Failure> {
         let options = self.from.options(jiff::Timestamp::now().as_second())?;
         let plans: Vec<&Plan> = targets.iter().map(|t| &t.plan).collect();
         reporter.note(&format!("Locking what {} has", options.mirror));
-        let lock = build::lock(&plans, &options, reporter).map_err(inputs::failure)?;
-        let beside = folder.as_ref().map_or(Path::new(""), |folder| &folder.dir).join(file::FILE);
-        Ok((lock, self.output.clone().unwrap_or(beside)))
+        build::lock(&plans, &options, reporter).map_err(inputs::failure)
     }
 }
 
@@ -81,7 +86,8 @@ struct Written {
 }
 
 pub fn run(args: &LockArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let (lock, path) = args.common.make(out, reporter)?;
+    let (targets, path) = args.common.targets(out)?;
+    let lock = args.common.make(&targets, reporter)?;
     lock.save(&path).map_err(Failure::work)?;
     let (packages, size) = lock.totals();
     let k3s = lock.releases().iter().map(|k| format!("{} ({})", k.version, k.architecture)).collect();
@@ -105,13 +111,14 @@ struct Updated {
 }
 
 pub fn update(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let (newer, path) = args.common.make(out, reporter)?;
+    let (targets, path) = args.common.targets(out)?;
     let older = LockFile::load(&path).map_err(|e| match e {
         LockFileError::Io { .. } => Failure::work(e),
         _ => Failure::usage(e),
     })?;
+    let newer = args.common.make(&targets, reporter)?;
     let changes = older.changes(&newer);
-    let written = !args.dry_run && older != newer;
+    let written = !args.dry_run && !older.is_same(&newer);
     let updated = Updated { lock: path, changes, written };
     // Shown first: who stops it here has the old file.
     out.result(&updated, text)?;

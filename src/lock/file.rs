@@ -183,7 +183,9 @@ impl LockFile {
         if found != FORMAT {
             return Err(LockFileError::Format { path: path.to_owned(), found });
         }
-        let file: Self = toml::from_str(text).map_err(syntax)?;
+        let mut file: Self = toml::from_str(text).map_err(syntax)?;
+        // A merge by git may leave them out of order.
+        file.packages.sort();
         for package in &file.packages {
             let parts_are_names = package.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
             if !parts_are_names || package.path.contains(['?', '#', '\\']) {
@@ -291,6 +293,12 @@ impl LockFile {
             architecture: architecture.to_owned(),
             other: of_architecture.map(|k| k.version.clone()),
         })
+    }
+
+    /// Whether both say the same, wherever they lie.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        *self == Self { path: self.path.clone(), ..other.clone() }
     }
 
     /// What a newer file has otherwise; the dates of the indexes do not count.

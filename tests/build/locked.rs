@@ -159,8 +159,9 @@ fn another_lab_than_the_locked_one_is_refused() {
 #[test]
 fn an_update_shows_what_changes_before_it_writes() {
     let locked = Locked::new();
-    let nothing = stdout(&succeeds(&mut locked.command("update")));
-    assert!(nothing.ends_with("labimg.lock: everything is up to date\n"), "{nothing}");
+    let nothing = succeeds(locked.command("update").arg("--json"));
+    let nothing: serde_json::Value = serde_json::from_slice(&nothing.stdout).unwrap();
+    assert_eq!((&nothing["written"], &nothing["changes"]), (&false.into(), &serde_json::json!([])));
     let package = middle(1)[0];
     let old = std::fs::read_to_string(&locked.lock).unwrap();
     let version = format!("name = \"{}\"\nversion = \"{}\"", package.name, package.version);

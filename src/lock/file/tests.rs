@@ -77,6 +77,15 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
+fn the_order_of_packages_does_not_matter() {
+    let text = sample().to_text().unwrap();
+    let (head, packages) = text.split_at(text.find("[[package]]").unwrap());
+    let mut packages: Vec<&str> = packages.split("\n\n").collect();
+    packages.reverse();
+    assert_eq!(parsed(&format!("{head}{}", packages.join("\n\n"))).unwrap(), sample());
+}
+
+#[test]
 fn an_image_gets_its_packages_and_all_places_to_find_them() {
     let now = archives("http://10.0.0.1");
     let five = sample().lock(&key("rpi5", &["linux/backports"]), &now, SNAPSHOTS).unwrap();
