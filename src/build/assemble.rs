@@ -1,5 +1,6 @@
 //! A plan's file systems, ready to be written: everything that all nodes of one role on one board share.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
@@ -243,6 +244,7 @@ fn manifest(
 ) -> Manifest {
     let mut packages: Vec<_> = installed.packages.iter().collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
+    let hashes: HashMap<&str, Sha256> = lock.packages.iter().map(|p| (p.name.as_str(), p.sha256)).collect();
     Manifest {
         format: manifest::FORMAT,
         labimg: env!("CARGO_PKG_VERSION").to_owned(),
@@ -259,6 +261,7 @@ fn manifest(
                 version: p.version.clone(),
                 architecture: p.architecture.clone(),
                 state: p.state.word().to_owned(),
+                sha256: hashes.get(p.name.as_str()).copied(),
             })
             .collect(),
         // `name/suite` asks for a package of another suite.

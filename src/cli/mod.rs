@@ -7,6 +7,7 @@ mod cache;
 mod check;
 mod completions;
 mod diff;
+mod export;
 mod inputs;
 mod inspect;
 mod lock;
@@ -68,6 +69,7 @@ enum Command {
     Boot(boot::BootArgs),
     Inspect(inspect::InspectArgs),
     Diff(diff::DiffArgs),
+    Export(export::ExportArgs),
     Boards(boards::BoardsArgs),
     Roles(roles::RolesArgs),
     Status(status::StatusArgs),
@@ -101,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Boot(args) => boot::run(args, &reporter),
         Command::Inspect(args) => inspect::run(args, &out),
         Command::Diff(args) => diff::run(args, &out),
+        Command::Export(args) => export::run(args, &out, &reporter),
         Command::Boards(args) => boards::run(args, &out),
         Command::Roles(args) => roles::run(args, &out),
         Command::Status(args) => status::run(args, &out, &reporter),

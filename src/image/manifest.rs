@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::table::{Layout, PartitionKind};
+use crate::hash::Sha256;
 use crate::k3s::K3sRecord;
 use crate::tree::{Kind, Tree};
 
@@ -75,6 +76,9 @@ pub struct ManifestPackage {
     pub architecture: String,
     /// dpkg's word for its state: `installed`, or `unpacked` for what the node configures itself.
     pub state: String,
+    /// SHA-256 of the `.deb`.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
 }
 
 /// A layer of the node's tree.

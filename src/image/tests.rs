@@ -51,6 +51,7 @@ fn root_tree() -> Tree {
             version: "5.2.37-2+b5".to_owned(),
             architecture: "arm64".to_owned(),
             state: "installed".to_owned(),
+            sha256: None,
         }],
         why: std::collections::BTreeMap::new(),
         layers: Vec::new(),

@@ -44,6 +44,8 @@ pub enum FileKind {
 pub struct Ext4Entry {
     /// Path below the root of the file system, with a leading `/`; bytes that are not UTF-8 are shown as U+FFFD.
     pub path: String,
+    /// The path as it is stored.
+    pub raw_path: Vec<u8>,
     /// Inode number.
     pub inode: u32,
     /// What it is.
@@ -60,6 +62,21 @@ pub struct Ext4Entry {
     pub mtime: i64,
     /// How many names it has.
     pub links: u16,
+    /// Of a special file: what kind, and for a device its numbers.
+    pub special: Option<Special>,
+}
+
+/// What a special file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// Character device: major and minor number.
+    Char(u32, u32),
+    /// Block device: major and minor number.
+    Block(u32, u32),
+    /// Named pipe.
+    Fifo,
+    /// Socket.
+    Socket,
 }
 
 /// True when a region holds an ext2, ext3 or ext4 superblock.
@@ -141,7 +158,7 @@ impl Ext4Volume {
     /// When the path is missing, or the file system is damaged.
     pub fn stat(&self, path: &str, follow: bool) -> Result<Ext4Entry, InspectError> {
         let inode = self.resolve(path, follow)?;
-        Ok(entry(path.to_owned(), inode, &self.inode(inode)?.0))
+        Ok(entry(path.as_bytes().to_vec(), inode, &self.inode(inode)?.0))
     }
 
     /// What lies in a folder, `.` and `..` left out, in stored order.
@@ -153,7 +170,7 @@ impl Ext4Volume {
         if !self.inode(folder)?.0.is_dir() {
             return Err(InspectError::WrongKind { path: path.to_owned(), what: "is a file, not a folder" });
         }
-        self.entries(path.trim_end_matches('/'), folder)
+        self.entries(path.trim_end_matches('/').as_bytes(), folder)
     }
 
     /// A file's bytes; symbolic links are followed.
@@ -211,25 +228,34 @@ impl Ext4Volume {
     pub fn walk(&self, mut visit: impl FnMut(&Ext4Entry) -> Result<(), InspectError>) -> Result<(), InspectError> {
         // A damaged file system may have a folder within itself.
         let mut seen = HashSet::from([ROOT]);
-        let mut todo = vec![(String::new(), ROOT)];
+        let mut todo = vec![(Vec::new(), ROOT)];
         while let Some((path, folder)) = todo.pop() {
             interrupt::check()?;
             for entry in self.entries(&path, folder)? {
                 visit(&entry)?;
                 if entry.kind == FileKind::Dir && seen.insert(entry.inode) {
-                    todo.push((entry.path, entry.inode));
+                    todo.push((entry.raw_path, entry.inode));
                 }
             }
         }
         Ok(())
     }
 
-    fn entries(&self, path: &str, folder: u32) -> Result<Vec<Ext4Entry>, InspectError> {
-        let stored = self.fs.read_dir_ino(folder).map_err(|e| self.damaged(path, &e))?;
+    /// Up to `buffer.len()` bytes of a file from `offset`; how many there were.
+    ///
+    /// # Errors
+    /// When it is no regular file, or the file system is damaged.
+    pub fn read_at(&self, inode: u32, offset: u64, buffer: &mut [u8]) -> Result<usize, InspectError> {
+        self.fs.read_ino(inode, offset, buffer).map_err(|e| self.damaged(&format!("inode {inode}"), &e))
+    }
+
+    fn entries(&self, path: &[u8], folder: u32) -> Result<Vec<Ext4Entry>, InspectError> {
+        let stored = self.fs.read_dir_ino(folder).map_err(|e| self.damaged(&String::from_utf8_lossy(path), &e))?;
         let real = stored.into_iter().filter(|e| e.name != b"." && e.name != b"..");
         real.map(|e| {
-            let path = format!("{path}/{}", String::from_utf8_lossy(&e.name));
-            let inode = self.fs.read_inode_verified(e.inode).map_err(|error| self.damaged(&path, &error))?.0;
+            let path = [path, b"/", &e.name].concat();
+            let damaged = |error| self.damaged(&String::from_utf8_lossy(&path), &error);
+            let inode = self.fs.read_inode_verified(e.inode).map_err(damaged)?.0;
             Ok(entry(path, e.inode, &inode))
         })
         .collect()
@@ -290,15 +316,23 @@ impl std::fmt::Debug for Ext4Volume {
     }
 }
 
-fn entry(path: String, number: u32, inode: &Inode) -> Ext4Entry {
+fn entry(path: Vec<u8>, number: u32, inode: &Inode) -> Ext4Entry {
     let kind = match inode.mode & 0o170_000 {
         0o040_000 => FileKind::Dir,
         0o100_000 => FileKind::File,
         0o120_000 => FileKind::Symlink,
         _ => FileKind::Special,
     };
+    let special = match inode.mode & 0o170_000 {
+        0o020_000 => Some(device(inode, Special::Char)),
+        0o060_000 => Some(device(inode, Special::Block)),
+        0o010_000 => Some(Special::Fifo),
+        0o140_000 => Some(Special::Socket),
+        _ => None,
+    };
     Ext4Entry {
-        path,
+        path: String::from_utf8_lossy(&path).into_owned(),
+        raw_path: path,
         inode: number,
         kind,
         mode: inode.mode & 0o7777,
@@ -307,6 +341,17 @@ fn entry(path: String, number: u32, inode: &Inode) -> Ext4Entry {
         size: inode.size,
         mtime: inode.mtime,
         links: inode.links_count,
+        special,
+    }
+}
+
+/// The numbers of a device: in the first word of `i_block` when both fit into a byte, else in the second, where minor has
+/// 8 bits, major 12 and minor's rest 12 (kernel, `fs/ext4/inode.c` and `include/linux/kdev_t.h`).
+fn device(inode: &Inode, kind: fn(u32, u32) -> Special) -> Special {
+    let word = |at: usize| inode.block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    match (word(0), word(4)) {
+        (0, new) => kind((new >> 8) & 0xfff, (new & 0xff) | ((new >> 12) & 0x000f_ff00)),
+        (old, _) => kind((old >> 8) & 0xff, old & 0xff),
     }
 }
 

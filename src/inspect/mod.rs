@@ -2,11 +2,13 @@
 
 pub mod diff;
 mod error;
+pub mod export;
 pub mod ext4;
 pub mod fat;
 mod region;
 mod render;
 pub mod report;
+pub mod sbom;
 pub mod system;
 pub mod table;
 pub mod why;

@@ -19,6 +19,9 @@ pub struct System {
     pub partition: usize,
     /// `PRETTY_NAME` of os-release(5).
     pub os: String,
+    /// `ID` and `VERSION_ID` of os-release(5), such as `debian` and `13`.
+    #[serde(skip)]
+    pub id: (String, String),
     /// `/etc/hostname`; empty when it is not set.
     pub hostname: String,
     /// What labimg wrote about its own image.
@@ -108,6 +111,10 @@ pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>
     let mut system = System {
         partition,
         os: os_name(&release),
+        id: (
+            release_value(&release, "ID").unwrap_or_else(|| "linux".to_owned()),
+            release_value(&release, "VERSION_ID").unwrap_or_default(),
+        ),
         hostname: text(root, "/etc/hostname")?.unwrap_or_default().trim().to_owned(),
         manifest: None,
         packages: Vec::new(),
@@ -236,11 +243,12 @@ fn users(passwd: &str, shadow: &str) -> Vec<User> {
 }
 
 fn os_name(release: &str) -> String {
-    let value = |key: &str| {
-        let line = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim().trim_matches(['"', '\'']).to_owned())
-    };
-    value("PRETTY_NAME").or_else(|| value("NAME")).unwrap_or_default()
+    release_value(release, "PRETTY_NAME").or_else(|| release_value(release, "NAME")).unwrap_or_default()
+}
+
+fn release_value(release: &str, key: &str) -> Option<String> {
+    let line = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?;
+    Some(line.trim().trim_matches(['"', '\'']).to_owned())
 }
 
 /// Whether there is an os-release(5) in it.

@@ -185,3 +185,53 @@ fn diff_tells_what_is_different_and_nothing_else() {
         (&serde_json::json!([]), &serde_json::json!([]))
     );
 }
+
+#[test]
+fn export_holds_every_file_as_it_is() {
+    let archive = shared().dir.join("export.tar");
+    succeeds(labimg().arg("export").arg(&shared().image).arg("--tar").arg(&archive));
+    // GNU tar reads it to its end.
+    let listed = stdout(&succeeds(Command::new("tar").args(["--list", "--numeric-owner", "-v", "-f"]).arg(&archive)));
+
+    let root = root_volume();
+    let mut left: BTreeMap<String, _> = BTreeMap::new();
+    root.walk(|entry| {
+        left.insert(entry.path.trim_start_matches('/').to_owned(), entry.clone());
+        Ok(())
+    })
+    .unwrap();
+    let firmware_file = |line: &str| line.contains(" boot/firmware/") && !line.ends_with(" boot/firmware/");
+    assert_eq!(listed.lines().filter(|l| !firmware_file(l)).count(), left.len());
+    let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
+    let (mut firmware, mut capabilities) = (0, 0);
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_str().unwrap().trim_end_matches('/').to_owned();
+        let Some(stored) = left.remove(&path) else {
+            assert!(path.starts_with("boot/firmware/"), "{path} is not in the image");
+            firmware += 1;
+            continue;
+        };
+        let header = entry.header();
+        let owner = (header.uid().unwrap() as u32, header.gid().unwrap() as u32);
+        if !header.entry_type().is_hard_link() {
+            assert_eq!(header.mode().unwrap(), u32::from(stored.mode), "{path}");
+            assert_eq!((owner, header.mtime().unwrap() as i64), ((stored.uid, stored.gid), stored.mtime), "{path}");
+        }
+        if header.entry_type().is_symlink() {
+            let target = entry.link_name_bytes().unwrap().into_owned();
+            assert_eq!(target, root.read_link(&stored.path).unwrap(), "{path}");
+        }
+        capabilities += entry.pax_extensions().unwrap().map_or(0, |all| {
+            all.filter(|e| e.as_ref().unwrap().key() == Ok("SCHILY.xattr.security.capability")).count()
+        });
+        if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            std::io::copy(&mut entry, &mut content).unwrap();
+            assert!(content == root.read(&stored.path).unwrap(), "{path} has other content");
+        }
+    }
+    assert_eq!(left.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "left out");
+    assert!(firmware > 3, "{firmware} files of the firmware partition");
+    assert!(capabilities > 0, "no file capability came through");
+}

@@ -1,0 +1,71 @@
+//! `labimg export`: the files of an image as an archive.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Outcome;
+use super::inspect::failure;
+use super::output::{Failure, Output};
+use crate::inspect::export::{self, ExportError};
+use crate::report::Reporter;
+use serde::Serialize;
+
+const EXAMPLES: &str = "\
+Examples:
+  labimg export master-rpi4.img --tar master.tar
+  labimg export master-rpi4.img --tar - | tar -tv
+  labimg export master-rpi4.img --tar - | docker import --platform linux/arm64 - master
+
+Owners, modes, times, hard links, devices and extended attributes are in it; the firmware partition's files are where
+the node mounts them. Any image will do, and no root is needed.";
+
+/// Write all files of an image into a tar archive
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ExportArgs {
+    /// The image
+    image: PathBuf,
+    /// The archive; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    tar: PathBuf,
+}
+
+/// The result for programs.
+#[derive(Debug, Serialize)]
+struct Exported {
+    tar: PathBuf,
+    files: u64,
+}
+
+pub fn run(args: &ExportArgs, out: &Output, reporter: &Reporter) -> Outcome {
+    if args.tar == Path::new("-") {
+        let stdout = std::io::stdout();
+        if stdout.is_terminal() {
+            return Err(Failure::usage("a tar archive is nothing for a terminal: name a file, or send it on with |"));
+        }
+        return match export::export(&args.image, BufWriter::new(stdout.lock()), reporter) {
+            Ok(_) => Ok(()),
+            Err(ExportError::Write(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
+            Err(e) => Err(of(e)),
+        };
+    }
+    let folder = args.tar.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = |e: std::io::Error| Failure::work(format!("{}: {e}", args.tar.display()));
+    // It holds what the image holds, which may be a node's keys: for its owner only.
+    let mut file = tempfile::Builder::new().prefix(".labimg-export").tempfile_in(folder).map_err(write)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let files = export::export(&args.image, &mut writer, reporter).map_err(of)?;
+    writer.flush().map_err(write)?;
+    drop(writer);
+    file.persist(&args.tar).map_err(|e| write(e.error))?;
+    out.result(&Exported { tar: args.tar.clone(), files }, |e| format!("{}: {} files\n", e.tar.display(), e.files))
+}
+
+fn of(error: ExportError) -> Failure {
+    match error {
+        ExportError::Inspect(e) => failure(e),
+        ExportError::Write(_) => Failure::work(error),
+    }
+}

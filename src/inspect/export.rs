@@ -1,0 +1,219 @@
+//! The files of an image as a tar archive, with everything that ext4 has and tar can hold.
+//!
+//! What the ustar header has no room for goes into extended headers: long names (`path`, `linkpath`; pax(1)) and extended
+//! attributes (`SCHILY.xattr.NAME`, as GNU tar, bsdtar and container tools read and write them).
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use tar::{Builder, EntryType, Header};
+
+use super::ext4::{Ext4Entry, Ext4Volume, FileKind, Special};
+use super::fat::FatVolume;
+use super::system::text;
+use super::{InspectError, Region, Volume, table, why};
+use crate::report::{Phase, Reporter, Unit};
+
+/// So much is read at once.
+const CHUNK: usize = 1 << 20;
+
+/// Room for a name in the header.
+const NAME: usize = 100;
+
+/// Why there is no whole archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The image cannot be read.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The archive cannot be written.
+    #[error("writing the archive: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes all files of the Linux system in an image, and those of its firmware partition where the system mounts it.
+/// Gives how many there were.
+///
+/// # Errors
+/// [`ExportError`]; what was written until then is no archive.
+pub fn export(image: &Path, out: impl Write, reporter: &Reporter) -> Result<u64, ExportError> {
+    let root = why::root(image)?;
+    let phase = reporter.phase("Exporting files", root.usage().0, Unit::Bytes);
+    let mut archive = Archive { tar: Builder::new(out), links: HashMap::new(), count: 0, phase };
+    let mut failed = None;
+    let walked = root.walk(|entry| {
+        archive.ext4(&root, entry).map_err(|e| match e {
+            ExportError::Inspect(e) => e,
+            ExportError::Write(e) => {
+                failed = Some(e);
+                // Ends the walk; it is not shown.
+                InspectError::NotFound { path: entry.path.clone() }
+            }
+        })
+    });
+    walked.map_err(|e| failed.take().map_or(ExportError::Inspect(e), ExportError::Write))?;
+    if let Some((mount, volume)) = firmware(image, &root)? {
+        archive.fat(&volume, mount.trim_matches('/'), "")?;
+    }
+    archive.tar.into_inner()?.flush()?;
+    Ok(archive.count)
+}
+
+/// The FAT partition that `/etc/fstab` mounts, and where.
+fn firmware(image: &Path, root: &Ext4Volume) -> Result<Option<(String, FatVolume)>, InspectError> {
+    let fstab = text(root, "/etc/fstab")?.unwrap_or_default();
+    let mount = fstab.lines().filter(|l| !l.starts_with('#')).find_map(|line| {
+        // fstab(5): what, where, type …
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(2) == Some(&"vfat")).then(|| fields.get(1).map(|&place| place.to_owned())).flatten()
+    });
+    let Some(mount) = mount else { return Ok(None) };
+    let whole = Region::whole(image)?;
+    for partition in table::read(&whole)?.partitions {
+        if let Ok(Volume::Fat(volume)) = whole.part(partition.start, partition.len).and_then(Volume::in_region) {
+            return Ok(Some((mount, volume)));
+        }
+    }
+    Ok(None)
+}
+
+struct Archive<W: Write> {
+    tar: Builder<W>,
+    /// Inode → the first of its names.
+    links: HashMap<u32, Vec<u8>>,
+    count: u64,
+    phase: Phase,
+}
+
+impl<W: Write> Archive<W> {
+    fn ext4(&mut self, root: &Ext4Volume, entry: &Ext4Entry) -> Result<(), ExportError> {
+        let path = entry.raw_path.strip_prefix(b"/").unwrap_or(&entry.raw_path);
+        let mut header = Header::new_gnu();
+        header.set_mode(u32::from(entry.mode));
+        header.set_uid(entry.uid.into());
+        header.set_gid(entry.gid.into());
+        header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
+        header.set_size(0);
+        if entry.kind != FileKind::Dir && entry.links > 1 {
+            if let Some(first) = self.links.get(&entry.inode) {
+                header.set_entry_type(EntryType::Link);
+                let first = first.clone();
+                return self.append(header, path, &first, &[], io::empty());
+            }
+            self.links.insert(entry.inode, path.to_vec());
+        }
+        let xattrs: Vec<(String, Vec<u8>)> = root
+            .xattrs(entry.inode)?
+            .into_iter()
+            .map(|(name, value)| (format!("SCHILY.xattr.{name}"), value))
+            .collect();
+        match (entry.kind, entry.special) {
+            (FileKind::Dir, _) => {
+                header.set_entry_type(EntryType::Directory);
+                self.append(header, &[path, b"/"].concat(), b"", &xattrs, io::empty())
+            }
+            (FileKind::Symlink, _) => {
+                header.set_entry_type(EntryType::Symlink);
+                self.append(header, path, &root.read_link(&entry.path)?, &xattrs, io::empty())
+            }
+            (_, Some(special)) => {
+                let (kind, major, minor) = match special {
+                    Special::Char(major, minor) => (EntryType::Char, major, minor),
+                    Special::Block(major, minor) => (EntryType::Block, major, minor),
+                    Special::Fifo => (EntryType::Fifo, 0, 0),
+                    // tar has no sockets: what listens makes its own anew.
+                    Special::Socket => return Ok(()),
+                };
+                header.set_entry_type(kind);
+                header.set_device_major(major)?;
+                header.set_device_minor(minor)?;
+                self.append(header, path, b"", &xattrs, io::empty())
+            }
+            (FileKind::File | FileKind::Special, None) => {
+                header.set_entry_type(EntryType::Regular);
+                header.set_size(entry.size);
+                let content = Content { root, inode: entry.inode, at: 0, buffer: Vec::new(), used: 0 };
+                self.append(header, path, b"", &xattrs, content.take(entry.size))?;
+                self.phase.inc(entry.size);
+                Ok(())
+            }
+        }
+    }
+
+    /// The files below `folder` of a FAT volume; the folder that it is mounted on is there already.
+    fn fat(&mut self, volume: &FatVolume, mount: &str, folder: &str) -> Result<(), ExportError> {
+        for entry in volume.list(folder)? {
+            let inside = format!("{folder}/{}", entry.name);
+            let path = format!("{mount}{inside}");
+            let mut header = Header::new_gnu();
+            header.set_mode(0o755);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
+            header.set_size(entry.size);
+            if entry.is_dir {
+                header.set_entry_type(EntryType::Directory);
+                self.append(header, format!("{path}/").as_bytes(), b"", &[], io::empty())?;
+                self.fat(volume, mount, &inside)?;
+            } else {
+                header.set_entry_type(EntryType::Regular);
+                self.append(header, path.as_bytes(), b"", &[], volume.read(&inside)?.as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        mut header: Header,
+        path: &[u8],
+        target: &[u8],
+        xattrs: &[(String, Vec<u8>)],
+        content: impl Read,
+    ) -> Result<(), ExportError> {
+        let mut extended: Vec<(&str, &[u8])> =
+            xattrs.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
+        let fields = header.as_old_mut();
+        for (key, bytes, field) in [("path", path, &mut fields.name), ("linkpath", target, &mut fields.linkname)] {
+            if bytes.len() > NAME {
+                extended.push((key, bytes));
+            }
+            let fits = bytes.len().min(NAME);
+            field[..fits].copy_from_slice(&bytes[..fits]);
+        }
+        if !extended.is_empty() {
+            self.tar.append_pax_extensions(extended)?;
+        }
+        header.set_cksum();
+        self.tar.append(&header, content)?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// A file's bytes, a piece at a time.
+struct Content<'r> {
+    root: &'r Ext4Volume,
+    inode: u32,
+    at: u64,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.buffer.len() {
+            crate::interrupt::check().map_err(io::Error::other)?;
+            self.buffer.resize(CHUNK, 0);
+            let count = self.root.read_at(self.inode, self.at, &mut self.buffer).map_err(io::Error::other)?;
+            self.buffer.truncate(count);
+            self.used = 0;
+            self.at += count as u64;
+        }
+        let count = out.len().min(self.buffer.len() - self.used);
+        out[..count].copy_from_slice(&self.buffer[self.used..self.used + count]);
+        self.used += count;
+        Ok(count)
+    }
+}

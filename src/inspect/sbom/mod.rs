@@ -1,0 +1,162 @@
+//! A bill of materials of an image, for programs that look for known holes and licences.
+
+mod cyclonedx;
+mod spdx;
+
+use std::path::Path;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::InspectError;
+use super::report::{self, ImageReport};
+use super::system::{Package, System};
+use crate::hash::Sha256;
+
+/// Which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SbomFormat {
+    /// CycloneDX 1.6, JSON
+    Cyclonedx,
+    /// SPDX 2.3, JSON
+    Spdx,
+}
+
+/// Everything in an image that has a name and a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Materials {
+    /// The same image gives the same.
+    id: Uuid,
+    /// RFC 3339 in UTC, whole seconds.
+    created: String,
+    /// Of the image.
+    name: String,
+    /// Name and version of the system in it.
+    system: (String, String),
+    parts: Vec<Part>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    name: String,
+    version: String,
+    /// Package URL (purl specification, type `deb`, `github`).
+    purl: String,
+    /// SHA-256 of what was downloaded.
+    sha256: Option<Sha256>,
+    /// Where it was downloaded, when the image tells.
+    url: Option<String>,
+}
+
+/// The bill of materials of an image.
+///
+/// # Errors
+/// When the image cannot be read or has no Linux system.
+pub fn sbom(image: &Path, format: SbomFormat) -> Result<Value, InspectError> {
+    let report = report::open(image)?;
+    let system = report.system.as_ref().ok_or_else(|| InspectError::NoSystem { path: image.to_owned() })?;
+    let name = image.file_name().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
+    let materials = Materials::new(name, &report, system);
+    Ok(match format {
+        SbomFormat::Cyclonedx => cyclonedx::write(&materials),
+        SbomFormat::Spdx => spdx::write(&materials),
+    })
+}
+
+impl Materials {
+    fn new(name: String, report: &ImageReport, system: &System) -> Self {
+        let manifest = system.manifest.as_ref();
+        let hash_of = |package: &Package| {
+            let found = manifest?.packages.iter().find(|p| p.name == package.name && p.version == package.version)?;
+            found.sha256
+        };
+        let installed =
+            system.packages.iter().filter(|p| !matches!(p.state.as_str(), "config-files" | "not-installed"));
+        let mut parts: Vec<Part> = installed
+            .map(|p| Part {
+                name: p.name.clone(),
+                version: p.version.clone(),
+                purl: debian_purl(p, system),
+                sha256: hash_of(p),
+                url: None,
+            })
+            .collect();
+        if let Some(k3s) = manifest.and_then(|m| m.k3s.as_ref()) {
+            let version = k3s.version.clone().unwrap_or_else(|| "unknown".to_owned());
+            parts.push(Part {
+                name: "k3s".to_owned(),
+                purl: format!("pkg:github/k3s-io/k3s@{}", encoded(&version)),
+                version,
+                sha256: k3s.sha256,
+                url: k3s.url.clone(),
+            });
+        }
+        let described: Vec<String> = parts.iter().map(|p| format!("{} {:?}", p.purl, p.sha256)).collect();
+        let digest = Sha256::of(format!("{} {}", report.disk_id, described.join(" ")));
+        let half = digest.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+        Self {
+            id: uuid::Builder::from_random_bytes(half).into_uuid(),
+            created: manifest.map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), |m| m.date.clone()),
+            name,
+            system: (system.id.0.clone(), system.id.1.clone()),
+            parts,
+        }
+    }
+}
+
+/// `pkg:deb/debian/libc6@2.41-12?arch=arm64&distro=debian-13`
+fn debian_purl(package: &Package, system: &System) -> String {
+    let (id, version) = &system.id;
+    let distro = if version.is_empty() { id.clone() } else { format!("{id}-{version}") };
+    format!(
+        "pkg:deb/{}/{}@{}?arch={}&distro={}",
+        encoded(id),
+        encoded(&package.name),
+        encoded(&package.version),
+        encoded(&package.architecture),
+        encoded(&distro)
+    )
+}
+
+/// Percent-encoding as purls want it: all but letters, digits and `.-_~`.
+fn encoded(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn materials() -> Materials {
+        Materials {
+            id: Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef),
+            created: "2026-11-01T00:00:00Z".to_owned(),
+            name: "node.img".to_owned(),
+            system: ("debian".to_owned(), "13".to_owned()),
+            parts: vec![Part {
+                name: "libstdc++6".to_owned(),
+                version: "1:14.2.0-19".to_owned(),
+                purl: "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19?arch=arm64&distro=debian-13".to_owned(),
+                sha256: Some(Sha256::of("x")),
+                url: Some("https://mirror.example/x.deb".to_owned()),
+            }],
+        }
+    }
+
+    #[test]
+    fn names_and_versions_are_encoded() {
+        assert_eq!(encoded("libstdc++6"), "libstdc%2B%2B6");
+        assert_eq!(encoded("1:2~rc1+dfsg-1"), "1%3A2~rc1%2Bdfsg-1");
+    }
+
+    #[test]
+    fn both_forms() {
+        insta::assert_snapshot!("cyclonedx", serde_json::to_string_pretty(&cyclonedx::write(&materials())).unwrap());
+        insta::assert_snapshot!("spdx", serde_json::to_string_pretty(&spdx::write(&materials())).unwrap());
+    }
+}
