@@ -86,9 +86,13 @@ fn a_lock_needs_no_network_and_gives_the_same_bytes() {
     assert!(text.contains("[[image]]") && text.contains(&format!("version = \"{K3S}\"")), "{text}");
     let (mut command, first) = locked.build("first.img");
     succeeds(&mut command);
-    // In another folder, time zone and language, with another number of downloads.
+    // In another folder, time zone and language, with other numbers of downloads and threads.
     let (mut command, second) = locked.build("second.img");
-    command.current_dir("/").args(["--jobs", "1"]).envs([("TZ", "Pacific/Kiritimati"), ("LANG", "de_DE.UTF-8")]);
+    command.current_dir("/").args(["--jobs", "1"]).envs([
+        ("TZ", "Pacific/Kiritimati"),
+        ("LANG", "de_DE.UTF-8"),
+        ("RAYON_NUM_THREADS", "1"),
+    ]);
     succeeds(&mut command);
     same(&first, &second);
     let manifest: serde_json::Value =

@@ -184,5 +184,9 @@ fn succeeds(command: &mut Command) -> Output {
 /// Asserts that two files have the same bytes.
 fn same(a: &Path, b: &Path) {
     let compared = run(Command::new("cmp").args([a, b]));
-    assert!(compared.status.success(), "{}{}", stdout(&compared), stderr(&compared));
+    if !compared.status.success() {
+        // Which partition, file and field.
+        let diff = run(labimg().args(["diff", "--files"]).args([a, b]));
+        panic!("{}{}{}{}", stdout(&compared), stderr(&compared), stdout(&diff), stderr(&diff));
+    }
 }
