@@ -217,3 +217,69 @@ impl Read for Content<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::process::Command;
+
+    use super::*;
+
+    fn run(command: &mut Command) {
+        let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install e2fsprogs): {e}"));
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What ustar has no room for, and what is no file: made by mke2fs and debugfs.
+    #[test]
+    fn everything_that_ext4_has_comes_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (files, image) = (dir.path().join("files"), dir.path().join("ext4.img"));
+        let (long, target) = (format!("{}/{}", "d".repeat(120), "f".repeat(120)), "t".repeat(150));
+        std::fs::create_dir_all(files.join("etc")).unwrap();
+        std::fs::write(files.join("etc/os-release"), "NAME=Sample\n").unwrap();
+        std::fs::create_dir(files.join("d".repeat(120))).unwrap();
+        std::fs::write(files.join(&long), vec![7; (CHUNK * 5) / 2]).unwrap();
+        std::fs::hard_link(files.join(&long), files.join("second")).unwrap();
+        std::os::unix::fs::symlink(&target, files.join("link")).unwrap();
+        run(Command::new("mke2fs").args(["-q", "-t", "ext4", "-F", "-d"]).arg(&files).arg(&image).arg("32M"));
+        let commands =
+            "mknod small c 5 1\nmknod block b 200 70\nmknod pipe p\nea_set second security.capability value\n";
+        let script = dir.path().join("commands");
+        std::fs::write(&script, commands).unwrap();
+        run(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(&image));
+
+        let mut bytes = Vec::new();
+        let count = export(&image, &mut bytes, &Reporter::silent()).unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let mut found = BTreeMap::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            let kind = entry.header().entry_type();
+            let link = entry.link_name_bytes().map(|l| String::from_utf8_lossy(&l).into_owned());
+            let extended = entry.pax_extensions().unwrap().map_or_else(Vec::new, |all| {
+                all.map(|e| e.unwrap()).map(|e| (e.key().unwrap().to_owned(), e.value_bytes().to_vec())).collect()
+            });
+            // Empty but for devices.
+            let number = |field: io::Result<Option<u32>>| field.ok().flatten();
+            let header = entry.header();
+            let device = (number(header.device_major()), number(header.device_minor()));
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            found.insert(path, (kind, link, extended, device, content));
+        }
+        assert_eq!(found.len() as u64, count);
+        assert_eq!((found["small"].0, found["small"].3), (EntryType::Char, (Some(5), Some(1))));
+        assert_eq!((found["block"].0, found["block"].3), (EntryType::Block, (Some(200), Some(70))));
+        assert_eq!(found["pipe"].0, EntryType::Fifo);
+        assert_eq!(found["link"].1.as_deref(), Some(target.as_str()));
+        // Whichever of its two names comes first has the content.
+        let (first, other) =
+            if found["second"].0 == EntryType::Link { (&long[..], "second") } else { ("second", &long[..]) };
+        assert_eq!((found[other].0, found[other].1.as_deref()), (EntryType::Link, Some(first)));
+        assert!(found[first].4 == vec![7; (CHUNK * 5) / 2]);
+        let capability = ("SCHILY.xattr.security.capability".to_owned(), b"value".to_vec());
+        assert!(found[first].2.contains(&capability), "{:?}", found[first].2);
+    }
+}

@@ -345,13 +345,18 @@ fn entry(path: Vec<u8>, number: u32, inode: &Inode) -> Ext4Entry {
     }
 }
 
-/// The numbers of a device: in the first word of `i_block` when both fit into a byte, else in the second, where minor has
-/// 8 bits, major 12 and minor's rest 12 (kernel, `fs/ext4/inode.c` and `include/linux/kdev_t.h`).
 fn device(inode: &Inode, kind: fn(u32, u32) -> Special) -> Special {
     let word = |at: usize| inode.block.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
-    match (word(0), word(4)) {
-        (0, new) => kind((new >> 8) & 0xfff, (new & 0xff) | ((new >> 12) & 0x000f_ff00)),
-        (old, _) => kind((old >> 8) & 0xff, old & 0xff),
+    let (major, minor) = device_numbers(word(0), word(4));
+    kind(major, minor)
+}
+
+/// Of the first two words of `i_block`: in the first when both numbers fit into a byte, else in the second, where minor has
+/// 8 bits, major 12 and the rest of minor 12 (kernel, `fs/ext4/inode.c` and `include/linux/kdev_t.h`).
+fn device_numbers(old: u32, new: u32) -> (u32, u32) {
+    match (old, new) {
+        (0, new) => ((new >> 8) & 0xfff, (new & 0xff) | ((new >> 12) & 0x000f_ff00)),
+        (old, _) => ((old >> 8) & 0xff, old & 0xff),
     }
 }
 
@@ -366,6 +371,13 @@ mod tests {
     fn run(command: &mut Command) {
         let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install e2fsprogs): {e}"));
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn numbers_of_devices() {
+        assert_eq!(device_numbers(0x0501, 0), (5, 1));
+        // 70000 is 0x11170: its lowest byte first, the rest above the major number.
+        assert_eq!(device_numbers(0, 0x1111_2c70), (300, 70000));
     }
 
     /// A file system made by mke2fs from a folder.
