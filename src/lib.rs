@@ -16,6 +16,7 @@ pub mod cli;
 pub mod deb;
 pub mod debian;
 mod der;
+mod files;
 pub mod hash;
 pub mod image;
 pub mod inspect;

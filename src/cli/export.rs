@@ -4,13 +4,14 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::Outcome;
 use super::inspect::failure;
 use super::output::{Failure, Output};
+use crate::files::folder_of;
 use crate::inspect::export::{self, ExportError};
 use crate::report::Reporter;
-use serde::Serialize;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +52,7 @@ pub fn run(args: &ExportArgs, out: &Output, reporter: &Reporter) -> Outcome {
             Err(e) => Err(of(e)),
         };
     }
-    let folder = args.tar.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(&args.tar);
     let write = |e: std::io::Error| Failure::work(format!("{}: {e}", args.tar.display()));
     // It holds what the image holds, which may be a node's keys: for its owner only.
     let mut file = tempfile::Builder::new().prefix(".labimg-export").tempfile_in(folder).map_err(write)?;

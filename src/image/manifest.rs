@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageError;
 use super::table::{Layout, PartitionKind};
+use crate::files::folder_of;
 use crate::hash::Sha256;
 use crate::k3s::K3sRecord;
 use crate::tree::{Kind, Tree};
@@ -141,7 +142,7 @@ impl Manifest {
         if path.is_dir() {
             return Err(ImageError::BadOutput { path, why: "a folder stands where the image's manifest goes" });
         }
-        let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&path);
         // Always the same name: what a killed build left is used again by the next one.
         let mut partial = std::ffi::OsString::from(".");
         partial.push(path.file_name().unwrap_or_default());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use super::ImageError;
+use crate::files::folder_of;
 
 /// Ends the names of unfinished images.
 const SUFFIX: &str = ".partial";
@@ -130,10 +131,6 @@ fn target(path: &Path) -> Result<PathBuf, ImageError> {
         Err(_) if !folder_of(path).is_dir() => bad("its folder does not exist: make it first"),
         Err(_) => Ok(path.to_owned()),
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// How the names of unfinished images of `path` begin: `.NAME.labimg-`.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::release::Release;
 use super::{K3sError, K3sSource, LockedK3s, sums};
+use crate::files;
 use crate::hash::Sha256;
 use crate::report::{Reporter, Unit};
 use crate::store::http::{Http, HttpError, shown};
@@ -206,15 +207,8 @@ impl Memory {
 
     /// Whole or not at all. A cache that may only be read is no reason to fail: the program is there.
     fn write(&self, sha256: Sha256, size: u64, reporter: &Reporter) -> Result<(), K3sError> {
-        let written = || -> io::Result<()> {
-            let folder = self.path.parent().unwrap_or(&self.path);
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            io::Write::write_all(&mut file, format!("{sha256} {size} {}\n", self.url).as_bytes())?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        match written() {
+        let line = format!("{sha256} {size} {}\n", self.url);
+        match files::write_whole(&self.path, line.as_bytes(), 0o600, false) {
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
                 reporter.warn(&format!("cannot remember the checksum of k3s in {}: {e}", self.path.display()));
                 Ok(())

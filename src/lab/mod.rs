@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use crate::files::folder_of;
+
 pub use cidr::{Cidr, CidrError};
 pub use error::{LabError, Label, Place, Problem};
 pub use mask::mask;
@@ -72,7 +74,7 @@ pub fn check(path: &Path) -> Result<Checked, LabError> {
         _ => path.to_owned(),
     };
     let text = read(&file)?;
-    let dir = folder_of(&file);
+    let dir = folder_of(&file).to_owned();
     match parse(&text, Some(&dir)) {
         Ok((lab, warnings)) => Ok(Checked { folder: LabFolder { dir, lab }, file, text, warnings }),
         Err(problems) => Err(LabError::Invalid { file, text, problems }),
@@ -125,14 +127,11 @@ fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-/// The folder of a file, `.` when its path has none.
-fn folder_of(file: &Path) -> PathBuf {
-    file.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")).to_owned()
-}
-
 fn read(file: &Path) -> Result<String, LabError> {
     let opened = fs_err::File::open(file).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound if file.ends_with(FILE) => LabError::Missing { folder: folder_of(file) },
+        std::io::ErrorKind::NotFound if file.ends_with(FILE) => {
+            LabError::Missing { folder: folder_of(file).to_owned() }
+        }
         std::io::ErrorKind::NotFound => LabError::NoSuch { path: file.to_owned() },
         _ => LabError::Read(e),
     })?;

@@ -1,7 +1,7 @@
 //! A suite with its updates and security updates, as the mirror has it now: fetched, verified, read.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use liblzma::read::XzDecoder;
 
@@ -11,6 +11,7 @@ use super::release::{IndexFile, Release, ReleaseError};
 use super::resolve::resolve;
 use super::table::{self, Record};
 use super::{ArchiveName, Lock, LockError, LockRequest, LockedPackage};
+use crate::files;
 use crate::hash::Sha256;
 use crate::report::Reporter;
 use crate::store::http::{Http, HttpError, shown};
@@ -216,7 +217,7 @@ fn remember(verified: &Verified, store: &Store, reporter: &Reporter) -> Result<(
             let source = ReleaseError::older(release.date, seen, &memory);
             Err(LockError::release(url.clone(), signers, source))
         }
-        _ => match write(&memory, &format!("{} {url}\n", release.date)) {
+        _ => match files::write_whole(&memory, format!("{} {url}\n", release.date).as_bytes(), 0o600, false) {
             Err(e)
                 if matches!(
                     e.kind(),
@@ -229,16 +230,6 @@ fn remember(verified: &Verified, store: &Store, reporter: &Reporter) -> Result<(
             written => written.map_err(error("write")),
         },
     }
-}
-
-/// Writes a small file so that it is there whole or not at all.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut file, text.as_bytes())?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// An index file to have.

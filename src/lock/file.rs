@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot;
 use super::{ArchiveName, Lock, LockedPackage};
 use crate::changes::{self, Change, Version, Versions};
+use crate::files;
 use crate::hash::Sha256;
 use crate::k3s::LockedK3s;
 
@@ -221,20 +222,10 @@ impl LockFile {
     /// # Errors
     /// [`LockFileError::Io`].
     pub fn save(&self, path: &Path) -> Result<(), LockFileError> {
-        let written = || -> std::io::Result<()> {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut builder = tempfile::Builder::new();
-            // As any file of the user's, not as a secret.
-            #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-            let mut file = builder.prefix(".labimg-lock").tempfile_in(folder)?;
-            let text = self.to_text().map_err(std::io::Error::other)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        written().map_err(|source| LockFileError::Io { action: "write", path: path.to_owned(), source })
+        let text = self.to_text().map_err(std::io::Error::other);
+        // As any file of the user's, not as a secret.
+        let written = text.and_then(|text| files::write_whole(path, text.as_bytes(), 0o644, true));
+        written.map_err(|source| LockFileError::Io { action: "write", path: path.to_owned(), source })
     }
 
     /// Where packages are found, as the nodes' apt is told.
