@@ -10,6 +10,7 @@ use super::Outcome;
 use super::lock::changes_text;
 use super::output::{Failure, Output};
 use crate::inspect::diff::{self, Diff, Files, Names};
+use crate::inspect::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,8 +67,7 @@ fn text(diff: &Diff, most: usize) -> String {
     for files in &diff.files {
         of_partition(&mut text, files, most);
     }
-    // Names come from the images: a control sequence in one of them must not reach the terminal.
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    printable(&text)
 }
 
 fn pair((old, new): (u64, u64)) -> String {

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
-use super::report;
+use super::report::{self, ImageReport};
 use super::system::System;
-use super::{InspectError, Volume, report::ImageReport};
+use super::{InspectError, Volume};
 use crate::changes::{self, Change, Version, Versions};
 use crate::interrupt;
 
@@ -142,23 +142,12 @@ fn entries(volume: Option<&Volume>) -> Result<BTreeMap<String, Entry>, InspectEr
         None => {}
         Some(Volume::Ext4(ext4)) => ext4.walk(|entry| {
             all.insert(entry.path.clone(), Entry::Ext4(entry.clone()));
-            Ok(())
+            Ok::<_, InspectError>(())
         })?,
-        Some(Volume::Fat(fat)) => {
-            let mut todo = vec![String::new()];
-            while let Some(folder) = todo.pop() {
-                interrupt::check()?;
-                for entry in fat.list(&folder)? {
-                    let path = format!("{folder}/{}", entry.name);
-                    // A damaged volume may have a folder within itself.
-                    if all.insert(path.clone(), Entry::Fat((!entry.is_dir).then_some(entry.size))).is_none()
-                        && entry.is_dir
-                    {
-                        todo.push(path);
-                    }
-                }
-            }
-        }
+        Some(Volume::Fat(fat)) => fat.walk(|path, entry| {
+            all.insert(path.to_owned(), Entry::Fat((!entry.is_dir).then_some(entry.size)));
+            Ok::<_, InspectError>(())
+        })?,
     }
     Ok(all)
 }

@@ -10,9 +10,10 @@ use std::path::Path;
 use tar::{Builder, EntryType, Header};
 
 use super::ext4::{Ext4Entry, Ext4Volume, FileKind, Special};
-use super::fat::FatVolume;
+use super::fat::{FatEntry, FatVolume};
 use super::system::text;
-use super::{InspectError, Region, Volume, table, why};
+use super::{InspectError, Region, Volume, table};
+use crate::interrupt;
 use crate::report::{Phase, Reporter, Unit};
 
 /// So much is read at once.
@@ -29,7 +30,17 @@ pub enum ExportError {
     Inspect(#[from] InspectError),
     /// The archive cannot be written.
     #[error("writing the archive: {0}")]
-    Write(#[from] io::Error),
+    Write(io::Error),
+}
+
+impl From<io::Error> for ExportError {
+    /// What could not be read of the image comes through the archive's writer.
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<InspectError>() {
+            Ok(error) => Self::Inspect(error),
+            Err(error) => Self::Write(error),
+        }
+    }
 }
 
 /// Writes all files of the Linux system in an image, and those of its firmware partition where the system mounts it.
@@ -38,23 +49,12 @@ pub enum ExportError {
 /// # Errors
 /// [`ExportError`]; what was written until then is no archive.
 pub fn export(image: &Path, out: impl Write, reporter: &Reporter) -> Result<u64, ExportError> {
-    let root = why::root(image)?;
+    let root = super::root(image)?;
     let phase = reporter.phase("Exporting files", root.usage().0, Unit::Bytes);
     let mut archive = Archive { tar: Builder::new(out), links: HashMap::new(), count: 0, phase };
-    let mut failed = None;
-    let walked = root.walk(|entry| {
-        archive.ext4(&root, entry).map_err(|e| match e {
-            ExportError::Inspect(e) => e,
-            ExportError::Write(e) => {
-                failed = Some(e);
-                // Ends the walk; it is not shown.
-                InspectError::NotFound { path: entry.path.clone() }
-            }
-        })
-    });
-    walked.map_err(|e| failed.take().map_or(ExportError::Inspect(e), ExportError::Write))?;
+    root.walk(|entry| archive.ext4(&root, entry))?;
     if let Some((mount, volume)) = firmware(image, &root)? {
-        archive.fat(&volume, mount.trim_matches('/'), "")?;
+        volume.walk(|path, entry| archive.fat(&volume, mount.trim_matches('/'), path, entry))?;
     }
     archive.tar.into_inner()?.flush()?;
     Ok(archive.count)
@@ -141,27 +141,21 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// The files below `folder` of a FAT volume; the folder that it is mounted on is there already.
-    fn fat(&mut self, volume: &FatVolume, mount: &str, folder: &str) -> Result<(), ExportError> {
-        for entry in volume.list(folder)? {
-            let inside = format!("{folder}/{}", entry.name);
-            let path = format!("{mount}{inside}");
-            let mut header = Header::new_gnu();
-            header.set_mode(0o755);
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
-            header.set_size(entry.size);
-            if entry.is_dir {
-                header.set_entry_type(EntryType::Directory);
-                self.append(header, format!("{path}/").as_bytes(), b"", &[], io::empty())?;
-                self.fat(volume, mount, &inside)?;
-            } else {
-                header.set_entry_type(EntryType::Regular);
-                self.append(header, path.as_bytes(), b"", &[], volume.read(&inside)?.as_slice())?;
-            }
+    /// A file of a FAT volume; the folder that it is mounted on is there already.
+    fn fat(&mut self, volume: &FatVolume, mount: &str, inside: &str, entry: &FatEntry) -> Result<(), ExportError> {
+        let path = format!("{mount}{inside}");
+        let mut header = Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
+        header.set_size(entry.size);
+        if entry.is_dir {
+            header.set_entry_type(EntryType::Directory);
+            return self.append(header, format!("{path}/").as_bytes(), b"", &[], io::empty());
         }
-        Ok(())
+        header.set_entry_type(EntryType::Regular);
+        self.append(header, path.as_bytes(), b"", &[], volume.read(inside)?.as_slice())
     }
 
     fn append(
@@ -204,7 +198,7 @@ struct Content<'r> {
 impl Read for Content<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.used == self.buffer.len() {
-            crate::interrupt::check().map_err(io::Error::other)?;
+            interrupt::check().map_err(InspectError::from).map_err(io::Error::other)?;
             self.buffer.resize(CHUNK, 0);
             let count = self.root.read_at(self.inode, self.at, &mut self.buffer).map_err(io::Error::other)?;
             self.buffer.truncate(count);
@@ -223,12 +217,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::process::Command;
 
+    use super::super::testing::run;
     use super::*;
-
-    fn run(command: &mut Command) {
-        let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install e2fsprogs): {e}"));
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
 
     /// What ustar has no room for, and what is no file: made by mke2fs and debugfs.
     #[test]

@@ -3,12 +3,14 @@
 //! Not with the `fatfs` crate: on a damaged volume that one trips over unchecked arithmetic and assertions and follows circles
 //! of clusters without end, and images here come from anywhere.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use jiff::civil::DateTime;
 
 use super::InspectError;
 use super::region::{Region, u16_at, u32_at};
+use crate::interrupt;
 
 /// Size of a directory entry.
 const ENTRY: usize = 32;
@@ -251,6 +253,30 @@ impl FatVolume {
         Ok(at)
     }
 
+    /// Shows every file below the root to `visit` with its path, folders before what is in them.
+    ///
+    /// # Errors
+    /// When the volume is damaged, or what `visit` gives.
+    pub fn walk<E: From<InspectError>>(
+        &self,
+        mut visit: impl FnMut(&str, &FatEntry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // A damaged volume may have a folder within itself.
+        let mut seen = HashSet::new();
+        let mut todo = vec![(String::new(), parse_folder(&self.root_bytes()?))];
+        while let Some((folder, entries)) = todo.pop() {
+            interrupt::check().map_err(InspectError::from)?;
+            for entry in entries {
+                let path = format!("{folder}/{}", entry.name);
+                visit(&path, &entry)?;
+                if entry.is_dir && seen.insert(entry.first) {
+                    todo.push((path, self.folder(&entry)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn folder(&self, entry: &FatEntry) -> Result<Vec<FatEntry>, InspectError> {
         Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, MOST_FOLDER)?)?))
     }
@@ -308,7 +334,7 @@ impl FatVolume {
         let mut at = 0;
         // Runs of neighbours are read at once: most files lie in one piece.
         for run in chain.chunk_by(|a, b| a + 1 == *b) {
-            crate::interrupt::check()?;
+            interrupt::check()?;
             let len = run.len() * self.cluster_size as usize;
             let first = u64::from(run.first().copied().unwrap_or(2)) - 2;
             self.region.read_exact_at(&mut bytes[at..at + len], self.data + first * self.cluster_size)?;
@@ -396,140 +422,4 @@ fn dos_time(date: u16, time: u16) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::process::Command;
-    use std::sync::LazyLock;
-
-    fn run(command: &mut Command) {
-        let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install mtools and dosfstools): {e}"));
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// A volume made by mkfs.vfat and mcopy.
-    fn sample(bits: &str, size: u64, dir: &Path) -> std::path::PathBuf {
-        let image = dir.join(format!("fat{bits}.img"));
-        std::fs::File::create(&image).unwrap().set_len(size).unwrap();
-        run(Command::new("mkfs.vfat").args(["-F", bits, "-n", "BOOTFS", "-i", "1234ABCD"]).arg(&image));
-        let big: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        std::fs::write(dir.join("big"), &big).unwrap();
-        std::fs::write(dir.join("small"), "arm_64bit=1\n").unwrap();
-        let on = |program: &str| {
-            let mut command = Command::new(program);
-            command.env("MTOOLS_SKIP_CHECK", "1").env("TZ", "UTC").arg("-i").arg(&image);
-            command
-        };
-        run(on("mmd").arg("::overlays"));
-        run(on("mcopy").arg(dir.join("small")).arg("::config.txt"));
-        run(on("mcopy").arg(dir.join("big")).arg("::overlays/A long name, with grüße.dtbo"));
-        run(on("mcopy").arg(dir.join("small")).arg("::SHORT.TXT"));
-        image
-    }
-
-    #[test]
-    fn reads_what_mtools_wrote() {
-        let dir = tempfile::tempdir().unwrap();
-        for (bits, size, kind) in [("12", 4, FatKind::Fat12), ("16", 20, FatKind::Fat16), ("32", 64, FatKind::Fat32)]
-            .map(|(b, s, k)| (b, s << 20, k))
-        {
-            let volume = FatVolume::open(&sample(bits, size, dir.path()), 0, size).unwrap();
-            assert_eq!(volume.kind(), kind);
-            assert_eq!(volume.label().unwrap(), "BOOTFS");
-            assert_eq!(volume.volume_id(), 0x1234_abcd);
-            let names: Vec<String> = volume.list("/").unwrap().into_iter().map(|e| e.name).collect();
-            assert_eq!(names, ["overlays", "config.txt", "SHORT.TXT"]);
-            assert_eq!(volume.read("/CONFIG.txt").unwrap(), b"arm_64bit=1\n");
-            let big = volume.read("overlays/a LONG name, with GRÜßE.dtbo").unwrap();
-            assert_eq!(big, std::fs::read(dir.path().join("big")).unwrap());
-            assert!(volume.read("nothing").unwrap_err().is_not_found());
-            assert!(volume.read("config.txt/x").unwrap_err().is_not_found());
-            assert!(matches!(volume.read("overlays"), Err(InspectError::WrongKind { .. })));
-            let (used, free) = volume.usage();
-            assert!((400_000..700_000).contains(&used) && free > size / 2, "{used} {free}");
-            assert!(volume.list("").unwrap()[1].mtime > 1_700_000_000);
-        }
-    }
-
-    #[test]
-    fn a_small_fat32_volume_is_fat32() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = dir.path().join("small.img");
-        std::fs::File::create(&image).unwrap().set_len(20 << 20).unwrap();
-        run(Command::new("mkfs.vfat").args(["-F", "32", "-s", "8"]).arg(&image));
-        let volume = FatVolume::open(&image, 0, 20 << 20).unwrap();
-        assert_eq!((volume.kind(), volume.list("").unwrap().len()), (FatKind::Fat32, 0));
-    }
-
-    #[test]
-    fn a_truncated_volume_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = sample("16", 20 << 20, dir.path());
-        let file = std::fs::OpenOptions::new().write(true).open(&image).unwrap();
-        file.set_len(1 << 20).unwrap();
-        assert!(FatVolume::open(&image, 0, 20 << 20).is_err());
-        assert!(FatVolume::open(&image, 0, 1 << 20).is_err());
-        assert!(FatVolume::open(&image, 0, 100).is_err());
-    }
-
-    #[test]
-    fn a_folder_or_file_beyond_all_measure_is_refused_before_it_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = dir.path().join("long.img");
-        // 66 MiB in clusters of 512 bytes, sparse.
-        std::fs::File::create(&image).unwrap().set_len(66 << 20).unwrap();
-        run(Command::new("mkfs.vfat").args(["-F", "32", "-s", "1"]).arg(&image));
-        let mut volume = FatVolume::open(&image, 0, 66 << 20).unwrap();
-        assert!(volume.list("").is_ok());
-        // The root folder becomes clusters 2, 3, 4 … up to just what is allowed, then one more.
-        let allowed = (MOST_FOLDER / 512) as u32;
-        let lead = |volume: &mut FatVolume, count: u32| {
-            for cluster in 2..2 + count {
-                let next = if cluster + 1 == 2 + count { 0x0fff_ffff } else { cluster + 1 };
-                volume.table[cluster as usize * 4..][..4].copy_from_slice(&next.to_le_bytes());
-            }
-        };
-        lead(&mut volume, allowed);
-        assert!(volume.list("").is_ok());
-        lead(&mut volume, allowed + 1);
-        let error = volume.list("").unwrap_err();
-        assert!(matches!(error, InspectError::Damaged { .. }), "{error}");
-    }
-
-    fn visit(volume: &FatVolume, path: &str, depth: u32) {
-        let Ok(entries) = volume.list(path) else { return };
-        for entry in entries.iter().take(20) {
-            let path = format!("{path}/{}", entry.name);
-            if entry.is_dir && depth < 3 {
-                visit(volume, &path, depth + 1);
-            } else {
-                let _ = volume.read(&path);
-            }
-        }
-    }
-
-    static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let image = sample("12", 1 << 20, dir.path());
-        std::fs::read(image).unwrap()
-    });
-
-    proptest! {
-        #[test]
-        fn damage_is_an_error_not_a_panic(
-            changes in prop::collection::vec((0_usize..24_000, any::<u8>()), 1..40),
-            boot in prop::collection::vec((11_usize..64, any::<u8>()), 0..3),
-        ) {
-            let mut bytes = SMALL.clone();
-            for (at, value) in changes.into_iter().chain(boot) {
-                bytes[at] = value;
-            }
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), &bytes).unwrap();
-            if let Ok(volume) = FatVolume::open(file.path(), 0, bytes.len() as u64) {
-                let _ = (volume.label(), volume.usage());
-                visit(&volume, "", 0);
-            }
-        }
-    }
-}
+mod tests;

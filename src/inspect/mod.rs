@@ -11,6 +11,8 @@ pub mod report;
 pub mod sbom;
 pub mod system;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod why;
 
 use std::path::Path;
@@ -20,7 +22,7 @@ use fat::FatVolume;
 
 pub use error::InspectError;
 pub use region::Region;
-pub use render::{render, render_why};
+pub use render::{printable, render, render_why};
 pub use report::{ImageReport, open};
 
 /// A file system of an image.
@@ -46,6 +48,19 @@ pub fn open_partition(image: &Path, number: usize) -> Result<Volume, InspectErro
         count: table.partitions.len(),
     })?;
     Volume::in_region(whole.part(partition.start, partition.len)?)
+}
+
+/// The first file system with a Linux system in it.
+fn root(image: &Path) -> Result<Ext4Volume, InspectError> {
+    let whole = Region::whole(image)?;
+    for partition in table::read(&whole)?.partitions {
+        match whole.part(partition.start, partition.len).and_then(Volume::in_region) {
+            Ok(Volume::Ext4(root)) if system::is_system(&root)? => return Ok(*root),
+            Ok(_) | Err(InspectError::Unknown { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(InspectError::NoSystem { path: image.to_owned() })
 }
 
 impl Volume {

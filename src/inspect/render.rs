@@ -176,9 +176,14 @@ fn size(bytes: u64) -> String {
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments) {
-    // Names and texts come from the image: a control sequence in one of them must not reach the terminal.
-    out.extend(text.to_string().chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }));
+    out.push_str(&printable(&text.to_string()));
     out.push('\n');
+}
+
+/// Names and texts come from the image: a control sequence in one of them must not reach the terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::InspectError;
 use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
-use super::system::{self, text};
-use super::{InspectError, Region, Volume, table};
+use super::system::text;
 use crate::debian::deb822::{Stanza, Stanzas};
 use crate::debian::relation;
 use crate::image::manifest::{self, Manifest};
@@ -60,7 +60,7 @@ pub struct Owner {
 /// # Errors
 /// When the image cannot be read, has no Linux system, or not that path.
 pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
-    let root = root(image)?;
+    let root = super::root(image)?;
     let entry = root.stat(path, false)?;
     let path = canonical(&root, path)?;
     let manifest = match text(&root, manifest::NODE_PATH)? {
@@ -76,19 +76,6 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
         packages: owners,
         ..of_entry(&root, &entry, path)?
     })
-}
-
-/// The first file system with a Linux system in it.
-pub(super) fn root(image: &Path) -> Result<Ext4Volume, InspectError> {
-    let whole = Region::whole(image)?;
-    for partition in table::read(&whole)?.partitions {
-        match whole.part(partition.start, partition.len).and_then(Volume::in_region) {
-            Ok(Volume::Ext4(root)) if system::is_system(&root)? => return Ok(*root),
-            Ok(_) | Err(InspectError::Unknown { .. }) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Err(InspectError::NoSystem { path: image.to_owned() })
 }
 
 fn of_entry(root: &Ext4Volume, entry: &Ext4Entry, path: String) -> Result<Why, InspectError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use labimg::inspect::ext4::Ext4Volume;
-use labimg::inspect::{Volume, open_partition};
+use labimg::inspect::{InspectError, Volume, open_partition};
 use md5::{Digest, Md5};
 
 use crate::{Bench, build, fails, labimg, run, shared, stderr, stdout, succeeds};
@@ -67,7 +67,7 @@ fn debugfs_and_inspect_read_the_same_files() {
             if ["/etc/", "/usr/bin/"].iter().any(|folder| entry.path.starts_with(folder)) {
                 ours.insert(entry.path.clone(), format!("{:o}", entry.mode & 0o7777));
             }
-            Ok(())
+            Ok::<_, InspectError>(())
         })
         .unwrap();
     for folder in ["/etc", "/usr/bin"] {
@@ -197,7 +197,7 @@ fn export_holds_every_file_as_it_is() {
     let mut left: BTreeMap<String, _> = BTreeMap::new();
     root.walk(|entry| {
         left.insert(entry.path.trim_start_matches('/').to_owned(), entry.clone());
-        Ok(())
+        Ok::<_, InspectError>(())
     })
     .unwrap();
     let firmware_file = |line: &str| line.contains(" boot/firmware/") && !line.ends_with(" boot/firmware/");
