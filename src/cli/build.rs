@@ -12,7 +12,7 @@ use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
 use crate::build::{self, BuildOptions, Built};
-use crate::lock::file::{self, LockFile};
+use crate::lock::file::LockFile;
 use crate::lock::snapshot;
 use crate::plan::target::Target;
 use crate::report::Reporter;
@@ -83,7 +83,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         }
         _ => (None, None),
     };
-    let beside = folder.as_ref().map_or(Path::new(""), |folder| &folder.dir).join(file::FILE);
+    let beside = inputs::lock_beside(folder.as_ref());
     let locked =
         args.locked.as_ref().map(|path| LockFile::load(if path.is_empty() { &beside } else { Path::new(path) }));
     let options = BuildOptions {

@@ -9,7 +9,7 @@ use crate::build::{BuildError, BuildOptions};
 use crate::image::ImageError;
 use crate::k3s::{K3sError, K3sMode};
 use crate::lab::{self, LabFolder};
-use crate::lock::file::LockFileError;
+use crate::lock::file::{self, LockFileError};
 use crate::lock::mirror::Mirror;
 use crate::lock::{LockError, snapshot};
 use crate::plan::target::{self, Flags, Target};
@@ -102,6 +102,11 @@ impl FromArgs {
             snapshots: snapshot::DEFAULT_URL.to_owned(),
         })
     }
+}
+
+/// The lock of a lab, or of the folder that labimg runs in.
+pub fn lock_beside(folder: Option<&LabFolder>) -> PathBuf {
+    folder.map_or(Path::new(""), |folder| &folder.dir).join(file::FILE)
 }
 
 /// Which failures are the user's to mend on the command line or in a file.

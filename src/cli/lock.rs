@@ -1,7 +1,7 @@
 //! `labimg lock` and `labimg update`: the inputs of all images, written down.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::HumanBytes;
@@ -12,7 +12,7 @@ use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
 use crate::build;
 use crate::changes::{Change, Version};
-use crate::lock::file::{self, LockFile, LockFileError};
+use crate::lock::file::{LockFile, LockFileError};
 use crate::plan::Plan;
 use crate::plan::target::Target;
 use crate::report::Reporter;
@@ -62,8 +62,7 @@ impl Common {
     /// What is to be locked, and where the lock is.
     fn targets(&self, out: &Output) -> Result<(Vec<Target>, PathBuf), Failure> {
         let (folder, targets) = self.what.targets(&[], None, &[], out)?;
-        let beside = folder.as_ref().map_or(Path::new(""), |folder| &folder.dir).join(file::FILE);
-        Ok((targets, self.output.clone().unwrap_or(beside)))
+        Ok((targets, self.output.clone().unwrap_or_else(|| inputs::lock_beside(folder.as_ref()))))
     }
 
     /// The lock of what there is now.
