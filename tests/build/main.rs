@@ -7,6 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::format_collect,
     clippy::format_push_string,
     clippy::case_sensitive_file_extension_comparisons,
@@ -15,6 +16,8 @@
 
 #[path = "../support/http_server.rs"]
 mod http_server;
+#[path = "../support/skipped.rs"]
+mod skipped;
 
 mod disk;
 mod judges;

@@ -1,5 +1,4 @@
 //! The kernel as a judge, where loop devices may be used (as root); elsewhere says that it was not asked.
-#![allow(clippy::print_stderr)]
 
 use std::path::Path;
 use std::process::Command;
@@ -8,16 +7,7 @@ use labimg::tree::Tree;
 
 use super::judge::{Depth, Image, compare as compare_trees, fsck, run};
 use super::load::load;
-
-/// scripts/test lists what stands in the file that `LABIMG_TEST_SKIPPED` names.
-fn not_asked(what: &str, why: &str) {
-    let line = format!("{what}: this machine does not let the test do it ({})", why.trim().replace('\n', " "));
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("LABIMG_TEST_SKIPPED") {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).unwrap();
-    }
-}
+use super::skipped::skipped;
 
 /// A mounted image; unmounted when dropped.
 struct Mounted(tempfile::TempDir);
@@ -39,7 +29,7 @@ impl Mounted {
             ["superuser", "permitted", "denied", "loop device"].iter().any(|why| said.contains(why)),
             "the kernel does not mount the image: {said}"
         );
-        not_asked("mounts of images by the kernel", &said);
+        skipped("mounts of images by the kernel", &said);
         None
     }
 
@@ -90,7 +80,7 @@ pub fn grow(image: &Image, size: u64) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if said.contains("Permission denied") {
         // CAP_SYS_RESOURCE is needed, which containers often lack.
-        not_asked("growing of mounted images", &said);
+        skipped("growing of mounted images", &said);
         return;
     }
     assert!(output.status.success(), "resize2fs: {said}");

@@ -1,7 +1,10 @@
 //! Judges what the ext4 writer makes: `e2fsck`, `debugfs`, `resize2fs`, two independent readers and, where loop
 //! devices may be used, the kernel.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "../support/skipped.rs"]
+mod skipped;
 
 mod judge;
 mod kernel;
