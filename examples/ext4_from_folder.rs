@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let pack = format!("{image}.pack");
     let tree = load::load(Path::new(folder), Path::new(&pack))?;
+    // As the files of packages lie on the disk: else the kernel writes them while the time of the image is taken.
+    std::fs::File::open(&pack)?.sync_all()?;
     let mut options = Ext4Options::new(0, [0x42; 16], [0x17; 16], 1_700_000_000);
     let begun = Instant::now();
     let least = minimum_size(&tree, &options)?;

@@ -24,6 +24,9 @@ pub enum UnitsError {
 /// Where the administrator's units and links are (systemd.unit(5)).
 const CONFIG: &str = "etc/systemd/system";
 
+/// Where a link to `/dev/null` keeps a generator from being run (systemd.generator(7)).
+const GENERATORS: &str = "etc/systemd/system-generators";
+
 /// Enables, disables and masks as `systemctl` does.
 ///
 /// # Errors
@@ -37,8 +40,9 @@ pub fn apply(tree: &mut Tree, units: &Units) -> Result<(), UnitsError> {
         disable(tree, unit)?;
     }
     for unit in &units.mask {
+        let folder = if unit.ends_with("-generator") { GENERATORS } else { CONFIG };
         disable(tree, unit)?;
-        tree.symlink(format!("{CONFIG}/{unit}"), "/dev/null")?;
+        tree.symlink(format!("{folder}/{unit}"), "/dev/null")?;
     }
     Ok(())
 }
@@ -78,6 +82,9 @@ mod tests {
         assert!(tree.contains(format!("{CONFIG}/multi-user.target.wants/a.service")));
         assert!(!tree.contains(format!("{CONFIG}/timers.target.wants/c.service")));
         assert_eq!(tree.resolve_parent(format!("{CONFIG}/b.service")).unwrap().name(), b"b.service");
+        let generator = Units { mask: vec!["x-generator".to_owned()], ..Units::default() };
+        apply(&mut tree, &generator).unwrap();
+        assert!(tree.contains("etc/systemd/system-generators/x-generator"));
         let missing = Units { enable: unit("nothing"), ..Units::default() };
         assert!(apply(&mut tree, &missing).unwrap_err().to_string().contains("nothing.service"));
     }

@@ -51,7 +51,7 @@ pub struct Units {
     pub enable: Vec<String>,
     /// As `systemctl disable` does.
     pub disable: Vec<String>,
-    /// As `systemctl mask` does.
+    /// As `systemctl mask` does; a name that ends in `-generator` is one of systemd.generator(7).
     pub mask: Vec<String>,
 }
 

@@ -137,7 +137,7 @@ fn power_cuts() {
     let mut node = lab.start_as("master", "whole", &router, 0, &["--memory", "1024", "--usb", usb.to_str().unwrap()]);
     node.wait_for_console(" login:", Duration::from_secs(600));
     let console = node.console();
-    let first = lines(console.split("Run /init").next().unwrap());
+    let first = lines(console.split("initramfs: ").next().unwrap());
     let range = Range { first, last: lines(&console) };
     assert!(range.first + 20 < range.last, "the console shows too little to choose from");
     node.cut_power();

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             out.read_text("cmdline.txt").unwrap(),
             " console=tty0 console=ttyS1,115200 root=PARTUUID=0a-02 rw  rootfstype=ext4 cgroup_enable=memory \
-             cgroup_memory=1 panic=30\n"
+             cgroup_memory=1 panic=30 loglevel=6\n"
         );
         assert!(out.contains("overlays/x.dtbo") && !out.contains("other.dtb"));
     }

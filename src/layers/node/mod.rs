@@ -71,6 +71,13 @@ pub fn apply(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
     tree.symlink("etc/localtime", format!("/usr/share/zoneinfo/{}", node.timezone))?;
     // systemd sets the clock to at least this file's time, before anything else runs (systemd(1), "/usr/lib/clock-epoch").
     tree.write("usr/lib/clock-epoch", 0o644, "")?;
+    // What /usr brings (accounts, the loader's cache, hardware and message catalogs) is applied already: without these
+    // files, dated like the one that systemd-update-done.service(8) writes, the first boot would do all of it again.
+    for folder in ["etc", "var"] {
+        let nanoseconds = tree.time().saturating_mul(1_000_000_000);
+        let text = format!("# Made with the image: {folder} is up to date with /usr.\nTIMESTAMP_NSEC={nanoseconds}\n");
+        tree.write(format!("{folder}/.updated"), 0o644, text)?;
+    }
     if !node.pending.is_empty() {
         let list: String = node.pending.iter().map(|p| format!("{p}\n")).collect();
         tree.write("var/lib/labimg/pending", 0o644, list)?;
