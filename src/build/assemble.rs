@@ -26,7 +26,7 @@ use crate::report::{Reporter, Unit};
 use crate::seed;
 use crate::store::http::Http;
 use crate::store::{self, Store};
-use crate::tree::Tree;
+use crate::tree::{Content, Tree};
 
 /// What the images of one plan have in common: all but the seed.
 pub(super) struct Assembled {
@@ -75,11 +75,8 @@ pub(super) fn assemble(
     };
     let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref())?;
     let version = kernel_layer(&mut tree, &lock, &installed, store, reporter)?;
-    let initramfs = {
-        let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
-        kernel::initramfs::make(&tree, &version, &plan.board.initramfs.modules)?
-    };
-    board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs.into())?;
+    let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, store, reporter)?;
+    board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs)?;
     let mut firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
     firmware.write(seed::SETTINGS, 0o644, seed::SETTINGS_TEXT)?;
     packages::write_database(&mut tree, &installed)?;
@@ -197,6 +194,25 @@ fn module_key(lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
     let inputs: Vec<String> = packages.map(|p| p.sha256.to_string()).collect();
     Sha256::of(format!("{} {version} {}", lock.architecture, inputs.join(" ")))
 }
+
+/// The initramfs. Compressing it costs most, so that is done once for the same archive.
+fn initramfs(
+    tree: &Tree,
+    version: &str,
+    modules: &[String],
+    store: &Store,
+    reporter: &Reporter,
+) -> Result<Content, BuildError> {
+    let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
+    let archive = kernel::initramfs::make(tree, version, modules)?;
+    let blob = store.derived(INITRAMFS, &Sha256::of(&archive), |file| {
+        kernel::initramfs::compress(&archive, file).map_err(BuildError::from)
+    })?;
+    Ok(Content::whole(blob))
+}
+
+/// The kind of the kept initramfs. The number counts up whenever it is compressed in another way, by another zstd too.
+const INITRAMFS: &str = "initramfs-1";
 
 /// The kind of the kept module indexes. The number counts up whenever they are made in another way.
 const MODULE_INDEXES: &str = "depmod-1";

@@ -1,6 +1,8 @@
 //! A small initramfs: busybox, e2fsck, the modules that lead to the root file system, and one `init`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
 
 use super::{KernelError, elf, module, newc};
 use crate::tree::{Inode, Kind, Tree, TreeError};
@@ -16,7 +18,7 @@ const COMMANDS: &str = "[ blkid cat chroot cp cttyhack cut dd dmesg echo false f
 /// Level of zstd: beyond it, files get hardly smaller and building gets slow.
 const LEVEL: i32 = 12;
 
-/// Makes the initramfs of the kernel `version` from the tree's own packages: a cpio archive compressed with zstd.
+/// Makes the initramfs of the kernel `version` from the tree's own packages: a cpio archive, for [`compress`].
 ///
 /// `wanted` are names of modules in the order to load them. Dependencies are added, what is built in is left out.
 /// The tree needs the indexes of [`super::depmod`].
@@ -54,10 +56,21 @@ pub fn make(tree: &Tree, version: &str, wanted: &[String]) -> Result<Vec<u8>, Ke
     root.write("init", 0o755, INIT)?;
     modules(tree, &mut root, version, wanted)?;
 
-    let failed = |source| KernelError::Write { what: "the initramfs", source };
-    let mut packer = zstd::Encoder::new(Vec::new(), LEVEL).map_err(failed)?;
-    packer.include_checksum(true).map_err(failed)?;
-    newc::write(&root, packer).and_then(zstd::Encoder::finish).map_err(failed)
+    newc::write(&root, Vec::new()).map_err(|source| KernelError::Write { what: "the initramfs", source })
+}
+
+/// Compresses an initramfs with zstd, as the kernel reads it. The same archive gives the same bytes.
+///
+/// # Errors
+/// A write error of `out`.
+pub fn compress(archive: &[u8], out: &mut File) -> Result<(), KernelError> {
+    let pack = || {
+        let mut packer = zstd::Encoder::new(out, LEVEL)?;
+        packer.include_checksum(true)?;
+        packer.write_all(archive)?;
+        packer.finish().map(drop)
+    };
+    pack().map_err(|source| KernelError::Write { what: "the initramfs", source })
 }
 
 /// Copies a program and all that it needs to start.
