@@ -5,6 +5,7 @@ mod error;
 pub mod export;
 pub mod ext4;
 pub mod fat;
+pub mod ports;
 mod region;
 mod render;
 pub mod report;

@@ -120,6 +120,12 @@ fn render_system(out: &mut String, system: &System) {
     let logins: Vec<String> = logins.map(|u| format!("{} ({}, password {})", u.name, u.uid, u.password)).collect();
     wrapped(out, "logins", &logins);
     wrapped(out, "enabled", &system.enabled);
+    let ports: Vec<String> = system
+        .ports
+        .iter()
+        .map(|p| format!("{}/{} {}", p.number, p.protocol, if p.purpose.is_empty() { &p.unit } else { p.purpose }))
+        .collect();
+    wrapped(out, "ports", &ports);
     if let Some(m) = system.manifest.as_ref().filter(|m| !m.layers.is_empty()) {
         line(out, format_args!("\nLayers"));
         for (name, entries, bytes) in families(&m.layers) {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::InspectError;
 use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use super::ports::{self, Port};
 use crate::debian::deb822::Stanzas;
 use crate::image::manifest::{self, Manifest};
 
@@ -32,6 +33,8 @@ pub struct System {
     pub users: Vec<User>,
     /// Names of the systemd units that start by themselves, sorted.
     pub enabled: Vec<String>,
+    /// Ports that these open to the network, as far as is known.
+    pub ports: Vec<Port>,
     /// Files that give rights to whoever runs them, sorted.
     pub privileged: Vec<Privileged>,
     /// The largest files, largest first.
@@ -120,6 +123,7 @@ pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>
         packages: Vec::new(),
         users: Vec::new(),
         enabled: Vec::new(),
+        ports: Vec::new(),
         privileged: Vec::new(),
         largest: Vec::new(),
         files: 0,
@@ -145,7 +149,9 @@ impl System {
         self.packages = self.packages(&text(root, "/var/lib/dpkg/status")?.unwrap_or_default());
         let shadow = text(root, "/etc/shadow")?.unwrap_or_default();
         self.users = users(&text(root, "/etc/passwd")?.unwrap_or_default(), &shadow);
-        self.walk(root)
+        self.walk(root)?;
+        self.ports = ports::read(root, &self.enabled)?;
+        Ok(())
     }
 
     fn packages(&mut self, status: &str) -> Vec<Package> {

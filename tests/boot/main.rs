@@ -30,8 +30,11 @@ fn check_base(node: &Node, lab: &Lab) {
     assert!(now >= lab.date(), "the clock stands at {now}, before the image's own time");
     assert_eq!(node.run("cat /proc/sys/kernel/hostname").trim(), lab.hostname());
     assert_eq!(node.run("hostname -f").trim(), lab.hostname());
-    let listening = node.run("sudo ss -Hltun");
-    assert!(!listening.contains(":111 "), "rpcbind listens: {listening}");
+    let again = node.run(
+        "systemctl show --property ConditionResult --value ldconfig systemd-sysusers systemd-journal-catalog-update systemd-hwdb-update",
+    );
+    assert!(!again.contains("yes"), "what the image has was made once more at boot: {again}");
+    check_ports(&node.run("sudo ss -Hltun"), &lab.told_ports());
     let sshd = node.run("sudo sshd -T");
     for line in ["passwordauthentication no", "permitrootlogin no", "kbdinteractiveauthentication no"] {
         assert!(sshd.contains(line), "sshd does not say `{line}`");
@@ -44,6 +47,24 @@ fn check_base(node: &Node, lab: &Lab) {
     assert!(node.run("locale").contains("LANG=C.UTF-8"));
     assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
     assert_eq!(node.run("sudo apt-get check -qq").trim(), "", "apt finds something to mend");
+}
+
+/// Nothing answers on the network but what `labimg inspect` tells of the image.
+fn check_ports(listening: &str, told: &[String]) {
+    let mut open = 0;
+    for line in listening.lines() {
+        // ss(8): protocol, state, two queues, the own address, the other's.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = words[4].rsplit_once(':').unwrap();
+        if address.starts_with("127.") || address == "[::1]" || address.ends_with("%lo") {
+            continue;
+        }
+        let found = format!("{port}/{}", words[0]);
+        assert!(told.contains(&found), "{found} is open, and `labimg inspect` tells only {told:?}\n{listening}");
+        open += 1;
+    }
+    assert!(open >= 2, "not even SSH and mDNS are open\n{listening}");
+    assert!(["22/tcp", "5353/udp"].iter().all(|port| told.iter().any(|t| t == port)), "{told:?}");
 }
 
 /// What a node must be able to do: get the time, install, make a new initramfs, restart with it.

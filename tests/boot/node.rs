@@ -71,6 +71,14 @@ impl Lab {
         pending.iter().filter_map(|p| p["package"].as_str()).collect()
     }
 
+    /// The ports that `labimg inspect` says the image opens, as `22/tcp`.
+    pub fn told_ports(&self) -> Vec<String> {
+        let output = succeed(Command::new(labimg()).args(["--json", "inspect"]).arg(self.image()));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ports = report["system"]["ports"].as_array().expect("`inspect --json` lists ports");
+        ports.iter().map(|p| format!("{}/{}", p["number"], p["protocol"].as_str().unwrap())).collect()
+    }
+
     /// The image's own time, seconds since 1970.
     pub fn date(&self) -> i64 {
         self.built["date"].as_i64().expect("`build --json` gives the date")

@@ -131,6 +131,18 @@ fn every_file_is_as_its_package_has_it() {
 }
 
 #[test]
+fn inspect_tells_what_answers_on_the_network() {
+    let output = succeeds(labimg().args(["--json", "inspect"]).arg(&shared().image));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ports = report["system"]["ports"].as_array().unwrap();
+    let told: Vec<String> = ports.iter().map(|p| format!("{}/{} {}", p["number"], p["protocol"], p["unit"])).collect();
+    for port in ["22/\"tcp\" \"ssh.service\"", "5353/\"udp\" \"systemd-resolved.service\""] {
+        assert!(told.iter().any(|t| t == port), "{told:?}");
+    }
+    assert!(!told.iter().any(|t| t.starts_with("111/")), "rpcbind is masked: {told:?}");
+}
+
+#[test]
 fn inspect_tells_why_a_file_is_there() {
     let image = &shared().image;
     let why = |path: &str| -> serde_json::Value {
