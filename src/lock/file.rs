@@ -13,20 +13,27 @@
 //! suite = "trixie"
 //! codename = "trixie"
 //! architecture = "arm64"
-//! date = "2026-11-14T10:00:00Z"    # the newest package index
+//! date = "2026-11-14T10:00:00Z"    # the newest package index when all of it was locked
+//! renewed = "2026-11-30T10:00:00Z" # and when some of it was renewed, if ever
 //! asked = ["apt", "htop"]          # what board, role and lab.toml ask for
 //! manual = ["apt", "htop"]         # the packages of the image: what was asked for,
 //! auto = ["libc6"]                 # and what those need
 //!
 //! [[k3s]]                          # one for each architecture
-//! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path
+//! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path, perhaps date
 //! ```
+//!
+//! A package that was renewed alone (`labimg update NAME`) has a date of its own, that of the index which lists it: a
+//! package that left the mirror is found again in a snapshot of its own time only, and the index of the one time does not
+//! list what that of the other does. Those that stayed have the image's, so that the file changes where something changed.
+//! The image then has a second date, `renewed`: that is its own time, that of all that labimg itself makes. It is not
+//! simply the newest of its packages' dates, for images share packages, and one that did not change keeps its bytes.
 //!
 //! A package is named by its name alone; where the images hold several versions of it, as `name=version`.
 
 mod error;
+mod make;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -101,6 +108,8 @@ struct Image {
     codename: String,
     architecture: String,
     date: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewed: Option<String>,
     asked: Vec<String>,
     manual: Vec<String>,
     auto: Vec<String>,
@@ -116,46 +125,12 @@ struct Package {
     sha256: Sha256,
     archive: ArchiveName,
     path: String,
+    /// Of an index that lists it, where that of the image is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
 }
 
 impl LockFile {
-    /// Of the locks of all images, made from the same mirror, and the k3s of each architecture.
-    #[must_use]
-    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], mut k3s: Vec<LockedK3s>) -> Self {
-        let mut packages = BTreeSet::new();
-        for package in images.iter().flat_map(|(_, lock)| &lock.packages) {
-            packages.insert(Package::new(package));
-        }
-        let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
-        for package in &packages {
-            *versions.entry(&package.name).or_default() += 1;
-        }
-        let reference = |p: &LockedPackage| match versions.get(p.name.as_str()) {
-            Some(1) => p.name.clone(),
-            _ => format!("{}={}", p.name, p.version),
-        };
-        let mut images: Vec<Image> = images
-            .iter()
-            .map(|(key, lock)| {
-                let named = |auto| lock.packages.iter().filter(|p| p.auto == auto).map(reference).collect();
-                Image {
-                    board: key.board.clone(),
-                    role: key.role.clone(),
-                    suite: key.suite.clone(),
-                    codename: lock.suite.clone(),
-                    architecture: lock.architecture.clone(),
-                    date: jiff::Timestamp::from_second(lock.date).unwrap_or_default().to_string(),
-                    asked: key.asked.clone(),
-                    manual: named(false),
-                    auto: named(true),
-                }
-            })
-            .collect();
-        images.sort_by(|a, b| (&a.board, &a.role, &a.asked).cmp(&(&b.board, &b.role, &b.asked)));
-        k3s.sort_by(|a, b| a.architecture.cmp(&b.architecture));
-        Self { format: FORMAT, archives, images, k3s, packages: packages.into_iter().collect(), path: FILE.into() }
-    }
-
     /// Reads and checks a file.
     ///
     /// # Errors
@@ -188,14 +163,19 @@ impl LockFile {
         // A merge by git may leave them out of order.
         file.packages.sort();
         for package in &file.packages {
+            if let Some(Err(e)) = package.date.as_ref().map(|date| date.parse::<jiff::Timestamp>()) {
+                return Err(damaged(format!("the date of package `{}`: {e}", package.name)));
+            }
             let parts_are_names = package.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
             if !parts_are_names || package.path.contains(['?', '#', '\\']) {
                 return Err(damaged(format!("package `{}` has the path `{}`", package.name, package.path)));
             }
         }
         for image in &file.images {
-            if let Err(e) = image.date.parse::<jiff::Timestamp>() {
-                return Err(damaged(format!("the date `{}` of an image: {e}", image.date)));
+            for date in [Some(&image.date), image.renewed.as_ref()].into_iter().flatten() {
+                if let Err(e) = date.parse::<jiff::Timestamp>() {
+                    return Err(damaged(format!("the date `{date}` of an image: {e}")));
+                }
             }
             for reference in image.manual.iter().chain(&image.auto) {
                 if file.package(reference).is_none() {
@@ -234,6 +214,12 @@ impl LockFile {
         &self.archives
     }
 
+    /// Where it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The inputs of one image. Each package is looked for below `mirror` first, then where it was when the file was
     /// written, then in the archive of snapshots below `snapshots`.
     ///
@@ -241,9 +227,9 @@ impl LockFile {
     /// [`LockFileError::NoImage`], [`LockFileError::Changed`].
     pub fn lock(&self, key: &ImageKey, mirror: &Archives, snapshots: &str) -> Result<Lock, LockFileError> {
         let image = self.image(key)?;
-        let date = image.date.parse::<jiff::Timestamp>().unwrap_or_default().as_second();
         let locked = |reference: &String, auto| {
             let package = self.package(reference)?;
+            let date = seconds(package.date.as_ref().unwrap_or(&image.date));
             let mut urls: Vec<String> = Vec::new();
             let now =
                 [mirror, &self.archives].map(|archives| format!("{}/{}", archives.base(package.archive), package.path));
@@ -265,11 +251,11 @@ impl LockFile {
                 auto,
             })
         };
-        let manual = image.manual.iter().filter_map(|r| locked(r, false));
-        let mut packages: Vec<LockedPackage> =
-            manual.chain(image.auto.iter().filter_map(|r| locked(r, true))).collect();
+        let references = image.manual.iter().map(|r| (r, false)).chain(image.auto.iter().map(|r| (r, true)));
+        let mut packages: Vec<LockedPackage> = references.filter_map(|(r, auto)| locked(r, auto)).collect();
         packages.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Lock { suite: image.codename.clone(), architecture: image.architecture.clone(), date, packages })
+        let (suite, architecture) = (image.codename.clone(), image.architecture.clone());
+        Ok(Lock { suite, architecture, date: image.time(), packages })
     }
 
     /// The k3s of an architecture.
@@ -324,6 +310,13 @@ impl LockFile {
         &self.k3s
     }
 
+    /// Images that are none of these, as `worker on rpi4`.
+    #[must_use]
+    pub fn besides(&self, keys: &[ImageKey]) -> Vec<String> {
+        let others = self.images.iter().filter(|image| !keys.iter().any(|key| image.is(key)));
+        others.map(|image| format!("{} on {}", image.role, image.board)).collect()
+    }
+
     fn package(&self, reference: &str) -> Option<&Package> {
         let (name, version) = reference.split_once('=').map_or((reference, None), |(n, v)| (n, Some(v)));
         let start = self.packages.partition_point(|p| p.name.as_str() < name);
@@ -332,14 +325,14 @@ impl LockFile {
     }
 
     fn image(&self, key: &ImageKey) -> Result<&Image, LockFileError> {
+        if let Some(image) = self.images.iter().find(|image| image.is(key)) {
+            return Ok(image);
+        }
         let of_kind: Vec<&Image> = self
             .images
             .iter()
             .filter(|i| (&i.board, &i.role, &i.suite) == (&key.board, &key.role, &key.suite))
             .collect();
-        if let Some(image) = of_kind.iter().find(|i| i.asked == key.asked) {
-            return Ok(image);
-        }
         let (role, board) = (key.role.clone(), key.board.clone());
         let Some(nearest) = of_kind.first() else {
             let there = self.images.iter().map(|i| format!("{} on {} ({})", i.role, i.board, i.suite)).collect();
@@ -357,18 +350,21 @@ impl LockFile {
     }
 }
 
-impl Package {
-    fn new(package: &LockedPackage) -> Self {
-        Self {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            architecture: package.architecture.clone(),
-            size: package.size,
-            sha256: package.sha256,
-            archive: package.archive,
-            path: package.path.clone(),
-        }
+impl Image {
+    /// Its own time, seconds since 1970.
+    fn time(&self) -> i64 {
+        seconds(self.renewed.as_ref().unwrap_or(&self.date))
     }
+
+    /// Whether it is the one that is meant.
+    fn is(&self, key: &ImageKey) -> bool {
+        (&self.board, &self.role, &self.suite, &self.asked) == (&key.board, &key.role, &key.suite, &key.asked)
+    }
+}
+
+/// Of a date that was checked when the file was read, seconds since 1970.
+fn seconds(date: &str) -> i64 {
+    date.parse::<jiff::Timestamp>().unwrap_or_default().as_second()
 }
 
 impl Archives {

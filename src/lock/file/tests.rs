@@ -134,6 +134,8 @@ fn damaged_files_are_refused_with_what_is_wrong() {
     assert!(error("\"pool/main/base", "\"/pool/main/base").contains("`base` has the path"));
     assert!(error("auto = [\"base\"", "auto = [\"bash\"").contains("`bash`"));
     assert!(error("2025-11-14T10:00:00Z", "yesterday").contains("yesterday"));
+    assert!(error("Z\"\nasked", "Z\"\nrenewed = \"today\"\nasked").contains("today"));
+    assert!(error("size = 1000", "size = 1000\ndate = \"yesterday\"").contains("of package `base`"));
     assert!(error("sha256 = \"", "sha256 = \"x").contains("SHA-256"));
     assert!(error("size =", "sise =").contains("sise"));
     assert!(matches!(LockFile::load(Path::new("/nowhere/labimg.lock")), Err(LockFileError::Missing(_))));
@@ -165,4 +167,71 @@ fn changes_are_told_by_name() {
         ["k3s (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1", "linux: 6.12,6.16 -> 6.12.1", "new:  -> 1", "tls: 3+deb13u1 -> "]
     );
     assert!(sample().changes(&sample()).is_empty());
+}
+
+const DAY: i64 = 86_400;
+
+/// The sample with a newer `base` in the image for rpi4, which needs something new, a day later.
+fn renewed() -> LockFile {
+    let four = vec![
+        package("base", "2", ArchiveName::Security, true),
+        package("linux", "6.12", ArchiveName::Debian, false),
+        package("tls", "3+deb13u1", ArchiveName::Security, true),
+    ];
+    let lock = lock(four);
+    sample().renewed(&[(key("rpi4", &["linux"]), Lock { date: lock.date + DAY, ..lock })], sample().k3s)
+}
+
+#[test]
+fn what_was_renewed_alone_has_a_date_of_its_own() {
+    insta::assert_snapshot!(renewed().to_text().unwrap());
+    assert_eq!(parsed(&renewed().to_text().unwrap()).unwrap(), renewed());
+}
+
+#[test]
+fn each_package_is_looked_for_in_the_snapshots_of_its_own_time() {
+    let lock = |key: &ImageKey| renewed().lock(key, &archives("http://10.0.0.1"), SNAPSHOTS).unwrap();
+    let four = lock(&key("rpi4", &["linux"]));
+    let snapshot = |p: &LockedPackage| p.urls[2].strip_prefix(SNAPSHOTS).unwrap().to_owned();
+    let shown: Vec<String> = four.packages.iter().map(snapshot).collect();
+    assert_eq!(
+        shown,
+        [
+            "/archive/debian-security/20251115T160000Z/pool/main/base_2_arm64.deb",
+            "/archive/debian/20251114T160000Z/pool/main/linux_6.12_arm64.deb",
+            // It was in the file before, but the index of that image's own date need not list it.
+            "/archive/debian-security/20251115T160000Z/pool/main/tls_3+deb13u1_arm64.deb",
+        ]
+    );
+    // The image is as new as the newest of it. One that did not change is as old as it was, whatever it shares.
+    assert_eq!(four.date, 1_763_114_400 + DAY);
+    let five = lock(&key("rpi5", &["linux/backports"]));
+    assert_eq!((five.date, five.packages[0].version.as_str()), (1_763_114_400, "1"));
+    assert_eq!(snapshot(&five.packages[2]), shown[2]);
+
+    // What was renewed keeps its date in the next renewal, and loses it when all is locked anew.
+    let next = Lock { date: four.date + DAY, ..four.clone() };
+    assert!(renewed().renewed(&[(key("rpi4", &["linux"]), next)], renewed().k3s).is_same(&renewed()));
+    let behind = Lock { date: four.date - 5 * DAY, packages: four.packages[..2].to_vec(), ..four.clone() };
+    let behind = renewed().renewed(&[(key("rpi4", &["linux"]), behind)], Vec::new());
+    assert_eq!(behind.lock(&key("rpi4", &["linux"]), &archives("http://m"), SNAPSHOTS).unwrap().date, four.date);
+    let anew = LockFile::new(archives("https://m.example"), &[(key("rpi4", &["linux"]), four)], Vec::new());
+    assert!(anew.packages.iter().all(|p| p.date.is_none()));
+}
+
+#[test]
+fn other_bytes_of_the_same_version_are_those_of_the_file() {
+    let mut tls = package("tls", "3+deb13u1", ArchiveName::Debian, true);
+    tls.sha256 = Sha256::of("other bytes");
+    let four = lock(vec![tls, package("base", "1", ArchiveName::Debian, true)]);
+    let file = sample().renewed(&[(key("rpi4", &["linux"]), four)], Vec::new());
+    let (tls, before) = (file.package("tls").unwrap(), sample());
+    assert_eq!(tls.sha256, before.package("tls").unwrap().sha256);
+    assert!(file.k3s.is_empty() && file.archives == before.archives);
+}
+
+#[test]
+fn images_that_are_none_of_these() {
+    assert_eq!(sample().besides(&[key("rpi5", &["linux/backports"])]), ["worker on rpi4"]);
+    assert_eq!(sample().besides(&[]), ["worker on rpi4", "worker on rpi5"]);
 }
