@@ -60,7 +60,13 @@ pub struct Relation<'a> {
     pub architectures: Vec<&'a str>,
 }
 
-impl Relation<'_> {
+impl<'a> Relation<'a> {
+    /// A package of this name, whatever its version.
+    #[must_use]
+    pub fn plain(name: &'a str) -> Self {
+        Self { name, qualifier: None, version: None, architectures: Vec::new() }
+    }
+
     /// Whether a package of this version is what is asked for.
     #[must_use]
     pub fn accepts(&self, version: &str) -> bool {

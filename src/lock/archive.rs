@@ -1,5 +1,7 @@
 //! A suite with its updates and security updates, as the mirror has it now: fetched, verified, read.
 
+mod renew;
+
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use liblzma::read::XzDecoder;
 use super::mirror::Mirror;
 use super::openpgp::{self, Keyring, Signer};
 use super::release::{IndexFile, Release, ReleaseError};
-use super::resolve::resolve;
+use super::resolve::{Chosen, resolve};
 use super::table::{self, Record};
 use super::{ArchiveName, Lock, LockError, LockRequest, LockedPackage};
 use crate::files;
@@ -17,6 +19,8 @@ use crate::report::Reporter;
 use crate::store::http::{Http, HttpError, shown};
 use crate::store::{Request, Store, StoreError};
 use crate::tree::Content;
+
+pub use renew::Renewed;
 
 /// Parts of the archive that an image may hold: free software, and the firmware that boards need.
 const COMPONENTS: [&str; 2] = ["main", "non-free-firmware"];
@@ -124,30 +128,31 @@ impl Archive {
         let records = self.records()?;
         let suites: Vec<&str> = self.suites.iter().map(|s| s.name.as_str()).collect();
         let chosen = resolve(records, &suites, &self.manual, &self.architecture, packages, base)?;
-        let packages = chosen.into_iter().map(|c| {
-            let record = c.candidate.record;
-            let (archive, base) = self
-                .suites
-                .get(c.candidate.suite)
-                .map_or((ArchiveName::Debian, ""), |suite| (suite.archive, suite.base.as_str()));
-            let path = escaped(record.filename);
-            Ok(LockedPackage {
-                name: record.name.to_owned(),
-                version: record.version.to_owned(),
-                architecture: record.architecture.to_owned(),
-                size: record.size,
-                sha256: record.sha256.parse().map_err(|_| LockError::Digest(record.name.to_owned()))?,
-                urls: vec![format!("{base}/{path}")],
-                archive,
-                path,
-                auto: c.auto,
-            })
-        });
         Ok(Lock {
             suite: self.suite.clone(),
             architecture: self.architecture.clone(),
             date: self.date,
-            packages: packages.collect::<Result<_, LockError>>()?,
+            packages: chosen.iter().map(|c| self.locked(c)).collect::<Result<_, LockError>>()?,
+        })
+    }
+
+    fn locked(&self, chosen: &Chosen) -> Result<LockedPackage, LockError> {
+        let record = chosen.candidate.record;
+        let (archive, base) = self
+            .suites
+            .get(chosen.candidate.suite)
+            .map_or((ArchiveName::Debian, ""), |suite| (suite.archive, suite.base.as_str()));
+        let path = escaped(record.filename);
+        Ok(LockedPackage {
+            name: record.name.to_owned(),
+            version: record.version.to_owned(),
+            architecture: record.architecture.to_owned(),
+            size: record.size,
+            sha256: record.sha256.parse().map_err(|_| LockError::Digest(record.name.to_owned()))?,
+            urls: vec![format!("{base}/{path}")],
+            archive,
+            path,
+            auto: chosen.auto,
         })
     }
 

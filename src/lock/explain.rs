@@ -116,7 +116,8 @@ fn depends(universe: &Universe, id: Id, group: &Group) -> String {
     format!("{} depends on {}", universe.get(id).record.name, words(group))
 }
 
-fn words(group: &Group) -> String {
+/// The alternatives as in a control file.
+pub(super) fn words(group: &Group) -> String {
     group.alternatives.iter().map(Relation::to_string).collect::<Vec<_>>().join(" | ")
 }
 

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod explain;
 pub mod file;
+mod keep;
 pub mod mirror;
 pub mod openpgp;
 pub mod release;
@@ -173,6 +174,26 @@ pub enum LockError {
         path: PathBuf,
         /// Line number from 1.
         line: usize,
+    },
+    /// The control file of a locked package cannot be used.
+    #[error("the control file of {package} {version}: {what}; `labimg lock` writes the lock anew")]
+    Control {
+        /// The package, as the lock names it.
+        package: String,
+        /// Its version there.
+        version: String,
+        /// What is wrong with the file.
+        what: String,
+    },
+    /// A suite such as `stable` means another release than when the lock was made.
+    #[error(
+        "the lock is of {locked} and the mirror's release is {now}: they do not go together; `labimg update` without a name renews everything"
+    )]
+    Moved {
+        /// Code name in the lock.
+        locked: String,
+        /// Code name now.
+        now: String,
     },
     /// A digest in a table of the cache was damaged.
     #[error("the cache has a damaged digest for package {0}; `labimg cache verify` finds damaged files")]

@@ -44,6 +44,14 @@ pub enum ResolveError {
     /// The same name with two versions.
     #[error("`{0}` is asked for in two different versions")]
     Twice(String),
+    /// A package that is to be renewed is not there any more.
+    #[error("the mirror no longer has `{request}`{}", gone(.needed_by))]
+    Gone {
+        /// Its name, or the request for it.
+        request: String,
+        /// Packages of the lock that need it.
+        needed_by: Vec<String>,
+    },
     /// The index has a relation that cannot be read.
     #[error(transparent)]
     Relation(#[from] BadRelation),
@@ -54,6 +62,13 @@ pub enum ResolveError {
 
 fn near(nearest: &[String]) -> String {
     if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
+}
+
+fn gone(needed_by: &[String]) -> String {
+    match needed_by {
+        [] => String::new(),
+        some => format!(": renew what needs it instead ({})", some.join(", ")),
+    }
 }
 
 /// A chosen package.
@@ -78,22 +93,11 @@ pub fn resolve<'a>(
     requests: &[String],
     base: bool,
 ) -> Result<Vec<Chosen<'a>>, ResolveError> {
-    let mut names: Vec<(&str, &str)> = Vec::new();
-    let mut pins: HashMap<&str, Pin> = HashMap::new();
-    for request in requests {
-        let (name, pin) = split(request, suites)?;
-        if let Some(pin) = pin {
-            if pins.get(name).is_some_and(|other| *other != pin) {
-                return Err(ResolveError::Twice(name.to_owned()));
-            }
-            pins.insert(name, pin);
-        }
-        names.push((name, request));
-    }
+    let (names, pins) = split_all(requests, suites)?;
     let universe = Universe::new(records, architecture, &pins, |place| !manual.contains(&place))?;
     // In the order of the request, which is the order of choice; the base after it.
     let mut roots = Vec::new();
-    for (name, request) in names {
+    for (name, request) in names.into_iter().zip(requests) {
         roots.push(target(&universe, name, request, suites)?);
     }
     if base {
@@ -108,22 +112,44 @@ pub fn resolve<'a>(
     let groups: Vec<Group> = roots
         .iter()
         .map(|id| {
-            let name = universe.get(*id).record.name;
-            let relation = Relation { name, qualifier: None, version: None, architectures: Vec::new() };
+            let relation = Relation::plain(universe.get(*id).record.name);
             Group { alternatives: vec![relation], satisfied_by: vec![*id] }
         })
         .collect();
-    let chosen = match walk(&universe, &groups)? {
-        Some(chosen) => chosen,
-        None => match solve(&universe, &groups)? {
-            Some(chosen) => chosen,
-            None => return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?)),
-        },
+    let Some(chosen) = choose(&universe, &groups)? else {
+        return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?));
     };
     let mut chosen: Vec<Chosen> =
         chosen.into_iter().map(|id| Chosen { candidate: *universe.get(id), auto: !seen.contains(&id) }).collect();
     chosen.sort_by_key(|c| c.candidate.record.name);
     Ok(chosen)
+}
+
+/// What apt's walk gives, else what a search finds; `None` when there is nothing to be found.
+pub(super) fn choose(universe: &Universe, groups: &[Group]) -> Result<Option<BTreeSet<Id>>, BadRelation> {
+    match walk(universe, groups)? {
+        Some(chosen) => Ok(Some(chosen)),
+        None => solve(universe, groups),
+    }
+}
+
+/// The names of requests, and the versions that some of them ask for.
+pub(super) fn split_all<'r>(
+    requests: &'r [String],
+    suites: &[&str],
+) -> Result<(Vec<&'r str>, HashMap<&'r str, Pin>), ResolveError> {
+    let (mut names, mut pins) = (Vec::new(), HashMap::new());
+    for request in requests {
+        let (name, pin) = split(request, suites)?;
+        if let Some(pin) = pin {
+            if pins.get(name).is_some_and(|other| *other != pin) {
+                return Err(ResolveError::Twice(name.to_owned()));
+            }
+            pins.insert(name, pin);
+        }
+        names.push(name);
+    }
+    Ok((names, pins))
 }
 
 /// Name and version of a request.

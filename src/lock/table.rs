@@ -74,6 +74,21 @@ pub fn make(packages: &str, architecture: &str) -> Result<String, TableError> {
     Ok(table)
 }
 
+/// Makes the table of one package from its own control file and what an index says of the file besides.
+///
+/// # Errors
+/// As [`make`].
+pub fn of_control(
+    control: &str,
+    filename: &str,
+    size: u64,
+    sha256: &Sha256,
+    architecture: &str,
+) -> Result<String, TableError> {
+    // The first of equal fields counts, and these are not the control file's to say.
+    make(&format!("Filename: {filename}\nSize: {size}\nSHA256: {sha256}\n{control}"), architecture)
+}
+
 fn row(stanza: &Stanza, architecture: &str, table: &mut String) -> Result<(), TableError> {
     let get = |field: &str| stanza.get(field).unwrap_or("");
     let checked = |field: &'static str, valid: &dyn Fn(&str) -> bool| {
@@ -188,6 +203,16 @@ mod tests {
         assert_eq!((a.pre_depends, a.depends, a.provides), ("libc6 (>= 2)", "b, c | d", "e (= 1)"));
         assert_eq!((a.conflicts, a.breaks, a.filename, a.size), ("f", "g (<< 1)", "pool/main/a/a/a_2-3_arm64.deb", 7));
         assert!(!records[1].essential && records[1].architecture == "all");
+    }
+
+    #[test]
+    fn a_control_file_as_an_index_lists_it() {
+        let control = "Package: a\nVersion: 1\nArchitecture: all\nDepends: b\nSize: 9\nDescription: x\n y\n";
+        let table = of_control(control, "pool/a.deb", 7, &Sha256::of("a"), "arm64").unwrap();
+        let [a] = records(&table).collect::<Result<Vec<_>, _>>().unwrap()[..] else { panic!("{table}") };
+        let hash = Sha256::of("a").to_string();
+        assert_eq!((a.name, a.version, a.depends), ("a", "1", "b"));
+        assert_eq!((a.filename, a.size, a.sha256), ("pool/a.deb", 7, hash.as_str()));
     }
 
     #[test]

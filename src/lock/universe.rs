@@ -1,8 +1,10 @@
 //! All packages that could be installed, and which of them satisfy a relation: one architecture, one candidate a name.
 //!
-//! As for apt, only the candidate of a name (the highest version, or the one asked for) can be chosen.
+//! As for apt, only the candidate of a name (the highest version, or the one asked for) can be chosen. Where versions of a
+//! lock are to be kept, a name has two: the kept one and the index's. They reject one another, and either can be banned.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use super::table::Record;
 use crate::debian::relation::{self, Operator, Relation, RelationError};
@@ -34,9 +36,24 @@ pub struct Universe<'a> {
     architecture: &'a str,
     /// All versions, by name, the highest first: names are found by bisection, which is cheaper than a map of all.
     versions: Vec<Candidate<'a>>,
-    /// By name, one each.
+    /// By name, one each; where a version is kept and the index has another, that one after it.
     candidates: Vec<Candidate<'a>>,
+    /// Place for place with `candidates`.
+    standings: Vec<Standing>,
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
+    /// Those that cannot be chosen now.
+    banned: BTreeSet<Id>,
+}
+
+/// What is preferred among alternatives: what a lock has stays rather than giving way to another package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// In the version that the lock has, or to be renewed whatever it takes.
+    Kept,
+    /// The index's version of a package that is kept if that can be.
+    Renewed,
+    /// Not in the lock.
+    Other,
 }
 
 /// A relation of a package that cannot be read.
@@ -63,7 +80,7 @@ pub struct Group<'a> {
 /// A relation that keeps packages out, and the candidates that it means.
 #[derive(Debug, Clone)]
 pub struct Rejection<'a> {
-    /// `conflicts with` or `breaks`.
+    /// `conflicts with`, `breaks` or `replaces`.
     pub verb: &'static str,
     /// As written.
     pub relation: Relation<'a>,
@@ -84,13 +101,28 @@ impl<'a> Universe<'a> {
         pins: &HashMap<&str, Pin>,
         automatic: impl Fn(usize) -> bool,
     ) -> Result<Self, BadRelation> {
+        Self::keeping(records, architecture, pins, automatic, &HashMap::new())
+    }
+
+    /// As [`new`](Self::new), with what a lock has: by name, the version that is a candidate besides the index's, or none
+    /// where only the index's is to be one.
+    ///
+    /// # Errors
+    /// A `Provides` that cannot be read.
+    pub fn keeping(
+        records: impl IntoIterator<Item = (usize, Record<'a>)>,
+        architecture: &'a str,
+        pins: &HashMap<&str, Pin>,
+        automatic: impl Fn(usize) -> bool,
+        kept: &HashMap<&'a str, Option<Candidate<'a>>>,
+    ) -> Result<Self, BadRelation> {
         let mut versions: Vec<_> = records.into_iter().map(|(suite, record)| Candidate { record, suite }).collect();
         // Stable: of equal versions the first suite's comes first.
         versions.sort_by(|a, b| {
             let (a, b) = (&a.record, &b.record);
             a.name.cmp(b.name).then_with(|| version::compare(b.version, a.version))
         });
-        let mut this = Self { architecture, versions: Vec::new(), candidates: Vec::new(), providers: HashMap::new() };
+        let mut chosen: Vec<(Standing, Candidate)> = kept.values().flatten().map(|c| (Standing::Kept, *c)).collect();
         for list in versions.chunk_by(|a, b| a.record.name == b.record.name) {
             let pin = list.first().and_then(|c| pins.get(c.record.name));
             let candidate = match pin {
@@ -98,17 +130,33 @@ impl<'a> Universe<'a> {
                 Some(pin) => list.iter().find(|c| pin.fits(c)),
                 None => list.iter().find(|c| automatic(c.suite)).or(list.first()),
             };
-            if let Some(candidate) = candidate {
-                this.add(*candidate)?;
+            let Some(candidate) = candidate else { continue };
+            match kept.get(candidate.record.name) {
+                None => chosen.push((Standing::Other, *candidate)),
+                Some(None) => chosen.push((Standing::Kept, *candidate)),
+                Some(Some(old)) if old.record.version == candidate.record.version => {}
+                Some(Some(_)) => chosen.push((Standing::Renewed, *candidate)),
             }
         }
-        this.versions = versions;
+        chosen.sort_by_key(|(standing, candidate)| (candidate.record.name, *standing));
+        let mut this = Self {
+            architecture,
+            versions,
+            candidates: Vec::new(),
+            standings: Vec::new(),
+            providers: HashMap::new(),
+            banned: BTreeSet::new(),
+        };
+        for (standing, candidate) in chosen {
+            this.add(standing, candidate)?;
+        }
         Ok(this)
     }
 
-    fn add(&mut self, candidate: Candidate<'a>) -> Result<(), BadRelation> {
+    fn add(&mut self, standing: Standing, candidate: Candidate<'a>) -> Result<(), BadRelation> {
         let id = self.candidates.len();
         self.candidates.push(candidate);
+        self.standings.push(standing);
         for group in read(&candidate.record, candidate.record.provides)? {
             for provided in group {
                 // Policy 7.5: only `=` says which version is provided.
@@ -140,10 +188,39 @@ impl<'a> Universe<'a> {
         self.candidates.len()
     }
 
-    /// The candidate of a name.
+    /// The candidate of a name; of two, the kept one unless it is banned.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Id> {
-        self.candidates.binary_search_by_key(&name, |c| c.record.name).ok()
+        self.of_name(name).find(|id| !self.banned.contains(id))
+    }
+
+    /// All candidates of a name, banned ones too: the kept one first.
+    #[must_use]
+    pub fn of_name(&self, name: &str) -> Range<Id> {
+        let start = self.candidates.partition_point(|c| c.record.name < name);
+        let rest = self.candidates.get(start..).unwrap_or(&[]);
+        start..start + rest.iter().take_while(|c| c.record.name == name).count()
+    }
+
+    /// Lets a candidate not be chosen, by whatever relation.
+    pub fn ban(&mut self, id: Id) {
+        self.banned.insert(id);
+    }
+
+    /// Lets a candidate be chosen again.
+    pub fn permit(&mut self, id: Id) {
+        self.banned.remove(&id);
+    }
+
+    /// Lets all candidates be chosen again.
+    pub fn permit_all(&mut self) {
+        self.banned.clear();
+    }
+
+    /// Whether a candidate cannot be chosen now.
+    #[must_use]
+    pub fn is_banned(&self, id: Id) -> bool {
+        self.banned.contains(&id)
     }
 
     /// Names of all packages, sorted, some more than once.
@@ -161,7 +238,7 @@ impl<'a> Universe<'a> {
 
     /// The candidates that provide a name, in the order of the indexes.
     pub fn providers(&self, name: &str) -> impl Iterator<Item = Id> + '_ {
-        self.providers.get(name).into_iter().flatten().map(|p| p.id)
+        self.providers.get(name).into_iter().flatten().map(|p| p.id).filter(|id| !self.banned.contains(id))
     }
 
     /// The candidates that satisfy a relation: the package of that name first, then those that provide it, by priority.
@@ -174,13 +251,9 @@ impl<'a> Universe<'a> {
             Some(_) => return Vec::new(),
         };
         // deb-multiarch: `:any` asks for a package that says `Multi-Arch: allowed`.
-        let fits = |id: &Id| !any || self.candidates[*id].record.allowed;
-        let mut found = Vec::new();
-        if let Some(id) = self.find(relation.name).filter(fits)
-            && relation.accepts(self.candidates[id].record.version)
-        {
-            found.push(id);
-        }
+        let fits = |id: &Id| (!any || self.candidates[*id].record.allowed) && !self.banned.contains(id);
+        let accepted = |id: &Id| relation.accepts(self.candidates[*id].record.version);
+        let mut found: Vec<Id> = self.of_name(relation.name).filter(fits).filter(accepted).collect();
         let mut provided: Vec<Id> = self
             .providers
             .get(relation.name)
@@ -211,7 +284,7 @@ impl<'a> Universe<'a> {
         Ok(groups.into_iter().map(|alternatives| self.group(alternatives)).collect())
     }
 
-    /// An or-group with those that satisfy it, each once, in the order of the alternatives.
+    /// An or-group with those that satisfy it, each once, in the order of the alternatives; what is kept comes first.
     #[must_use]
     pub fn group(&self, alternatives: Vec<Relation<'a>>) -> Group<'a> {
         let mut satisfied_by = Vec::new();
@@ -222,10 +295,11 @@ impl<'a> Universe<'a> {
                 }
             }
         }
+        satisfied_by.sort_by_key(|id| self.standings[*id]);
         Group { alternatives, satisfied_by }
     }
 
-    /// With whom a candidate cannot be: `Conflicts`, then `Breaks`; never itself.
+    /// With whom a candidate cannot be: `Conflicts`, then `Breaks`, then the other version of the same name; never itself.
     ///
     /// # Errors
     /// A field that cannot be read.
@@ -240,6 +314,11 @@ impl<'a> Universe<'a> {
                     all.push(Rejection { verb, relation, others });
                 }
             }
+        }
+        let mut others: Vec<Id> = self.of_name(record.name).collect();
+        others.retain(|other| *other != id && !self.banned.contains(other));
+        if !others.is_empty() {
+            all.push(Rejection { verb: "replaces", relation: Relation::plain(record.name), others });
         }
         Ok(all)
     }

@@ -292,3 +292,60 @@ fn an_index_that_is_none() {
     let error = bench.error();
     assert!(error.contains("package tool 1: `lib (1)` is not a package relation"), "{error}");
 }
+
+/// The control file of a package as [`package`] lists it.
+fn control(package: &LockedPackage, more: &str) -> (LockedPackage, String) {
+    let LockedPackage { name, version, .. } = package;
+    (package.clone(), format!("Package: {name}\nVersion: {version}\nArchitecture: arm64\n{more}Description: a test\n"))
+}
+
+#[test]
+fn some_packages_of_a_lock_are_renewed() {
+    let bench = Bench::new();
+    let lock = bench.lock(&bench.request()).unwrap();
+    // All that is new comes from the updates; the suite itself has the same number for other bytes.
+    let made = Made { date: NOW - DAY / 2, ..bench.made() };
+    let rebuilt = package("base", "1", "Essential: yes\nX: ").replace("Size: 10", "Size: 11");
+    let rebuilt = rebuilt.replace(&Sha256::of("base 1").to_string(), &Sha256::of("other bytes").to_string());
+    bench.suite("debian", "trixie", &made, &(rebuilt + &package("apt", "3", "Depends: lib (>= 1)\n")));
+    let newer =
+        package("tool", "3", "Depends: lib (>= 1.2)\n") + &package("lib", "1.2", "") + &package("base", "2", "");
+    bench.suite("debian", "trixie-updates", &made, &newer);
+    bench.suite("debian-security", "trixie-security", &made, "");
+    let http = Http::new().unwrap();
+    let store = Store::open(bench.cache.path()).unwrap();
+    let archive = Archive::fetch(&bench.request(), &store, &http, &Reporter::silent()).unwrap();
+
+    let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+    let lacking = archive.lacking(&lock, &names(&["tool"])).unwrap();
+    assert_eq!(lacking.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["base", "lib"]);
+    let (base, lib) = (control(lacking[0], "Essential: yes\n"), control(lacking[1], ""));
+    let controls = [base.clone(), lib.clone()];
+    let requests = bench.request().packages;
+    let renewed = archive.renew(&lock, &names(&["tool"]), &requests, &controls).unwrap();
+    assert_eq!((renewed.lock.suite.as_str(), renewed.lock.date), ("trixie", NOW - DAY / 2));
+    let now = |name: &str| renewed.lock.packages.iter().find(|p| p.name == name).unwrap();
+    let before = |name: &str| lock.packages.iter().find(|p| p.name == name).unwrap();
+    assert_eq!((now("apt"), now("base")), (before("apt"), before("base")));
+    assert_eq!((now("lib").version.as_str(), now("lib").auto), ("1.2", true));
+    assert_eq!((now("tool").version.as_str(), now("tool").auto), ("3", false));
+    assert_eq!(now("tool").urls, [bench.server.url("/debian/pool/main/tool_3_arm64.deb")]);
+    assert_eq!(renewed.why.into_iter().collect::<Vec<_>>(), [("lib".into(), "tool 3 depends on lib (>= 1.2)".into())]);
+    // What its own control file says of a package counts, not what the index says of another of its name.
+    let breaks = [control(lacking[0], "Breaks: tool (>> 2)\n"), lib.clone()];
+    let renewed = archive.renew(&lock, &names(&["tool"]), &requests, &breaks).unwrap();
+    assert_eq!(renewed.why["base"], "base 1 breaks tool (>> 2)");
+    // One that is not given is not given up.
+    let renewed = archive.renew(&lock, &names(&["tool"]), &requests, &controls[..1]);
+    assert!(matches!(renewed, Err(LockError::Control { package, .. }) if package == "lib"));
+
+    let error = |lock: &Lock, controls: &[(LockedPackage, String)]| {
+        archive.renew(lock, &names(&["tool"]), &requests, controls).unwrap_err().to_string()
+    };
+    let other = (lib.0.clone(), base.1.clone());
+    assert!(error(&lock, &[base.clone(), other]).contains("control file of lib 1.1: it is that of base 1;"));
+    let none = (lib.0.clone(), String::new());
+    assert!(error(&lock, &[base.clone(), none]).contains("control file of lib 1.1: package `` has Package ``"));
+    let text = error(&Lock { suite: "bookworm".to_owned(), ..lock.clone() }, &controls);
+    assert!(text.contains("of bookworm") && text.contains("is trixie") && text.contains("`labimg update`"), "{text}");
+}
