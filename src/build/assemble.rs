@@ -117,7 +117,8 @@ fn obtain_k3s(
     Ok(Some(k3s::obtain(&wanted, store, http, reporter)?))
 }
 
-fn request(package: &LockedPackage) -> store::Request {
+/// The file of a package.
+pub(super) fn request(package: &LockedPackage) -> store::Request {
     store::Request {
         name: format!("{} {}", package.name, package.version),
         sha256: package.sha256,

@@ -1,5 +1,6 @@
 //! Why no image was built.
 
+use super::RenewError;
 use crate::deb::DebError;
 use crate::image::ImageError;
 use crate::k3s::K3sError;
@@ -26,6 +27,8 @@ pub enum BuildError {
     Lock(#[from] LockError),
     #[error(transparent)]
     LockFile(#[from] LockFileError),
+    #[error(transparent)]
+    Renew(#[from] RenewError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]

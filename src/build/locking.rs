@@ -49,7 +49,7 @@ fn of_mirror(options: &BuildOptions) -> Archives {
     Archives { debian, security }
 }
 
-fn key(plan: &Plan) -> ImageKey {
+pub(super) fn key(plan: &Plan) -> ImageKey {
     ImageKey {
         board: plan.board.name.clone(),
         role: plan.role.name.clone(),
@@ -65,7 +65,12 @@ fn ask_mirror(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Lock, BuildError> {
-    let request = LockRequest {
+    Ok(lock::make(&request(plan, options), store, http, reporter)?)
+}
+
+/// What is asked of the mirror for an image.
+pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
+    LockRequest {
         suite: plan.suite.clone(),
         extra_suites: plan.extra_suites.clone(),
         architecture: plan.board.architecture.clone(),
@@ -74,8 +79,7 @@ fn ask_mirror(
         keyrings: options.keyrings.clone(),
         now: options.now,
         essential: true,
-    };
-    Ok(lock::make(&request, store, http, reporter)?)
+    }
 }
 
 /// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
@@ -89,7 +93,6 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
     let store = Store::open(&options.cache)?;
     let http = Http::new()?;
     let mut images: Vec<(ImageKey, Lock)> = Vec::new();
-    let mut releases: Vec<LockedK3s> = Vec::new();
     for plan in plans {
         let key = key(plan);
         if images.iter().any(|(k, _)| *k == key) {
@@ -98,20 +101,38 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
         let phase = reporter.phase("Choosing packages", 0, Unit::Items);
         images.push((key, ask_mirror(plan, options, &store, &http, reporter)?));
         drop(phase);
-        let architecture = &plan.board.architecture;
-        let skipped = options.k3s == K3sMode::FirstBoot || options.k3s_bin.is_some();
-        if plan.role.k3s.is_none() || skipped || releases.iter().any(|r| r.architecture == *architecture) {
+    }
+    let releases = releases(plans, options, options.k3s, &store, &http, reporter)?;
+    Ok(LockFile::new(of_mirror(options), &images, releases))
+}
+
+/// The k3s of the images of all these plans, one for each architecture, got in the way of `mode`.
+pub(super) fn releases(
+    plans: &[&Plan],
+    options: &BuildOptions,
+    mode: K3sMode,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<LockedK3s>, BuildError> {
+    let mut releases: Vec<LockedK3s> = Vec::new();
+    let mut asked: Vec<&str> = Vec::new();
+    for plan in plans {
+        let architecture = plan.board.architecture.as_str();
+        let skipped = mode == K3sMode::FirstBoot || options.k3s_bin.is_some();
+        if plan.role.k3s.is_none() || skipped || asked.contains(&architecture) {
             continue;
         }
+        asked.push(architecture);
         let source = K3sSource::of(Some(&plan.lab));
-        match k3s::resolve(&source, architecture, &store, &http, reporter) {
+        match k3s::resolve(&source, architecture, store, http, reporter) {
             Ok(release) => releases.push(release),
-            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+            Err(e) if mode == K3sMode::Auto && e.is_unreachable() => {
                 reporter
                     .warn(&format!("K3S {} IS NOT IN THE LOCK, because it could not be reached: {e}", source.version));
             }
             Err(e) => return Err(e.into()),
         }
     }
-    Ok(LockFile::new(of_mirror(options), &images, releases))
+    Ok(releases)
 }

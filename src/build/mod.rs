@@ -4,6 +4,7 @@ mod assemble;
 mod error;
 mod ids;
 mod locking;
+mod renewing;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ use assemble::{Assembled, assemble};
 
 pub use error::BuildError;
 pub use locking::lock;
+pub use renewing::{RenewError, Renewed, renew};
 
 /// What a build needs beyond the plan.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 
 use super::Outcome;
-use super::lock::changes_text;
+use super::changes::changes_text;
 use super::output::{Failure, Output};
 use crate::inspect::diff::{self, Diff, Files, Names};
 use crate::inspect::printable;

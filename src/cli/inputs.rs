@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Failure, Output};
-use crate::build::{BuildError, BuildOptions};
+use crate::build::{BuildError, BuildOptions, RenewError};
 use crate::image::ImageError;
 use crate::k3s::{K3sError, K3sMode};
 use crate::lab::{self, LabFolder};
@@ -112,7 +112,10 @@ pub fn lock_beside(folder: Option<&LabFolder>) -> PathBuf {
 /// Which failures are the user's to mend on the command line or in a file.
 pub fn failure(error: BuildError) -> Failure {
     match error {
-        BuildError::Lock(LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. })
+        BuildError::Lock(
+            LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. } | LockError::Moved { .. },
+        )
+        | BuildError::Renew(RenewError::Unknown { .. })
         | BuildError::LockFile(
             LockFileError::NoImage { .. } | LockFileError::Changed { .. } | LockFileError::NoK3s { .. },
         )

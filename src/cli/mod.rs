@@ -4,6 +4,7 @@ mod boards;
 mod boot;
 mod build;
 mod cache;
+mod changes;
 mod check;
 mod completions;
 mod diff;
@@ -18,6 +19,7 @@ mod roles;
 mod secrets;
 mod size;
 mod status;
+mod update;
 
 use std::process::ExitCode;
 
@@ -65,7 +67,7 @@ enum Command {
     Check(check::CheckArgs),
     Build(build::BuildArgs),
     Lock(lock::LockArgs),
-    Update(lock::UpdateArgs),
+    Update(update::UpdateArgs),
     Boot(boot::BootArgs),
     Inspect(inspect::InspectArgs),
     Diff(diff::DiffArgs),
@@ -99,7 +101,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(args, &out),
         Command::Build(args) => build::run(args, &out, &reporter),
         Command::Lock(args) => lock::run(args, &out, &reporter),
-        Command::Update(args) => lock::update(args, &out, &reporter),
+        Command::Update(args) => update::run(args, &out, &reporter),
         Command::Boot(args) => boot::run(args, &reporter),
         Command::Inspect(args) => inspect::run(args, &out),
         Command::Diff(args) => diff::run(args, &out),

@@ -10,26 +10,21 @@ use crate::network::{forget, middle};
 use crate::{Bench, KEY, fails, labimg, mirror_of, same, shared, stderr, stdout, succeeds};
 
 /// A version that no release has.
-const K3S: &str = "v1.99.9+k3s1";
+pub const K3S: &str = "v1.99.9+k3s1";
 
-struct Locked {
-    bench: Bench,
-    dir: PathBuf,
-    cache: PathBuf,
-    lock: PathBuf,
+pub struct Locked {
+    pub bench: Bench,
+    pub dir: PathBuf,
+    pub cache: PathBuf,
+    pub lock: PathBuf,
 }
 
 impl Locked {
     /// A lab, its lock, and a server with its packages and its k3s.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bench = Bench::new();
         let (cache, dir) = (bench.warm(), bench.dir.path().join("lab"));
-        let mut program = vec![0; 100_000];
-        // An ELF header as the first bytes of a program for arm64 are.
-        program[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
-        let sums = format!("{}  k3s-arm64\n", Sha256::of(&program));
-        bench.server.file("/k3s/v1.99.9%2Bk3s1/sha256sum-arm64.txt", sums);
-        bench.server.file("/k3s/v1.99.9%2Bk3s1/k3s-arm64", program);
+        release(&bench, K3S, 100_000);
         std::fs::create_dir(&dir).unwrap();
         let lab = format!(
             "name = \"home\"\nssh_keys = [\"{KEY}\"]\n[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\n\
@@ -45,7 +40,7 @@ impl Locked {
     }
 
     /// A command about the lab, from the bench's server.
-    fn command(&self, name: &str) -> Command {
+    pub fn command(&self, name: &str) -> Command {
         let mut command = labimg();
         command.arg(name).arg("--lab").arg(&self.dir);
         command.args(["--mirror", &mirror_of(&self.bench.server)]).arg("--cache").arg(&self.cache);
@@ -58,7 +53,7 @@ impl Locked {
     }
 
     /// With a server of the packages that the mirror has dropped.
-    fn build_with_snapshots(&self, image: &str, snapshots: &str) -> (Command, PathBuf) {
+    pub fn build_with_snapshots(&self, image: &str, snapshots: &str) -> (Command, PathBuf) {
         let path = self.bench.dir.path().join(image);
         let mut command = labimg();
         command.args(["build", "worker", "--generic", "--locked", "--lab"]).arg(&self.dir).arg("-o").arg(&path);
@@ -68,7 +63,7 @@ impl Locked {
     }
 
     /// Lets the lock say that packages come from here, so that nothing asks a host outside of this machine.
-    fn found_at(&self, base: &str) {
+    pub fn found_at(&self, base: &str) {
         let text = std::fs::read_to_string(&self.lock).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         for (key, folder) in [("debian = ", "debian"), ("security = ", "debian-security")] {
@@ -77,6 +72,17 @@ impl Locked {
         }
         std::fs::write(&self.lock, lines.join("\n")).unwrap();
     }
+}
+
+/// Puts a release of k3s there, of this size in bytes.
+pub fn release(bench: &Bench, version: &str, size: usize) {
+    let mut program = vec![0; size];
+    // An ELF header as the first bytes of a program for arm64 are.
+    program[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
+    let sums = format!("{}  k3s-arm64\n", Sha256::of(&program));
+    let folder = format!("/k3s/{}", version.replace('+', "%2B"));
+    bench.server.file(&format!("{folder}/sha256sum-arm64.txt"), sums);
+    bench.server.file(&format!("{folder}/k3s-arm64"), program);
 }
 
 #[test]
