@@ -34,7 +34,9 @@ fn check_base(node: &Node, lab: &Lab) {
         "systemctl show --property ConditionResult --value ldconfig systemd-sysusers systemd-journal-catalog-update systemd-hwdb-update",
     );
     assert!(!again.contains("yes"), "what the image has was made once more at boot: {again}");
-    check_ports(&node.run("sudo ss -Hltun"), &lab.told_ports());
+    let listening = node.run("sudo ss -Hltun");
+    assert!(!listening.contains(":111 "), "rpcbind listens: {listening}");
+    check_ports(&listening, &lab.told_ports());
     let sshd = node.run("sudo sshd -T");
     for line in ["passwordauthentication no", "permitrootlogin no", "kbdinteractiveauthentication no"] {
         assert!(sshd.contains(line), "sshd does not say `{line}`");
