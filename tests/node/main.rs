@@ -9,6 +9,7 @@ mod conf;
 mod disks;
 mod exports;
 mod mount;
+mod online;
 mod prepare;
 mod report;
 mod root;
