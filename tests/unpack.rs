@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use labimg::deb::{self, Deb};
 use labimg::hash::Sha256;
+use labimg::layers::configure;
 use labimg::layers::packages::{Excludes, Installed, PackagesError, State, unpack, write_database};
 use labimg::lock::LockedPackage;
 use labimg::report::Reporter;
@@ -75,8 +76,8 @@ impl Packages {
         Ok((tree, installed))
     }
 
-    /// Installs the packages in this order with dpkg; gives the root folder and what dpkg said.
-    fn dpkg<'a>(&self, order: impl Iterator<Item = &'a str>, excludes: &str) -> (PathBuf, Output) {
+    /// Installs the packages in this order with dpkg, or unpacks them only; gives the root folder and what dpkg said.
+    fn dpkg<'a>(&self, action: &str, order: impl Iterator<Item = &'a str>, excludes: &str) -> (PathBuf, Output) {
         let root = self.folder.path().join("root");
         let admin = root.join("var/lib/dpkg");
         fs::create_dir_all(admin.join("info")).unwrap();
@@ -86,7 +87,7 @@ impl Packages {
         let mut command = Command::new("dpkg");
         command.arg(format!("--root={}", root.display())).args(["--force-not-root", "--force-bad-path", "--no-debsig"]);
         command.args(excludes.lines().map(|rule| format!("--{rule}")));
-        command.arg("--install").args(order.map(|name| self.folder.path().join(format!("{name}.deb"))));
+        command.arg(action).args(order.map(|name| self.folder.path().join(format!("{name}.deb"))));
         let output = command.env("LC_ALL", "C").output().expect("dpkg must be installed");
         (root, output)
     }
@@ -94,10 +95,14 @@ impl Packages {
     /// Both ways must lead to the same files, lists and status.
     fn agree(&self, excludes: &str) {
         let (tree, installed) = self.unpack(excludes).unwrap();
-        let (root, output) = self.dpkg(installed.packages.iter().map(|p| p.name.as_str()), excludes);
+        self.is_as_by_dpkg("--install", &tree, &installed, excludes);
+    }
+
+    fn is_as_by_dpkg(&self, action: &str, tree: &Tree, installed: &Installed, excludes: &str) {
+        let (root, output) = self.dpkg(action, installed.packages.iter().map(|p| p.name.as_str()), excludes);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let is_database = |line: &String| line.starts_with("/var/lib") || line.starts_with("/var dir");
-        let ours: Vec<String> = listing(&tree).map(Result::unwrap).filter(|line| !is_database(line)).collect();
+        let ours: Vec<String> = listing(tree).map(Result::unwrap).filter(|line| !is_database(line)).collect();
         let theirs = scan(&root);
         assert_eq!(ours, theirs);
         for package in &installed.packages {
@@ -111,7 +116,7 @@ impl Packages {
     /// Both must refuse; gives labimg's reason.
     fn both_refuse(&self) -> String {
         let error = self.unpack("").unwrap_err().to_string();
-        let (_, output) = self.dpkg(self.debs.iter().map(|(name, _)| name.as_str()), "");
+        let (_, output) = self.dpkg("--install", self.debs.iter().map(|(name, _)| name.as_str()), "");
         assert!(!output.status.success(), "dpkg installed what labimg refused: {error}");
         error
     }
@@ -197,6 +202,44 @@ fn conffiles_relations_and_multi_arch_in_the_status_file() {
     });
     packages.add("plain", "", |root| file(root, "usr/share/plain", 0o644, "plain"));
     packages.agree("");
+}
+
+/// Two packages of which the second takes a configuration file over from the first, which may have a `postinst`.
+fn two_with_conffiles(postinst: &str) -> Packages {
+    let mut packages = Packages::new();
+    packages.add("early", "", |root| {
+        file(root, "etc/early.conf", 0o644, "early");
+        file(root, "etc/both.conf", 0o644, "early");
+        file(root, "DEBIAN/conffiles", 0o644, "/etc/early.conf\n/etc/both.conf\n");
+        if !postinst.is_empty() {
+            file(root, "DEBIAN/postinst", 0o755, &format!("#!/bin/sh\n{postinst}\n"));
+        }
+    });
+    packages.add("late", "Depends: early\nReplaces: early\n", |root| {
+        file(root, "etc/late.conf", 0o640, "late");
+        file(root, "etc/both.conf", 0o600, "late");
+        file(root, "etc/no-conffile", 0o644, "");
+        file(root, "DEBIAN/conffiles", 0o644, "/etc/late.conf\n/etc/both.conf\n");
+    });
+    packages
+}
+
+#[test]
+fn a_conffile_that_another_package_takes_over_is_obsolete() {
+    two_with_conffiles("").agree("");
+}
+
+#[test]
+fn what_the_node_has_to_configure_is_as_dpkg_unpacks_it() {
+    let packages = two_with_conffiles("what-nobody-knows");
+    let mut tree = Tree::new(0);
+    let mut installed = unpack(&mut tree, "all", packages.open(), &Excludes::none(), &Reporter::silent()).unwrap();
+    let report = configure::run(&mut tree, &mut installed).unwrap();
+    assert_eq!(report.pending.iter().map(|p| p.package.as_str()).collect::<Vec<_>>(), ["early", "late"]);
+    write_database(&mut tree, &installed).unwrap();
+    assert_eq!(tree.read_text("etc/both.conf.dpkg-new").unwrap(), "late");
+    assert!(tree.contains("etc/no-conffile") && !tree.contains("etc/late.conf"));
+    packages.is_as_by_dpkg("--unpack", &tree, &installed, "");
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub use action::Action;
 pub use recognise::{Unknown, unknown};
 
 use crate::interrupt;
-use crate::layers::packages::{Installed, State};
-use crate::tree::{PathError, Tree, TreeError};
+use crate::layers::packages::{Installed, Package, State};
+use crate::tree::{Kind, PathError, Tree, TreeError, TreePath};
 
 /// Why configuration stopped.
 #[derive(Debug, thiserror::Error)]
@@ -160,11 +160,28 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     if !preinst.is_empty() {
         tree.write(PREINST_LIST, 0o644, preinst)?;
     }
+    for package in installed.packages.iter().filter(|p| held.contains(p.name.as_str())) {
+        set_conffiles_aside(tree, package)?;
+    }
     let configured = ready.len();
     for package in &mut installed.packages {
         package.state = if held.contains(package.name.as_str()) { State::Unpacked } else { State::Installed };
     }
     Ok(Report { configured, pending })
+}
+
+/// As dpkg leaves an unpacked package: its configuration files lie beside their places and are put there when the node
+/// configures it. Until then nothing obeys them, and a `preinst` that looks finds a system that never had the package.
+fn set_conffiles_aside(tree: &mut Tree, package: &Package) -> Result<(), ConfigureError> {
+    // What another package took over is no longer among its files.
+    for conffile in package.conffiles.iter().filter(|c| package.files.contains(&c.path)) {
+        let place = tree.resolve_parent(&conffile.path)?;
+        if matches!(tree.get(&place).map(|inode| &inode.kind), Some(Kind::File(_))) {
+            let aside = TreePath::new([place.as_bytes(), b".dpkg-new"].concat())?;
+            tree.rename(&place, &aside)?;
+        }
+    }
+    Ok(())
 }
 
 fn apply(tree: &mut Tree, package: &str, actions: &[Action], context: &mut Context) -> Result<(), ConfigureError> {

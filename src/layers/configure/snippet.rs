@@ -110,6 +110,18 @@ const TEMPLATES: &[Template] = &[
     Template {
         helper: "dh_installsystemd",
         lines: &[
+            "if [ -z \"$DPKG_ROOT\" ] && [ -d /run/systemd/system ]; then",
+            "systemctl --system daemon-reload >/dev/null || true",
+            "if [ -n \"$2\" ]; then",
+            "deb-systemd-invoke {} >/dev/null || true",
+            "fi",
+            "fi",
+        ],
+        actions: nothing,
+    },
+    Template {
+        helper: "dh_installsystemd",
+        lines: &[
             "if [ -z \"$DPKG_ROOT\" ] && [ \"$1\" = upgrade ] && [ -d /run/systemd/system ] ; then",
             "deb-systemd-invoke stop {} >/dev/null || true",
             "fi",
@@ -327,6 +339,20 @@ mod tests {
         assert_eq!(actions("dh_installtmpfiles", &injected), None);
         let body = section("if [ -x \"/etc/init.d/x\" ]; then\nupdate-rc.d x defaults >/dev/null || exit 1\nfi");
         assert_eq!(actions("dh_installinit", &body), Some(vec![Action::Rc { script: "x".into() }]));
+    }
+
+    #[test]
+    fn restarts_after_upgrades_do_nothing() {
+        let body = section(
+            "if [ -z \"$DPKG_ROOT\" ] && [ -d /run/systemd/system ]; then
+             systemctl --system daemon-reload >/dev/null || true
+             if [ -n \"$2\" ]; then
+             deb-systemd-invoke try-restart 'a.service' >/dev/null || true
+             fi
+             fi",
+        );
+        assert_eq!(actions("dh_installsystemd", &body), Some(Vec::new()));
+        assert_eq!(actions("dh_installsystemd", &body.replace("'a.service'", "$(rm /x)")), None);
     }
 
     #[test]

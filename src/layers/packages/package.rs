@@ -27,6 +27,9 @@ impl State {
     }
 }
 
+/// dpkg's word in the place of the MD5 of a conffile that it has not installed.
+pub(super) const NOT_INSTALLED: &str = "newconffile";
+
 /// A configuration file that dpkg leaves alone when the administrator changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conffile {

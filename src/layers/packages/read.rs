@@ -6,6 +6,7 @@ use std::fmt::Write;
 use md5::{Digest, Md5};
 
 use super::files::inner_path;
+use super::package::NOT_INSTALLED;
 use super::{Conffile, Package, PackagesError, State, Triggers};
 use crate::deb::Deb;
 use crate::debian::deb822::Stanza;
@@ -82,7 +83,7 @@ fn conffiles(text: &str, deb: &Deb) -> Result<Vec<Conffile>, String> {
         };
         let path = path.strip_prefix('/').ok_or_else(|| format!("`{line}` is no absolute path"))?;
         let path = inner_path(path.as_bytes()).map_err(|e| format!("`{line}` {e}"))?;
-        conffiles.push(Conffile { path, md5: "newconffile".to_owned(), remove_on_upgrade });
+        conffiles.push(Conffile { path, md5: NOT_INSTALLED.to_owned(), remove_on_upgrade });
     }
     if conffiles.is_empty() {
         return Ok(conffiles);

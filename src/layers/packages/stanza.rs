@@ -1,5 +1,6 @@
 //! One package's stanza of dpkg's status file, as dpkg writes it (its `parse.c`: the order of the fields; `dump.c`: their form).
 
+use super::package::NOT_INSTALLED;
 use super::{Package, PackagesError, State};
 use crate::debian::deb822::Stanza;
 use crate::debian::relation;
@@ -82,12 +83,15 @@ fn push(out: &mut String, field: &str, value: &str) {
     out.extend([field, ":", space, value, "\n"]);
 }
 
-/// Packaged sums in every state: dpkg itself writes `newconffile` for an unpacked package, whose conffiles still lie beside their
-/// place as `.dpkg-new`. Here they are in place already, and when the node configures the package dpkg leaves such ones as they are.
+/// The sums as packaged, once they are in place: not while the package is unpacked only, and never what another package
+/// took over.
 fn conffiles(package: &Package) -> Option<String> {
     let line = |c: &super::Conffile| {
+        let lost = c.md5 != NOT_INSTALLED && !package.files.contains(&c.path);
+        let md5 = if lost || package.state == State::Unpacked { NOT_INSTALLED } else { &c.md5 };
+        let obsolete = if lost { " obsolete" } else { "" };
         let flag = if c.remove_on_upgrade { " remove-on-upgrade" } else { "" };
-        format!("\n {} {}{flag}", c.path, c.md5)
+        format!("\n {} {md5}{obsolete}{flag}", c.path)
     };
     (!package.conffiles.is_empty()).then(|| package.conffiles.iter().map(line).collect())
 }

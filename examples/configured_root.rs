@@ -1,11 +1,10 @@
-//! Unpacks and configures a folder of Debian packages and lists the tree, to be compared with one that dpkg made.
+//! Unpacks and configures a folder of Debian packages and writes the tree as an ext4 image, to be compared with a system
+//! that dpkg made.
 //!
-//! `cargo run --example configure_listing DEBS CACHE [TIME]`: a folder of `.deb` files, a folder to keep their
-//! decompressed form in, and the time of the build in seconds since 1970. A line for each path:
-//! path, kind, mode, uid, gid, SHA-256 or target. The listing goes to standard output, packages that stay unpacked to
-//! standard error. With `LABIMG_EXTRACT=FOLDER`, files that configuration wrote are also put there, for `diff`.
+//! `cargo run --example configured_root DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder to keep their
+//! decompressed form in, the image, and the time of the build in seconds since 1970. The packages that stay unpacked go to
+//! standard output, a name a line; why they do, to standard error.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,16 +12,17 @@ use std::path::{Path, PathBuf};
 use labimg::deb::{self, Deb};
 use labimg::debian::deb822::Stanza;
 use labimg::hash::Sha256;
+use labimg::image::ext4::{self, Ext4Options};
 use labimg::layers::configure;
 use labimg::layers::packages::{self, Excludes};
 use labimg::lock::LockedPackage;
 use labimg::report::Reporter;
-use labimg::tree::{Blob, ContentReader, Inode, Kind, Tree};
+use labimg::tree::{Blob, Tree};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(folder), Some(cache)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: configure_listing DEBS CACHE [TIME]".into());
+    let (Some(folder), Some(cache), Some(image)) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err("usage: configured_root DEBS CACHE IMAGE [TIME]".into());
     };
     let time = arguments.next().map_or(Ok(0), |t| t.to_string_lossy().parse())?;
     fs_err::create_dir_all(&cache)?;
@@ -45,15 +45,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = configure::run(&mut tree, &mut installed)?;
     packages::write_database(&mut tree, &installed)?;
 
-    let mut err = std::io::stderr().lock();
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     for pending in &report.pending {
+        writeln!(out, "{}", pending.package)?;
         writeln!(err, "pending: {} {} {}", pending.package, pending.script, pending.reason)?;
     }
     writeln!(err, "{} configured, {} pending", report.configured, report.pending.len())?;
-    list(&tree)?;
-    if let Some(to) = std::env::var_os("LABIMG_EXTRACT") {
-        extract(&tree, Path::new(&to))?;
-    }
+
+    let mut options = Ext4Options::new(0, [0x42; 16], [0x17; 16], time);
+    options.size = ext4::minimum_size(&tree, &options)?;
+    let file = fs_err::File::create(&image)?;
+    file.set_len(options.size)?;
+    ext4::write(&tree, file.file(), 0, &options)?;
     Ok(())
 }
 
@@ -83,40 +86,4 @@ fn locked(deb: &Deb) -> Result<LockedPackage, Box<dyn Error>> {
         urls: Vec::new(),
         auto: false,
     })
-}
-
-fn list(tree: &Tree) -> Result<(), Box<dyn Error>> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let mut hashes = BTreeMap::new();
-    for (path, id, inode) in tree.iter() {
-        let (kind, what) = match &inode.kind {
-            Kind::Dir => ('d', String::new()),
-            Kind::File(content) => {
-                if let std::collections::btree_map::Entry::Vacant(slot) = hashes.entry(id) {
-                    slot.insert(Sha256::of_reader(ContentReader::new(content))?.to_string());
-                }
-                ('f', hashes.get(&id).cloned().unwrap_or_default())
-            }
-            Kind::Symlink(to) => ('l', String::from_utf8_lossy(to).into_owned()),
-            Kind::Char(..) => ('c', String::new()),
-            Kind::Block(..) => ('b', String::new()),
-            Kind::Fifo => ('p', String::new()),
-            Kind::Socket => ('s', String::new()),
-        };
-        let Inode { mode, uid, gid, .. } = inode;
-        writeln!(out, "{path}\t{kind}\t{mode:o}\t{uid}\t{gid}\t{what}")?;
-    }
-    Ok(out.flush()?)
-}
-
-fn extract(tree: &Tree, to: &Path) -> Result<(), Box<dyn Error>> {
-    for (path, _, inode) in tree.iter() {
-        let Kind::File(content) = &inode.kind else { continue };
-        if !tree.layer_name(inode.layer).starts_with("package ") {
-            let file = to.join(path.to_string().trim_start_matches('/'));
-            fs_err::create_dir_all(file.parent().unwrap_or(to))?;
-            fs_err::write(file, content.to_vec()?)?;
-        }
-    }
-    Ok(())
 }
