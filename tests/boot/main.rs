@@ -14,6 +14,7 @@ mod power_cuts;
 mod qmp;
 mod router;
 mod storage_table;
+mod strained;
 mod switch;
 
 use std::time::Duration;
@@ -110,7 +111,7 @@ fn boards_that_cannot_be_booted_here_are_built() {
 #[test]
 fn virt_master() {
     let lab = Lab::build("virt", "master");
-    let mut node = lab.boot(Some("64G"), Duration::from_secs(1200));
+    let mut node = lab.boot(&["--disk-size", "64G"], Duration::from_secs(1200));
     check_base(&node, &lab);
     let size: u64 = node.run("df --output=size -B1 / | tail -1").trim().parse().unwrap();
     assert!(size > 60 << 30, "the root file system has {size} bytes and was not grown to the card");
@@ -123,7 +124,7 @@ fn virt_master() {
 #[test]
 fn rpi3_worker() {
     let lab = Lab::build("rpi3", "worker");
-    let mut node = lab.boot(Some("8G"), Duration::from_secs(1800));
+    let mut node = lab.boot(&["--disk-size", "8G"], Duration::from_secs(1800));
     check_base(&node, &lab);
     let size: u64 = node.run("df --output=size -B1 / | tail -1").trim().parse().unwrap();
     assert!(size > 7 << 30, "the root file system has {size} bytes and was not grown to the card");
@@ -140,7 +141,7 @@ fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     for name in ["cron", "libglib2.0-0t64"] {
         assert!(lab.pending().contains(&name), "{name} is known by now: take another package for this test");
     }
-    let mut node = lab.boot(None, Duration::from_secs(1200));
+    let mut node = lab.boot(&[""; 0], Duration::from_secs(1200));
     check_base(&node, &lab);
     assert_eq!(node.run("dpkg-query -W -f '${db:Status-Abbrev} ' cron libglib2.0-0t64"), "ii  ii  ");
     assert_eq!(node.run("systemctl is-active cron").trim(), "active");

@@ -1,6 +1,6 @@
 //! A lab folder with one image, and a machine that runs it.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -88,14 +88,13 @@ impl Lab {
         &self.role
     }
 
-    /// Boots the image on a disk that is kept, and waits until SSH answers.
-    pub fn boot(&self, disk_size: Option<&str>, within: Duration) -> Node {
+    /// Boots the image on a disk that is kept, with more arguments for `labimg boot`, and waits until SSH answers.
+    pub fn boot(&self, arguments: &[impl AsRef<OsStr>], within: Duration) -> Node {
         // Free now, and not given out again soon.
         let port = Ports::take(1).release()[0];
-        let mut arguments: Vec<OsString> = vec!["--ssh-port".into(), port.to_string().into()];
-        if let Some(size) = disk_size {
-            arguments.extend(["--disk-size".into(), size.into()]);
-        }
+        let number = port.to_string();
+        let ssh = ["--ssh-port", &number].map(OsStr::new);
+        let arguments: Vec<&OsStr> = ssh.into_iter().chain(arguments.iter().map(AsRef::as_ref)).collect();
         let key = self.folder.path().join("key");
         let mut node = Node::start(&self.name, &self.image(), &self.disk(), &key, port, &arguments);
         node.wait_for_ssh(within);
@@ -147,7 +146,7 @@ impl Node {
         disk: &Path,
         key: &Path,
         port: u16,
-        arguments: &[impl AsRef<std::ffi::OsStr>],
+        arguments: &[impl AsRef<OsStr>],
     ) -> Self {
         let logs = logs();
         std::fs::create_dir_all(&logs).unwrap();
@@ -258,11 +257,16 @@ impl Node {
     }
 
     pub fn run_within(&self, command: &str, within: Duration) -> String {
+        String::from_utf8_lossy(&self.bytes_within(command, within)).into_owned()
+    }
+
+    /// The same, for what is not text.
+    pub fn bytes_within(&self, command: &str, within: Duration) -> Vec<u8> {
         let guarded = format!("timeout {} sh -c {}", within.as_secs(), quote(command));
         let output = self.ssh(&guarded).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "`{command}` on the node: {}\n{out}{err}", output.status);
-        out.into_owned()
+        output.stdout
     }
 
     /// Waits until SSH answers.
