@@ -3,6 +3,8 @@
 use crate::root::{Root, text};
 
 const HEAD: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+/// A default route, as the kernel shows it.
+pub const DEFAULT: &str = "eth0\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n";
 const NOWHERE: &str = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
 
 /// How often it looked again, and what it said.
@@ -19,8 +21,7 @@ fn run(ipv4: &str, ipv6: Option<&str>) -> (usize, String) {
 
 #[test]
 fn a_default_route_is_enough() {
-    let ipv4 = "eth0\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n";
-    assert_eq!(run(ipv4, None).0, 0);
+    assert_eq!(run(DEFAULT, None).0, 0);
     let ipv6 = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000002 00000064 00000001 00000000 00000003     eth0\n";
     assert_eq!(run("", Some(ipv6)).0, 0);
 }
