@@ -30,11 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut options = Ext4Options::new(0, [0x42; 16], [0x17; 16], 1_700_000_000);
     let begun = Instant::now();
     options.size = minimum_size(&tree, &options)?;
+    options.writeback = true;
     println!("at least {} MiB (counted in {:.3} s)", options.size >> 20, begun.elapsed().as_secs_f64());
     let file = std::fs::File::create(image)?;
     file.set_len(options.size)?;
     let begun = Instant::now();
     write(&tree, &file, 0, &options)?;
-    println!("written in {:.3} s, {}", begun.elapsed().as_secs_f64(), memory()?);
+    file.sync_all()?;
+    println!("written and synced in {:.3} s, {}", begun.elapsed().as_secs_f64(), memory()?);
     Ok(())
 }

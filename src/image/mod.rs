@@ -66,7 +66,7 @@ pub enum FileSystem<'a> {
     Ext4 {
         /// Its files.
         tree: &'a Tree,
-        /// Label, UUID and so on; size and reporter are set here.
+        /// Label, UUID and so on; size, writeback and reporter are set here.
         options: Ext4Options,
     },
 }
@@ -166,7 +166,8 @@ fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &Reporter) -> R
                 (summary.used, summary.free)
             }
             FileSystem::Ext4 { tree, options } => {
-                let options = Ext4Options { size: place.len, reporter: reporter.clone(), ..options.clone() };
+                let options =
+                    Ext4Options { size: place.len, writeback: true, reporter: reporter.clone(), ..options.clone() };
                 let summary = ext4::write(tree, out, place.start, &options).map_err(|source| match source {
                     Ext4Error::Interrupted(interrupted) => ImageError::Interrupted(interrupted),
                     source => ImageError::Ext4 { partition: partition.name.clone(), source },

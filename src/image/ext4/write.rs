@@ -149,8 +149,18 @@ impl Writer<'_> {
                 copy::read_all(files, &used, &full);
             });
             let out = Output::new(file, offset);
-            let mut source =
-                Source { batches, back, batch: Batch::default(), step: 0, at: 0, run: (0, 0..0), out, phase };
+            let writeback = self.options.writeback;
+            let mut source = Source {
+                batches,
+                back,
+                batch: Batch::default(),
+                step: 0,
+                at: 0,
+                run: (0, 0..0),
+                out,
+                writeback,
+                phase,
+            };
             for (index, node) in plan.nodes.iter().enumerate().skip(1) {
                 if index % 4096 == 0 {
                     interrupt::check()?;
@@ -285,6 +295,7 @@ struct Source<'a> {
     /// What is to be written: where to, and which bytes of the batch.
     run: (u64, std::ops::Range<usize>),
     out: Output<'a>,
+    writeback: bool,
     phase: &'a Phase,
 }
 
@@ -325,7 +336,12 @@ impl Source<'_> {
 
     fn write_run(&mut self) -> Result<(), Ext4Error> {
         let (block, range) = std::mem::take(&mut self.run);
-        self.out.write(block, &self.batch.bytes()[range])
+        let bytes = &self.batch.bytes()[range];
+        self.out.write(block, bytes)?;
+        if self.writeback {
+            self.out.begin_writeback(block, bytes.len());
+        }
+        Ok(())
     }
 
     fn next_batch(&mut self) -> Result<(), Ext4Error> {
