@@ -1,5 +1,5 @@
-//! Unpacks and configures a folder of Debian packages and writes the tree as an ext4 image, to be compared with a system
-//! that dpkg made.
+//! Unpacks and configures a folder of Debian packages, indexes the modules of its kernels, and writes the tree as an ext4
+//! image, to be compared with a system that dpkg made.
 //!
 //! `cargo run --example configured_root DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder to keep their
 //! decompressed form in, the image, and the time of the build in seconds since 1970. The packages that stay unpacked go to
@@ -14,6 +14,7 @@ use labimg::debian::deb822::Stanza;
 use labimg::hash::Sha256;
 use labimg::image::ext4::{self, Ext4Options};
 use labimg::layers::configure;
+use labimg::layers::kernel;
 use labimg::layers::packages::{self, Excludes};
 use labimg::lock::LockedPackage;
 use labimg::report::Reporter;
@@ -44,6 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut installed = packages::unpack(&mut tree, &architecture, debs, &Excludes::none(), &reporter)?;
     let report = configure::run(&mut tree, &mut installed)?;
     packages::write_database(&mut tree, &installed)?;
+    for version in kernel::versions(&tree) {
+        kernel::depmod::run(&mut tree, &version)?;
+    }
 
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     for pending in &report.pending {

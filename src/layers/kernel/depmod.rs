@@ -388,33 +388,4 @@ mod tests {
         assert_eq!(files(&tree), files(&direct));
         assert!(tree.read("lib/modules/v/modules.builtin.bin").unwrap().windows(5).any(|w| w == b"rc_x\0"));
     }
-
-    /// Compares with what real `depmod` wrote. `LABIMG_TEST_MODULES` is a folder like /usr/lib/modules/6.12.1-amd64,
-    /// with modules and the index files of kmod 34.
-    #[test]
-    #[ignore = "needs LABIMG_TEST_MODULES, a folder of modules that depmod of Debian 13 has indexed"]
-    fn equal_to_real_depmod() {
-        let root =
-            std::path::PathBuf::from(std::env::var("LABIMG_TEST_MODULES").expect("LABIMG_TEST_MODULES is not set"));
-        let mut tree = Tree::new(0);
-        tree.mkdir("lib/modules/v", 0o755).unwrap();
-        let mut todo = vec![root.clone()];
-        while let Some(folder) = todo.pop() {
-            for entry in fs_err::read_dir(&folder).unwrap() {
-                let path = entry.unwrap().path();
-                let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-                if path.is_dir() {
-                    todo.push(path);
-                } else if path.is_file() {
-                    let blob = fs_err::read(&path).unwrap();
-                    tree.write(format!("lib/modules/v/{relative}"), 0o644, blob).unwrap();
-                }
-            }
-        }
-        let files = of_tree(&tree, "v").unwrap();
-        assert_eq!(files.len(), 11);
-        for (name, bytes) in &files {
-            assert!(fs_err::read(root.join(name)).unwrap() == *bytes, "{name} differs");
-        }
-    }
 }

@@ -81,7 +81,9 @@ pub fn version(tree: &Tree) -> Result<String, KernelError> {
     }
 }
 
-fn versions(tree: &Tree) -> Vec<String> {
+/// The versions of all kernels of the tree that have modules, by name.
+#[must_use]
+pub fn versions(tree: &Tree) -> Vec<String> {
     let Ok(folder) = tree.resolve("lib/modules") else { return Vec::new() };
     tree.below(&folder)
         .filter(|(path, _, inode)| path.parent().as_ref() == Some(&folder) && matches!(inode.kind, Kind::Dir))
