@@ -64,6 +64,24 @@ fn good_settings_are_applied() {
     }
 }
 
+#[test]
+fn a_master_under_another_name_is_told_who_misses_it() {
+    for (role, name, told) in [("master", "pi", true), ("master", "ada", false), ("worker", "pi", false)] {
+        let root = Root::new();
+        root.write("etc/labimg/node.conf", format!("CLUSTER=home\nROLE={role}\nMASTER=ada\n"));
+        root.write(CONF, format!("hostname={name}\n"));
+        let output = root.run("conf", &[]);
+        assert!(output.status.success(), "{}", text(&output));
+        let says = text(&output);
+        assert_eq!(
+            says.contains("warning: the cluster still looks for this master as ada.local"),
+            told,
+            "{role}: {says}"
+        );
+        assert_eq!(root.read("etc/hostname"), format!("{name}\n"));
+    }
+}
+
 /// Content, the line that is wrong, and a part of the reason.
 #[test]
 fn mistakes_are_reported_with_their_line() {
