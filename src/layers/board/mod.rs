@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(
             out.read_text("cmdline.txt").unwrap(),
             "console=ttyAMA0,115200 root=PARTUUID=0a1b-02 rw fsck.repair=yes net.ifnames=0 rootwait rootfstype=ext4 \
-             cgroup_enable=memory cgroup_memory=1 panic=30 loglevel=6 kpti=0\n"
+             cgroup_enable=memory cgroup_memory=1 panic=30 loglevel=6 kpti=0 udev.children_max=2\n"
         );
         assert_eq!(tree.read_text("etc/initramfs/post-update.d/z50-labimg").unwrap(), BOOT_HOOK);
     }

@@ -89,16 +89,16 @@ by_partuuid() {
     done
 }
 
-# Prints the device of root=, or nothing while it is not there.
-find_root() {
-    case $root in
+# Prints the device that is meant by $1, as in root= and in fstab, or nothing while it is not there.
+find_device() {
+    case $1 in
         PARTUUID=*)
             set +f
-            by_partuuid "$(echo "${root#*=}" | tr A-F a-f)" 2>/dev/null
+            by_partuuid "$(echo "${1#*=}" | tr A-F a-f)" 2>/dev/null
             set -f
             ;;
-        UUID=* | LABEL=*) findfs "$root" 2>/dev/null ;;
-        *) [ -b "$root" ] && echo "$root" ;;
+        UUID=* | LABEL=*) findfs "$1" 2>/dev/null ;;
+        *) [ -b "$1" ] && echo "$1" ;;
     esac
 }
 
@@ -134,7 +134,7 @@ mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
 mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
 mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
 
-root='' type='' flags='' mode=ro init=/sbin/init delay=60 panic=30 rescue='' break='' fsck_mode='' fsck_repair=''
+root='' type='' flags='' firmware='' mode=ro init=/sbin/init delay=60 panic=30 rescue='' break='' fsck_mode='' fsck_repair=''
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in
@@ -168,10 +168,10 @@ esac
 
 while :; do
     start=$(seconds)
-    device=$(find_root)
+    device=$(find_device "$root")
     while [ -z "$device" ] && [ $(($(seconds) - start)) -lt "$delay" ]; do
         sleep 0.1
-        device=$(find_root)
+        device=$(find_device "$root")
     done
     if [ -z "$device" ]; then
         fail "no root file system: waited $delay seconds for \`root=$root\`"
@@ -208,9 +208,32 @@ early sys-kernel-tracing.mount tracefs /sys/kernel/tracing nosuid,nodev,noexec
 early run-lock.mount tmpfs /run/lock mode=1777,nosuid,nodev,noexec,size=5242880
 [ -L /root/tmp ] || early tmp.mount tmpfs /root/tmp mode=1777,strictatime,nosuid,nodev,size=50%,nr_inodes=1m
 
+# The firmware partition too, when fstab has it and it is in order: the seed and the network wait for it, and udev comes to it
+# late. Sets firmware, its place and its options for mount(8).
+find_firmware() {
+    firmware='' place='' options=''
+    while read -r what place kind words _; do
+        [ "$kind" = vfat ] || continue
+        for word in $(echo "$words" | tr , ' '); do
+            case $word in
+                noauto | x-systemd.automount) return ;;
+                auto | nofail | x-*) ;;
+                *) options=$options,$word ;;
+            esac
+        done
+        firmware=$(find_device "$what")
+        return
+    done </root/etc/fstab
+}
+[ ! -r /root/etc/fstab ] || find_firmware
+
 for folder in dev proc sys run; do
     mount -o move "/$folder" "/root/$folder"
 done
+if [ -n "$firmware" ] && { [ "$fsck_mode" = skip ] || chroot /root /usr/sbin/fsck.vfat -a "$firmware" >/dev/null 2>&1; }; then
+    # Where /dev is by now, and will be.
+    chroot /root /usr/bin/busybox mount -t vfat -o "${options#,}" "$firmware" "$place"
+fi
 # The root's init gets only what the kernel gave this one.
 unset PATH PWD OLDPWD SHLVL
 exec /usr/bin/switch_root -c /dev/console /root "$init" "$@"
