@@ -12,6 +12,7 @@
 pub mod boot;
 pub mod build;
 pub mod changes;
+pub mod charts;
 pub mod cli;
 pub mod deb;
 pub mod debian;

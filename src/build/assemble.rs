@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
 use super::{BuildError, BuildOptions, PendingPackage, locking};
+use crate::charts::{self, ChartRef};
 use crate::deb;
 use crate::hash::Sha256;
 use crate::image::ext4::{self, Ext4Options};
@@ -60,9 +61,12 @@ pub(super) fn assemble(
     };
     // Before anything is downloaded: what the lock does not have ends the build at once.
     let locked_k3s = locking::k3s(plan, options)?;
+    let locked_charts = locking::charts(plan, options)?;
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, http, reporter)?;
     let binary = obtain_k3s(plan, options, locked_k3s, store, http, reporter)?;
+    let mirror = plan.lab.k3s.charts.as_deref();
+    let charts = charts::fetch_locked(&locked_charts, mirror, store, http, reporter)?;
 
     let ids = Ids::new(plan, &lock)?;
     let partuuids = ids.partuuids()?;
@@ -73,7 +77,7 @@ pub(super) fn assemble(
         let _phase = reporter.phase("Configuring", 0, Unit::Items);
         configure::run(&mut tree, &mut installed)?.pending
     };
-    let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref())?;
+    let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref(), &charts)?;
     let version = kernel_layer(&mut tree, &lock, &installed, store, reporter)?;
     let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, store, reporter)?;
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs)?;
@@ -135,6 +139,7 @@ fn node_layers(
     pending: &[Pending],
     partuuids: &Partuuids,
     binary: Option<&K3sBinary>,
+    charts: &[(ChartRef, Content)],
 ) -> Result<Vec<PathBuf>, BuildError> {
     for name in &plan.overlays {
         overlay::apply(tree, name)?;
@@ -159,11 +164,12 @@ fn node_layers(
     };
     node::apply(tree, &node)?;
     units::apply(tree, &plan.units)?;
+    manifests::serve(tree, charts)?;
     if !plan.role.manifests {
         return Ok(Vec::new());
     }
     let source = K3sSource::of(Some(&plan.lab));
-    let cluster = Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s: &source.version };
+    let cluster = Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s: &source.version, charts };
     Ok(manifests::apply(tree, &cluster, options.lab_dir.as_deref())?)
 }
 

@@ -1,6 +1,7 @@
 //! Why no image was built.
 
 use super::RenewError;
+use crate::charts::ChartError;
 use crate::deb::DebError;
 use crate::image::ImageError;
 use crate::k3s::K3sError;
@@ -49,6 +50,8 @@ pub enum BuildError {
     Units(#[from] UnitsError),
     #[error(transparent)]
     K3s(#[from] K3sError),
+    #[error(transparent)]
+    Chart(#[from] ChartError),
     #[error(transparent)]
     K3sLayer(#[from] K3sLayerError),
     #[error(transparent)]

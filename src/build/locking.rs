@@ -1,10 +1,15 @@
 //! Where the inputs of an image come from: what the mirror has now, or a `labimg.lock`.
 
+use std::collections::BTreeMap;
+
 use super::{BuildError, BuildOptions};
+use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::layers::manifests;
 use crate::lock::file::{Archives, ImageKey, LockFile, LockFileError};
 use crate::lock::{self, Lock, LockRequest};
 use crate::plan::Plan;
+use crate::plan::role::K3sKind;
 use crate::report::{Reporter, Unit};
 use crate::store::Store;
 use crate::store::http::Http;
@@ -37,6 +42,22 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
         K3sMode::FirstBoot => Ok(found.ok()),
         K3sMode::Embed | K3sMode::Auto => found.map(Some),
     }
+}
+
+/// The charts that a lock names for the manifests of an image. With none of them in the image, the cluster downloads them.
+pub(super) fn charts<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Vec<&'o LockedChart>, BuildError> {
+    match &options.locked {
+        Some(file) if has_charts(plan, options) => {
+            let wanted = manifests::charts(Some(&plan.lab))?;
+            Ok(wanted.iter().map(|chart| file.chart(chart)).collect::<Result<_, _>>()?)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether charts are to be in an image.
+fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
+    plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
 }
 
 /// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
@@ -84,8 +105,8 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 
 /// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
 ///
-/// A k3s release that cannot be reached is left out with a warning, unless [`K3sMode::Embed`] wants it;
-/// [`K3sMode::FirstBoot`] and a file of the user's leave it out as well.
+/// A k3s release or a repository of charts that cannot be reached is left out with a warning, unless [`K3sMode::Embed`]
+/// wants it; [`K3sMode::FirstBoot`] leaves both out as well, and a file of the user's the release.
 ///
 /// # Errors
 /// See [`BuildError`].
@@ -103,7 +124,45 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
         drop(phase);
     }
     let releases = releases(plans, options, options.k3s, &store, &http, reporter)?;
-    Ok(LockFile::new(of_mirror(options), &images, releases))
+    let charts = resolve_charts(plans, options, &store, &http, reporter)?;
+    if let Some(dir) = options.lab_dir.as_deref().filter(|_| plans.iter().any(|plan| plan.role.manifests)) {
+        for manifest in manifests::with_charts(dir)? {
+            reporter.warn(&format!(
+                "{}: its HelmChart is not in the lock; the cluster takes what its repository has then",
+                manifest.display()
+            ));
+        }
+    }
+    Ok(LockFile::new(of_mirror(options), &images, releases, charts))
+}
+
+/// The charts of the manifests of all these plans.
+fn resolve_charts(
+    plans: &[&Plan],
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<LockedChart>, BuildError> {
+    let mut wanted = BTreeMap::new();
+    for plan in plans.iter().filter(|plan| has_charts(plan, options)) {
+        for chart in manifests::charts(Some(&plan.lab))? {
+            wanted.insert(chart, plan.lab.k3s.charts.as_deref());
+        }
+    }
+    let mut locked = Vec::new();
+    for (chart, mirror) in wanted {
+        match charts::resolve(&chart, mirror, store, http, reporter) {
+            Ok(found) => locked.push(found),
+            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+                let ChartRef { name, version, .. } = chart;
+                reporter
+                    .warn(&format!("CHART {name} {version} IS NOT IN THE LOCK, because it could not be reached: {e}"));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(locked)
 }
 
 /// The k3s of the images of all these plans, one for each architecture, got in the way of `mode`.

@@ -117,7 +117,10 @@ pub fn failure(error: BuildError) -> Failure {
         )
         | BuildError::Renew(RenewError::Unknown { .. })
         | BuildError::LockFile(
-            LockFileError::NoImage { .. } | LockFileError::Changed { .. } | LockFileError::NoK3s { .. },
+            LockFileError::NoImage { .. }
+            | LockFileError::Changed { .. }
+            | LockFileError::NoK3s { .. }
+            | LockFileError::NoChart { .. },
         )
         | BuildError::K3s(
             K3sError::Version(_)

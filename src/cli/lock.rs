@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
-use crate::build;
+use crate::build::{self, BuildOptions};
 use crate::lock::file::LockFile;
 use crate::plan::Plan;
 use crate::plan::target::Target;
@@ -41,17 +41,27 @@ pub(super) struct Common {
     output: Option<PathBuf>,
 }
 
+/// What is to be locked.
+pub(super) struct Subject {
+    pub(super) targets: Vec<Target>,
+    /// Where the lock is.
+    pub(super) path: PathBuf,
+    /// The folder of the `lab.toml`.
+    lab_dir: Option<PathBuf>,
+}
+
 impl Common {
-    /// What is to be locked, and where the lock is.
-    pub(super) fn targets(&self, out: &Output) -> Result<(Vec<Target>, PathBuf), Failure> {
+    pub(super) fn subject(&self, out: &Output) -> Result<Subject, Failure> {
         let (folder, targets) = self.what.targets(&[], None, &[], out)?;
-        Ok((targets, self.output.clone().unwrap_or_else(|| inputs::lock_beside(folder.as_ref()))))
+        let path = self.output.clone().unwrap_or_else(|| inputs::lock_beside(folder.as_ref()));
+        Ok(Subject { targets, path, lab_dir: folder.map(|folder| folder.dir) })
     }
 
     /// The lock of what there is now.
-    pub(super) fn make(&self, targets: &[Target], reporter: &Reporter) -> Result<LockFile, Failure> {
+    pub(super) fn make(&self, subject: &Subject, reporter: &Reporter) -> Result<LockFile, Failure> {
         let options = self.from.options(jiff::Timestamp::now().as_second())?;
-        let plans: Vec<&Plan> = targets.iter().map(|t| &t.plan).collect();
+        let options = BuildOptions { lab_dir: subject.lab_dir.clone(), ..options };
+        let plans: Vec<&Plan> = subject.targets.iter().map(|t| &t.plan).collect();
         reporter.note(&format!("Locking what {} has", options.mirror));
         build::lock(&plans, &options, reporter).map_err(inputs::failure)
     }
@@ -65,19 +75,22 @@ struct Written {
     /// Of all packages, in bytes.
     size: u64,
     k3s: Vec<String>,
+    charts: Vec<String>,
 }
 
 pub fn run(args: &LockArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let (targets, path) = args.common.targets(out)?;
-    let lock = args.common.make(&targets, reporter)?;
-    lock.save(&path).map_err(Failure::work)?;
+    let subject = args.common.subject(out)?;
+    let lock = args.common.make(&subject, reporter)?;
+    lock.save(&subject.path).map_err(Failure::work)?;
     let (packages, size) = lock.totals();
     let k3s = lock.releases().iter().map(|k| format!("{} ({})", k.version, k.architecture)).collect();
-    out.result(&Written { lock: path, packages, size, k3s }, |w| {
+    let charts = lock.charts().iter().map(|c| format!("{} {}", c.name, c.version)).collect();
+    out.result(&Written { lock: subject.path, packages, size, k3s, charts }, |w| {
         let k3s = if w.k3s.is_empty() { "no k3s".to_owned() } else { format!("k3s {}", w.k3s.join(", ")) };
+        let charts = if w.charts.is_empty() { String::new() } else { format!(", chart {}", w.charts.join(", ")) };
         let size = HumanBytes(w.size);
         format!(
-            "{}: {} packages ({size}), {k3s}\nBuild from it:   labimg build --locked\n",
+            "{}: {} packages ({size}), {k3s}{charts}\nBuild from it:   labimg build --locked\n",
             w.lock.display(),
             w.packages
         )

@@ -68,16 +68,16 @@ struct Shown {
 }
 
 pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let (targets, path) = args.common.targets(out)?;
-    let older = LockFile::load(&path).map_err(|e| match e {
+    let subject = args.common.subject(out)?;
+    let older = LockFile::load(&subject.path).map_err(|e| match e {
         LockFileError::Io { .. } => Failure::work(e),
         _ => Failure::usage(e),
     })?;
     let names: BTreeSet<String> = args.names.iter().cloned().collect();
     let Renewed { file: newer, why, .. } = if names.is_empty() {
-        Renewed { file: args.common.make(&targets, reporter)?, why: BTreeMap::new(), left: Vec::new() }
+        Renewed { file: args.common.make(&subject, reporter)?, why: BTreeMap::new(), left: Vec::new() }
     } else {
-        renew(args, &older, &targets, &names, reporter)?
+        renew(args, &older, &subject.targets, &names, reporter)?
     };
     let changes = older.changes(&newer).into_iter().map(|change| {
         // The name of k3s has its architecture with it.
@@ -87,7 +87,7 @@ pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
         Shown { change, comes_along, why }
     });
     let written = !args.dry_run && !older.is_same(&newer);
-    let updated = Updated { lock: path, changes: changes.collect(), written, names };
+    let updated = Updated { lock: subject.path, changes: changes.collect(), written, names };
     // Shown first: who stops it here has the old file.
     out.result(&updated, text)?;
     if written {

@@ -93,6 +93,9 @@ pub struct K3s {
     /// Base URL of the releases, for a mirror: files are below `<url>/<version>/`; the project's own when absent.
     #[serde(default)]
     pub url: Option<String>,
+    /// Base URL of a mirror of Helm charts' repositories: what is at `https://HOST/PATH` is looked for at `<charts>/HOST/PATH`.
+    #[serde(default)]
+    pub charts: Option<String>,
     /// Added to `/etc/rancher/k3s/config.yaml` of servers, as k3s names its settings.
     #[serde(default)]
     pub server_config: BTreeMap<String, serde_json::Value>,

@@ -20,6 +20,7 @@
 //! auto = ["libc6"]                 # and what those need
 //!
 //! [[k3s]]                          # one for each architecture
+//! [[chart]]                        # Helm charts that manifests name: name, version, repository, size, sha256, url
 //! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path, perhaps date
 //! ```
 //!
@@ -41,6 +42,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot;
 use super::{ArchiveName, Lock, LockedPackage};
 use crate::changes::{self, Change, Version, Versions};
+use crate::charts::{ChartRef, LockedChart};
 use crate::files;
 use crate::hash::Sha256;
 use crate::k3s::LockedK3s;
@@ -91,6 +93,8 @@ pub struct LockFile {
     images: Vec<Image>,
     #[serde(default)]
     k3s: Vec<LockedK3s>,
+    #[serde(rename = "chart", default, skip_serializing_if = "Vec::is_empty")]
+    charts: Vec<LockedChart>,
     #[serde(rename = "package", default)]
     packages: Vec<Package>,
     /// Where it was read from, for messages.
@@ -272,6 +276,18 @@ impl LockFile {
         })
     }
 
+    /// A chart that a manifest names.
+    ///
+    /// # Errors
+    /// [`LockFileError::NoChart`].
+    pub fn chart(&self, chart: &ChartRef) -> Result<&LockedChart, LockFileError> {
+        self.charts.iter().find(|locked| locked.reference() == *chart).ok_or_else(|| LockFileError::NoChart {
+            path: self.path.clone(),
+            chart: Box::new(chart.clone()),
+            other: self.charts.iter().find(|locked| locked.name == chart.name).map(|locked| locked.version.clone()),
+        })
+    }
+
     /// Whether both say the same, wherever they lie.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -291,8 +307,12 @@ impl LockFile {
             .k3s
             .iter()
             .map(|k| (format!("k3s ({})", k.architecture), Version { version: k.version.clone(), size: k.size }));
+        let charts = self
+            .charts
+            .iter()
+            .map(|c| (format!("chart {}", c.name), Version { version: c.version.clone(), size: c.size }));
         let mut versions = Versions::new();
-        for (name, version) in packages.chain(k3s) {
+        for (name, version) in packages.chain(k3s).chain(charts) {
             versions.entry(name).or_default().insert(version);
         }
         versions
@@ -308,6 +328,12 @@ impl LockFile {
     #[must_use]
     pub fn releases(&self) -> &[LockedK3s] {
         &self.k3s
+    }
+
+    /// The charts of all manifests.
+    #[must_use]
+    pub fn charts(&self) -> &[LockedChart] {
+        &self.charts
     }
 
     /// Images that are none of these, as `worker on rpi4`.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use labimg::hash::Sha256;
 
+use crate::charts;
 use crate::http_server::{Act, dead_url};
 use crate::network::{forget, middle};
 use crate::{Bench, KEY, fails, labimg, mirror_of, same, shared, stderr, stdout, succeeds};
@@ -20,17 +21,19 @@ pub struct Locked {
 }
 
 impl Locked {
-    /// A lab, its lock, and a server with its packages and its k3s.
+    /// A lab, its lock, and a server with its packages, its k3s and its chart.
     pub fn new() -> Self {
         let bench = Bench::new();
         let (cache, dir) = (bench.warm(), bench.dir.path().join("lab"));
         release(&bench, K3S, 100_000);
+        charts::repository(&bench, &charts::archive(), &Sha256::of(charts::archive()));
         std::fs::create_dir(&dir).unwrap();
         let lab = format!(
-            "name = \"home\"\nssh_keys = [\"{KEY}\"]\n[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\n\
+            "name = \"home\"\nssh_keys = [\"{KEY}\"]\n[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\ncharts = \"{}\"\n\
              [[nodes]]\nname = \"master\"\nrole = \"master\"\nboard = \"virt\"\n\
              [[nodes]]\nname = \"worker\"\nrole = \"worker\"\nboard = \"virt\"\n",
-            bench.server.url("/k3s")
+            bench.server.url("/k3s"),
+            bench.server.url("/charts")
         );
         std::fs::write(dir.join("lab.toml"), lab).unwrap();
         let lock = dir.join("labimg.lock");
@@ -48,15 +51,20 @@ impl Locked {
     }
 
     /// A build of the worker from the lock without any server.
-    fn build(&self, image: &str) -> (Command, PathBuf) {
+    pub fn build(&self, image: &str) -> (Command, PathBuf) {
         self.build_with_snapshots(image, &dead_url(""))
     }
 
     /// With a server of the packages that the mirror has dropped.
     pub fn build_with_snapshots(&self, image: &str, snapshots: &str) -> (Command, PathBuf) {
+        self.build_of("worker", image, snapshots)
+    }
+
+    /// Of any node.
+    pub fn build_of(&self, node: &str, image: &str, snapshots: &str) -> (Command, PathBuf) {
         let path = self.bench.dir.path().join(image);
         let mut command = labimg();
-        command.args(["build", "worker", "--generic", "--locked", "--lab"]).arg(&self.dir).arg("-o").arg(&path);
+        command.args(["build", node, "--generic", "--locked", "--lab"]).arg(&self.dir).arg("-o").arg(&path);
         let dead = format!("{},{}", dead_url("/debian"), dead_url("/debian-security"));
         command.args(["--mirror", &dead, "--snapshots", snapshots]).arg("--cache").arg(&self.cache);
         (command, path)

@@ -19,6 +19,7 @@ mod http_server;
 #[path = "../support/skipped.rs"]
 mod skipped;
 
+mod charts;
 mod disk;
 mod judges;
 mod labs;

@@ -63,7 +63,7 @@ impl<'a> Output<'a> {
     /// Has the kernel begin to write these `len` bytes to the disk, and let go of what lies [`KEPT`] before them.
     ///
     /// Both is what Linux makes of the advice that bytes are not needed in memory: it starts to write them, and drops them
-    /// when they are on the disk already (posix_fadvise(2)). An advice that is not taken costs nothing but the time it saves.
+    /// when they are on the disk already (`posix_fadvise(2)`). An advice that is not taken costs nothing but the time it saves.
     pub fn begin_writeback(&self, block: u64, len: usize) {
         let at = self.offset + block * BLOCK;
         let Some(len) = NonZeroU64::new(len as u64) else { return };

@@ -22,7 +22,22 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
         check_version(&version, found);
     }
     if let Some(url) = text(k3s, "url") {
-        check_url(&url, found);
+        check_url(
+            &url,
+            "such as `https://mirror.example/k3s/releases`: files are looked for below URL/VERSION/",
+            found,
+        );
+        if reqwest::Url::parse(url.value).is_ok_and(|u| u.password().is_some() || !u.username().is_empty()) {
+            let problem = found.mistake(url.span.clone(), "a password in this URL would be readable on every node");
+            problem.help("use a mirror that asks for none");
+        }
+    }
+    if let Some(url) = text(k3s, "charts") {
+        check_url(
+            &url,
+            "such as `https://mirror.example/charts`: what lies at https://HOST/PATH is looked for at URL/HOST/PATH",
+            found,
+        );
     }
     for config in ["server_config", "agent_config"] {
         for key in section(k3s, config).iter().flat_map(|c| c.keys()) {
@@ -55,16 +70,12 @@ fn check_version(version: &Text<'_>, found: &mut Found) {
     });
 }
 
-fn check_url(url: &Text<'_>, found: &mut Found) {
-    let help = "such as `https://mirror.example/k3s/releases`: files are looked for below URL/VERSION/";
+fn check_url(url: &Text<'_>, help: &str, found: &mut Found) {
     let mut bad = |why: &str| {
         found.mistake(url.span.clone(), why).help(help);
     };
     match reqwest::Url::parse(url.value) {
-        Ok(u) if !["http", "https"].contains(&u.scheme()) => bad("a mirror of k3s has an http or https URL"),
-        Ok(u) if u.password().is_some() || !u.username().is_empty() => {
-            bad("a password in this URL would be readable on every node");
-        }
+        Ok(u) if !["http", "https"].contains(&u.scheme()) => bad("a mirror has an http or https URL"),
         Ok(u) if u.query().is_some() || u.fragment().is_some() => {
             bad("file names cannot follow on `?` or `#` in a URL");
         }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
 use minijinja::value::Value;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, EXPORT, ManifestError, check};
+use super::{Cluster, EXPORT, ManifestError, SERVED, check};
+use crate::charts::ChartRef;
 use crate::k3s::yaml;
 use crate::lab::Lab;
 
@@ -28,6 +29,8 @@ pub struct Builtin {
     pub title: String,
     /// Without which it is left out.
     pub needs: Vec<Need>,
+    /// The chart that it installs.
+    pub chart: Option<ChartRef>,
     template: &'static str,
 }
 
@@ -44,6 +47,7 @@ pub enum Need {
 struct FrontMatter {
     title: String,
     needs: Vec<Need>,
+    chart: Option<ChartRef>,
 }
 
 /// All of them, by name.
@@ -63,26 +67,39 @@ fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestE
     let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
     let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++".to_owned()))?;
     let front: FrontMatter = toml::from_str(front).map_err(|e| bad(e.to_string()))?;
-    Ok(Builtin { title: front.title, needs: front.needs, template, file: name })
+    Ok(Builtin { title: front.title, needs: front.needs, chart: front.chart, template, file: name })
+}
+
+/// Those that the cluster of a lab gets.
+pub(super) fn of(lab: Option<&Lab>) -> Result<Vec<Builtin>, ManifestError> {
+    let storage = lab.is_none_or(|lab| lab.storage.enabled);
+    let mut all = builtins()?;
+    all.retain(|builtin| {
+        builtin.needs.iter().all(|need| match need {
+            Need::Storage => storage,
+        })
+    });
+    Ok(all)
 }
 
 /// The files that this cluster gets: name → text.
 pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, Vec<u8>>, ManifestError> {
-    let storage = cluster.lab.is_none_or(|lab| lab.storage.enabled);
     let values = values(cluster)?;
     let environment = environment();
     let mut files = BTreeMap::new();
-    for builtin in builtins()? {
-        if builtin.needs.iter().all(|need| match need {
-            Need::Storage => storage,
-        }) {
-            let bad = |what: String| ManifestError::Builtin { file: builtin.file.clone(), what };
-            let text = environment.render_named_str(&builtin.file, builtin.template, &values);
-            // A template's last newline is not its own.
-            let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
-            check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;
-            files.insert(builtin.file, text.into_bytes());
-        }
+    for builtin in of(cluster.lab)? {
+        let bad = |what: String| ManifestError::Builtin { file: builtin.file.clone(), what };
+        let here = builtin.chart.as_ref().is_some_and(|wanted| cluster.charts.iter().any(|(chart, _)| chart == wanted));
+        let chart = builtin.chart.as_ref().map(|chart| {
+            let address = here.then(|| format!("{SERVED}/{}", chart.file()));
+            let ChartRef { name, version, repository } = chart;
+            context! { name, version, repository, address }
+        });
+        let text = environment.render_named_str(&builtin.file, builtin.template, context! { chart, ..values.clone() });
+        // A template's last newline is not its own.
+        let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
+        check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;
+        files.insert(builtin.file, text.into_bytes());
     }
     Ok(files)
 }

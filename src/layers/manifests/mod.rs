@@ -12,13 +12,22 @@ mod user;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::charts::ChartRef;
 use crate::lab::Lab;
-use crate::tree::{Tree, TreeError};
+use crate::tree::{Content, Tree, TreeError};
 
 pub use builtin::{Builtin, builtins};
 
+const SERVER: &str = "var/lib/rancher/k3s/server";
+
 /// Where k3s looks.
 pub const FOLDER: &str = "var/lib/rancher/k3s/server/manifests";
+
+/// What k3s serves to anyone in the cluster, below `/static` of its API.
+const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
+
+/// Where that is found: the controller of Helm charts fills in the API's own address.
+const SERVED: &str = "https://%{KUBERNETES_API}%/static/charts";
 
 /// Where the master's disk is mounted and what it exports.
 pub const EXPORT: &str = "/srv/labimg";
@@ -74,6 +83,48 @@ pub struct Cluster<'a> {
     pub hostname: &'a str,
     /// The k3s of the nodes, such as `v1.36.5+k3s1`.
     pub k3s: &'a str,
+    /// Charts that are in the image: manifests then name these archives, else the repositories.
+    pub charts: &'a [(ChartRef, Content)],
+}
+
+/// The charts that our manifests name, for the cluster of a lab.
+///
+/// # Errors
+/// A bad front matter of a file of this program.
+pub fn charts(lab: Option<&Lab>) -> Result<Vec<ChartRef>, ManifestError> {
+    Ok(builtin::of(lab)?.into_iter().filter_map(|builtin| builtin.chart).collect())
+}
+
+/// The manifests of a lab folder that name charts of their own.
+///
+/// # Errors
+/// As [`apply`].
+pub fn with_charts(lab_dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    Ok(user::load(&lab_dir.join("manifests"))?.charts)
+}
+
+/// Puts charts where k3s serves them: on every server, since any of them may be asked.
+///
+/// # Errors
+/// Something in the tree is in the way.
+pub fn serve(tree: &mut Tree, charts: &[(ChartRef, Content)]) -> Result<(), ManifestError> {
+    if charts.is_empty() {
+        return Ok(());
+    }
+    tree.begin_layer("charts");
+    folders(tree, STATIC)?;
+    for (chart, content) in charts {
+        tree.write(format!("{STATIC}/{}", chart.file()), 0o600, content.clone())?;
+    }
+    Ok(())
+}
+
+/// A folder below `server`, as k3s makes them.
+fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
+    for (slash, _) in path.match_indices('/').filter(|(at, _)| *at >= SERVER.len()) {
+        tree.mkdir(&path[..slash], 0o700)?;
+    }
+    tree.mkdir(path, 0o700)
 }
 
 /// Puts the manifests there, for k3s alone to read (0600): ours, then those of `lab_dir/manifests`. Gives the files of the
@@ -83,10 +134,7 @@ pub struct Cluster<'a> {
 /// A file of the lab folder that k3s would not take, with the line and what to do.
 pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, lab_dir: Option<&Path>) -> Result<Vec<PathBuf>, ManifestError> {
     tree.begin_layer("manifests");
-    // As k3s makes them.
-    for folder in [&FOLDER[..FOLDER.len() - "/manifests".len()], FOLDER] {
-        tree.mkdir(folder, 0o700)?;
-    }
+    folders(tree, FOLDER)?;
     let mut files: BTreeMap<String, Vec<u8>> = builtin::render(cluster)?;
     let mut secret = Vec::new();
     if let Some(dir) = lab_dir {

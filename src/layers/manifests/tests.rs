@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::lab::LabNode;
-use crate::tree::Kind;
+use crate::tree::{Kind, TreePath};
 
 fn lab() -> Lab {
     let node = |name: &str, role: &str| LabNode {
@@ -25,7 +25,7 @@ fn lab() -> Lab {
 }
 
 fn cluster(lab: Option<&Lab>) -> Cluster<'_> {
-    Cluster { lab, hostname: "pi", k3s: "v1.36.5+k3s1" }
+    Cluster { lab, hostname: "pi", k3s: "v1.36.5+k3s1", charts: &[] }
 }
 
 fn applied(lab: Option<&Lab>, dir: Option<&Path>) -> Result<Tree, String> {
@@ -67,6 +67,31 @@ fn without_a_lab_the_defaults_hold() {
     let tree = applied(None, None).unwrap();
     insta::assert_snapshot!("standalone", settled(&text(&tree, "lab.yaml")));
     assert!(text(&tree, "nfs-storage.yaml").contains("server: \"pi.local\"\n"));
+}
+
+#[test]
+fn charts_in_the_image_are_named_there() {
+    let chart = charts(None).unwrap().pop().unwrap();
+    let files = [(chart.clone(), Content::from("chart"))];
+    let mut tree = Tree::new(7);
+    serve(&mut tree, &files).unwrap();
+    apply(&mut tree, &Cluster { charts: &files, ..cluster(None) }, None).unwrap();
+    let path = format!("var/lib/rancher/k3s/server/static/charts/{}", chart.file());
+    assert_eq!(tree.read_text(&path).unwrap(), "chart");
+    for folder in ["", "/static", "/static/charts", "/manifests"] {
+        let inode = tree.get(TreePath::new(format!("var/lib/rancher/k3s/server{folder}")).unwrap()).unwrap();
+        assert_eq!(inode.mode, 0o700, "{folder}");
+    }
+    let manifest = text(&tree, "nfs-storage.yaml");
+    let spec = manifest.split("spec:\n").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(spec, format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{}\"", chart.file()));
+    assert!(!manifest.contains("repo:"), "{manifest}");
+
+    // Another version than the manifest's is of no use to it.
+    let other = [(ChartRef { version: "0.1".to_owned(), ..chart }, Content::from("chart"))];
+    let mut tree = Tree::new(7);
+    apply(&mut tree, &Cluster { charts: &other, ..cluster(None) }, None).unwrap();
+    assert!(text(&tree, "nfs-storage.yaml").contains("repo: \"https://"));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(super) struct Loaded {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// Those with a Secret in them.
     pub(super) secret: Vec<PathBuf>,
+    /// Those with a `HelmChart` in them.
+    pub(super) charts: Vec<PathBuf>,
 }
 
 /// All files for k3s in `folder`; none when it does not exist.
@@ -65,8 +67,11 @@ pub(super) fn load(folder: &Path) -> Result<Loaded, ManifestError> {
             return Err(bad(format!("larger than {} MiB", LIMIT >> 20)));
         }
         let bytes = std::fs::read(&path).map_err(read(&path))?;
-        if check_content(&path, &bytes)?.iter().any(|kind| kind == "Secret") {
-            loaded.secret.push(path.clone());
+        let kinds = check_content(&path, &bytes)?;
+        for (kind, list) in [("Secret", &mut loaded.secret), ("HelmChart", &mut loaded.charts)] {
+            if kinds.iter().any(|k| k == kind) {
+                list.push(path.clone());
+            }
         }
         loaded.files.insert(name.to_owned(), bytes);
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::FORMAT;
+use crate::charts::ChartRef;
 
 /// Why a `labimg.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,16 @@ pub enum LockFileError {
         version: String,
         /// The architecture.
         architecture: String,
+        /// The version that it has.
+        other: Option<String>,
+    },
+    /// It has no chart that a manifest names, or another version of it.
+    #[error("{}: it has no chart {} {}{}; `labimg lock` adds it, `--k3s first-boot` leaves charts to the cluster too", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
+    NoChart {
+        /// The file.
+        path: PathBuf,
+        /// The chart that is asked for.
+        chart: Box<ChartRef>,
         /// The version that it has.
         other: Option<String>,
     },

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Archives, FILE, FORMAT, Image, ImageKey, LockFile, Package};
+use crate::charts::LockedChart;
 use crate::k3s::LockedK3s;
 use crate::lock::{Lock, LockedPackage};
 
@@ -10,9 +11,9 @@ use crate::lock::{Lock, LockedPackage};
 type Whole = (Image, Vec<(Package, bool)>);
 
 impl LockFile {
-    /// Of the locks of all images, made from the same mirror, and the k3s of each architecture.
+    /// Of the locks of all images, made from the same mirror, the k3s of each architecture and the charts of all manifests.
     #[must_use]
-    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], k3s: Vec<LockedK3s>) -> Self {
+    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], k3s: Vec<LockedK3s>, charts: Vec<LockedChart>) -> Self {
         let image = |(key, lock): &(ImageKey, Lock)| {
             let image = Image {
                 board: key.board.clone(),
@@ -28,7 +29,7 @@ impl LockFile {
             };
             (image, lock.packages.iter().map(|p| (Package::new(p), p.auto)).collect())
         };
-        Self::of(archives, images.iter().map(image).collect(), k3s)
+        Self::of(archives, images.iter().map(image).collect(), k3s, charts)
     }
 
     /// This file with other packages in some of its images, and the k3s of each architecture. What an image did not have
@@ -51,7 +52,8 @@ impl LockFile {
             let renewed = Some(text(lock.date.max(image.time())));
             (Image { renewed, ..image.clone() }, new)
         };
-        let file = Self::of(self.archives.clone(), self.images.iter().map(whole).collect(), k3s);
+        let images = self.images.iter().map(whole).collect();
+        let file = Self::of(self.archives.clone(), images, k3s, self.charts.clone());
         Self { path: self.path.clone(), ..file }
     }
 
@@ -66,7 +68,7 @@ impl LockFile {
         Package { date: Some(package.date.unwrap_or_else(|| text(lock.date))), ..package }
     }
 
-    fn of(archives: Archives, mut images: Vec<Whole>, mut k3s: Vec<LockedK3s>) -> Self {
+    fn of(archives: Archives, mut images: Vec<Whole>, mut k3s: Vec<LockedK3s>, mut charts: Vec<LockedChart>) -> Self {
         // Of one that an older image has without a date of its own and a renewed one with it, the date says more: it is that
         // of an index which lists it, whatever the date of the image.
         let mut packages: BTreeMap<_, Package> = BTreeMap::new();
@@ -94,7 +96,9 @@ impl LockFile {
         let mut images: Vec<Image> = images.into_iter().map(|(image, _)| image).collect();
         images.sort_by(|a, b| (&a.board, &a.role, &a.asked).cmp(&(&b.board, &b.role, &b.asked)));
         k3s.sort_by(|a, b| a.architecture.cmp(&b.architecture));
-        Self { format: FORMAT, archives, images, k3s, packages, path: FILE.into() }
+        charts.sort();
+        charts.dedup();
+        Self { format: FORMAT, archives, images, k3s, charts, packages, path: FILE.into() }
     }
 }
 

@@ -43,6 +43,17 @@ fn k3s(version: &str) -> LockedK3s {
     }
 }
 
+fn chart(version: &str) -> LockedChart {
+    LockedChart {
+        name: "nfs".to_owned(),
+        version: version.to_owned(),
+        repository: "https://charts.example".to_owned(),
+        size: 11,
+        sha256: Sha256::of(version),
+        url: format!("https://charts.example/nfs-{version}.tgz"),
+    }
+}
+
 /// Two boards, of which one has a newer kernel.
 fn sample() -> LockFile {
     let base = package("base", "1", ArchiveName::Debian, true);
@@ -53,7 +64,7 @@ fn sample() -> LockFile {
         package("tls", "3+deb13u1", ArchiveName::Security, true),
     ];
     let images = [(key("rpi5", &["linux/backports"]), lock(five)), (key("rpi4", &["linux"]), lock(four))];
-    LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.36.5+k3s1")])
+    LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.36.5+k3s1")], vec![chart("4.0.18")])
 }
 
 fn parsed(text: &str) -> Result<LockFile, LockFileError> {
@@ -125,6 +136,17 @@ fn k3s_must_be_there_in_the_version_asked_for() {
 }
 
 #[test]
+fn a_chart_must_be_there_in_the_version_asked_for() {
+    let wanted = chart("4.0.18").reference();
+    assert_eq!(sample().chart(&wanted).unwrap(), &chart("4.0.18"));
+    let error = |wanted: &ChartRef| sample().chart(wanted).unwrap_err().to_string();
+    let text = error(&chart("4.0.19").reference());
+    assert!(text.contains("no chart nfs 4.0.19 but 4.0.18"), "{text}");
+    let elsewhere = ChartRef { repository: "https://other.example".to_owned(), ..wanted };
+    assert!(error(&elsewhere).contains("no chart nfs 4.0.18"));
+}
+
+#[test]
 fn damaged_files_are_refused_with_what_is_wrong() {
     let good = sample().to_text().unwrap();
     let error = |from: &str, to: &str| parsed(&good.replacen(from, to, 1)).unwrap_err().to_string();
@@ -152,7 +174,7 @@ fn changes_are_told_by_name() {
                 package("new", "1", ArchiveName::Debian, true),
             ]),
         )];
-        LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.37.0+k3s1")])
+        LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.37.0+k3s1")], vec![chart("4.0.19")])
     };
     let shown: Vec<String> = sample()
         .changes(&newer)
@@ -164,7 +186,13 @@ fn changes_are_told_by_name() {
         .collect();
     assert_eq!(
         shown,
-        ["k3s (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1", "linux: 6.12,6.16 -> 6.12.1", "new:  -> 1", "tls: 3+deb13u1 -> "]
+        [
+            "chart nfs: 4.0.18 -> 4.0.19",
+            "k3s (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1",
+            "linux: 6.12,6.16 -> 6.12.1",
+            "new:  -> 1",
+            "tls: 3+deb13u1 -> "
+        ]
     );
     assert!(sample().changes(&sample()).is_empty());
 }
@@ -215,7 +243,7 @@ fn each_package_is_looked_for_in_the_snapshots_of_its_own_time() {
     let behind = Lock { date: four.date - 5 * DAY, packages: four.packages[..2].to_vec(), ..four.clone() };
     let behind = renewed().renewed(&[(key("rpi4", &["linux"]), behind)], Vec::new());
     assert_eq!(behind.lock(&key("rpi4", &["linux"]), &archives("http://m"), SNAPSHOTS).unwrap().date, four.date);
-    let anew = LockFile::new(archives("https://m.example"), &[(key("rpi4", &["linux"]), four)], Vec::new());
+    let anew = LockFile::new(archives("https://m.example"), &[(key("rpi4", &["linux"]), four)], Vec::new(), Vec::new());
     assert!(anew.packages.iter().all(|p| p.date.is_none()));
 }
 

@@ -1,0 +1,106 @@
+//! `index.yaml` of a chart repository (helm.sh/docs, "The Chart Repository Guide", "The index file").
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{ChartRef, IndexError};
+use crate::hash::Sha256;
+
+/// Newest versions that a message names.
+const NAMED: usize = 3;
+
+#[derive(Deserialize)]
+struct Index {
+    entries: BTreeMap<String, Vec<Entry>>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    version: String,
+    /// SHA-256 of the archive in hexadecimal.
+    #[serde(default)]
+    digest: Option<String>,
+    #[serde(default)]
+    urls: Vec<String>,
+}
+
+/// Where an archive lies and what it must be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The archive's address.
+    pub url: String,
+    /// What the archive hashes to.
+    pub sha256: Sha256,
+}
+
+/// Looks a chart's archive up.
+///
+/// # Errors
+/// [`IndexError`].
+pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
+    let format = |what: String| IndexError::Format(what.lines().next().unwrap_or_default().to_owned());
+    let text = std::str::from_utf8(text).map_err(|e| format(e.to_string()))?;
+    // A large repository has more of everything than the parser allows by itself; the size was limited when it was read.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_events: 10_000_000, max_nodes: 5_000_000 },
+    };
+    let mut index: Index =
+        serde_saphyr::from_str_with_options(text, options).map_err(|e| format(e.without_snippet().to_string()))?;
+    let versions = index.entries.remove(&chart.name).ok_or(IndexError::NoChart)?;
+    let bare = |version: &str| version.strip_prefix('v').unwrap_or(version).to_owned();
+    let Some(entry) = versions.iter().find(|e| bare(&e.version) == bare(&chart.version)) else {
+        // Helm writes them newest first.
+        return Err(IndexError::NoVersion(versions.into_iter().take(NAMED).map(|e| e.version).collect()));
+    };
+    let digest = entry.digest.as_deref().map(|d| d.strip_prefix("sha256:").unwrap_or(d));
+    let sha256 = digest.and_then(|d| d.parse().ok()).ok_or(IndexError::Lacks("no SHA-256"))?;
+    let url = entry.urls.first().ok_or(IndexError::Lacks("no address"))?;
+    // One without a scheme is relative to the index.
+    let url = if url.contains("://") { url.clone() } else { format!("{}/{url}", chart.repository) };
+    Ok(Found { url, sha256 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    fn chart(name: &str, version: &str) -> ChartRef {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        ChartRef { name, version, repository: "https://charts.example/stable".to_owned() }
+    }
+
+    fn index() -> String {
+        format!(
+            "apiVersion: v1\nentries:\n  one:\n  - apiVersion: v2\n    created: \"2023-01-01T00:00:00Z\"\n    \
+             digest: {HASH}\n    name: one\n    urls:\n    - https://elsewhere.example/one-1.2.0.tgz\n    version: 1.2.0\n  \
+             - digest: {HASH}\n    urls: [charts/one-1.1.0.tgz]\n    version: v1.1.0\n  two:\n  - urls: [two.tgz]\n    version: 1.0.0\n  \
+             - digest: {HASH}\n    version: 0.9.0\ngenerated: \"2023-01-01T00:00:00Z\"\n"
+        )
+    }
+
+    #[test]
+    fn an_archive_is_found_by_name_and_version() {
+        let found = find(index().as_bytes(), &chart("one", "1.2.0")).unwrap();
+        assert_eq!(
+            found,
+            Found { url: "https://elsewhere.example/one-1.2.0.tgz".into(), sha256: HASH.parse().unwrap() }
+        );
+        let relative = find(index().as_bytes(), &chart("one", "1.1.0")).unwrap();
+        assert_eq!(relative.url, "https://charts.example/stable/charts/one-1.1.0.tgz");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told() {
+        let error = |text: &str, name, version| find(text.as_bytes(), &chart(name, version)).unwrap_err().to_string();
+        assert_eq!(error(&index(), "three", "1.0.0"), "it has no chart of this name");
+        assert!(error(&index(), "one", "1.3.0").ends_with("the newest ones: 1.2.0, v1.1.0"));
+        assert!(error(&index(), "two", "1.0.0").contains("no SHA-256"));
+        assert!(error(&index(), "two", "0.9.0").contains("no address"));
+        assert!(error("<html>", "one", "1.0.0").contains("no index of a chart repository"));
+        assert!(error("entries: 7\n", "one", "1.0.0").contains("no index of a chart repository"));
+        assert!(find(&[0xff], &chart("one", "1")).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Helm charts that manifests name: found in their repository, checked and kept ([`ChartRef`] → [`LockedChart`]).
+//!
+//! ```text
+//! <repository>/index.yaml    lists the archives of all charts and versions, with their SHA-256
+//! ```
+//!
+//! Only a lock asks a repository. An image that is built from the lock holds the archives, and k3s serves them to itself
+//! (docs.k3s.io, "Deploying Content in the Server's Static Directory"); in any other image a manifest names the repository,
+//! and the cluster downloads the chart.
+
+mod error;
+pub mod index;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Sha256;
+use crate::report::{Reporter, Unit};
+use crate::store::http::{Http, HttpError, shown};
+use crate::store::{Request, Store, StoreError};
+use crate::tree::Content;
+
+pub use error::{ChartError, IndexError};
+
+/// Largest index that is read, in bytes. Those of large repositories have some MB.
+const INDEX_LIMIT: u64 = 32 << 20;
+
+/// Largest archive that is taken, in bytes. Helm itself keeps what it installs in an object of 1 MiB.
+const ARCHIVE_LIMIT: u64 = 16 << 20;
+
+/// A chart as a manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChartRef {
+    /// Its name in the repository.
+    pub name: String,
+    /// The one version that is meant.
+    pub version: String,
+    /// Base URL of the repository, without a `/` at its end.
+    pub repository: String,
+}
+
+impl ChartRef {
+    /// The archive's name among the files that k3s serves.
+    #[must_use]
+    pub fn file(&self) -> String {
+        format!("{}-{}.tgz", self.name, self.version)
+    }
+}
+
+/// A chart's archive, as it was verified.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedChart {
+    /// Its name in the repository.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Base URL of the repository.
+    pub repository: String,
+    /// Size of the archive in bytes.
+    pub size: u64,
+    /// What the archive hashes to.
+    pub sha256: Sha256,
+    /// Where the archive lies, a mirror left aside.
+    pub url: String,
+}
+
+impl LockedChart {
+    /// What a manifest calls it.
+    #[must_use]
+    pub fn reference(&self) -> ChartRef {
+        ChartRef { name: self.name.clone(), version: self.version.clone(), repository: self.repository.clone() }
+    }
+}
+
+/// Has a chart's archive in the store, checked against its repository's index.
+///
+/// `mirror` is the base URL of a mirror of repositories: what lies at `https://HOST/PATH` is asked for at `<mirror>/HOST/PATH`.
+///
+/// # Errors
+/// [`ChartError`]; [`ChartError::is_unreachable`] tells a repository that cannot be reached from one that is wrong.
+pub fn resolve(
+    chart: &ChartRef,
+    mirror: Option<&str>,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<LockedChart, ChartError> {
+    let phase = reporter.phase(&format!("Looking up chart {}", chart.name), 0, Unit::Bytes);
+    let failure = |source| ChartError::Http { chart: Box::new(chart.clone()), source };
+    let index_url = format!("{}/index.yaml", chart.repository);
+    let asked = through(mirror, &index_url);
+    let text = match http.get(&asked, INDEX_LIMIT) {
+        Ok(text) => text,
+        Err(HttpError::NotFound { url }) => {
+            return Err(ChartError::NoRepository { chart: Box::new(chart.clone()), url });
+        }
+        Err(source) => return Err(failure(source)),
+    };
+    let wrong = |source| ChartError::Index { chart: Box::new(chart.clone()), url: shown(&asked), source };
+    let entry = index::find(&text, chart).map_err(wrong)?;
+    let url = entry.url;
+    let archive = http.get(&through(mirror, &url), ARCHIVE_LIMIT).map_err(failure)?;
+    let found = Sha256::of(&archive);
+    if found != entry.sha256 {
+        return Err(ChartError::Hash {
+            chart: Box::new(chart.clone()),
+            url: shown(&url),
+            expected: entry.sha256,
+            found,
+        });
+    }
+    phase.inc((text.len() + archive.len()) as u64);
+    store.put(&archive)?;
+    let ChartRef { name, version, repository } = chart.clone();
+    Ok(LockedChart { name, version, repository, size: archive.len() as u64, sha256: found, url: shown(&url) })
+}
+
+/// The archives that a lock names, in its order.
+///
+/// # Errors
+/// [`ChartError::Store`].
+pub fn fetch_locked(
+    charts: &[&LockedChart],
+    mirror: Option<&str>,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<(ChartRef, Content)>, ChartError> {
+    let request = |chart: &&LockedChart| {
+        let mut urls = vec![through(mirror, &chart.url), chart.url.clone()];
+        urls.dedup();
+        let name = format!("chart {} {}", chart.name, chart.version);
+        Request { name, sha256: chart.sha256, size: chart.size, urls }
+    };
+    store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, http, reporter)?;
+    let content = |chart: &&LockedChart| {
+        let gone = || StoreError::Io {
+            action: "open",
+            path: store.dir().to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        };
+        let blob = store.blob(&chart.sha256)?.ok_or_else(gone)?;
+        Ok((chart.reference(), Content::whole(blob)))
+    };
+    charts.iter().map(content).collect()
+}
+
+/// Where the mirror, if there is one, has what lies at an address.
+fn through(mirror: Option<&str>, url: &str) -> String {
+    match (mirror, url.split_once("://")) {
+        (Some(mirror), Some((_, rest))) => format!("{}/{rest}", mirror.trim_end_matches('/')),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_has_everything_by_host_and_path() {
+        let url = "https://charts.example/stable/index.yaml";
+        assert_eq!(through(None, url), url);
+        assert_eq!(through(Some("http://m.example/c/"), url), "http://m.example/c/charts.example/stable/index.yaml");
+    }
+}

@@ -1,0 +1,122 @@
+//! Helm charts in a lock, and in the images that are built from it.
+
+use std::io::Read;
+use std::path::Path;
+
+use labimg::hash::Sha256;
+
+use crate::http_server::{Act, dead_url};
+use crate::locked::Locked;
+use crate::{Bench, fails, stderr, succeeds};
+
+const NAME: &str = "nfs-subdir-external-provisioner";
+const VERSION: &str = "4.0.18";
+/// Where its project publishes it, below a mirror.
+const REPOSITORY: &str = "/charts/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
+const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
+const MANIFEST: &str = "var/lib/rancher/k3s/server/manifests/nfs-storage.yaml";
+
+/// Puts a mirror of the chart's repository there, with an archive that its index gives this hash.
+pub fn repository(bench: &Bench, archive: &[u8], listed: &Sha256) {
+    // As the project's index has it: the archive lies with its releases on another host.
+    let file = format!("releases.example/{NAME}-{VERSION}.tgz");
+    let index = format!(
+        "apiVersion: v1\nentries:\n  {NAME}:\n  - apiVersion: v1\n    digest: {listed}\n    name: {NAME}\n    urls:\n    \
+         - https://{file}\n    version: {VERSION}\ngenerated: \"2023-01-01T00:00:00Z\"\n"
+    );
+    bench.server.file(&format!("{REPOSITORY}/index.yaml"), index);
+    bench.server.file(&format!("/charts/{file}"), archive);
+}
+
+/// A chart that is none, for tests that only look for its bytes.
+pub fn archive() -> Vec<u8> {
+    format!("archive of {NAME}").into_bytes()
+}
+
+/// The file of an image, by way of `labimg export`.
+fn exported(image: &Path, path: &str) -> Option<(u32, Vec<u8>)> {
+    let tar = image.with_extension("tar");
+    succeeds(crate::labimg().arg("export").arg(image).arg("--tar").arg(&tar));
+    let mut archive = tar::Archive::new(std::fs::File::open(&tar).unwrap());
+    let mut entry =
+        archive.entries().unwrap().map(Result::unwrap).find(|e| e.path().unwrap().as_ref() == Path::new(path))?;
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).unwrap();
+    Some((entry.header().mode().unwrap(), content))
+}
+
+#[test]
+fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
+    let locked = Locked::new();
+    let text = std::fs::read_to_string(&locked.lock).unwrap();
+    let entry = format!(
+        "[[chart]]\nname = \"{NAME}\"\nversion = \"{VERSION}\"\n\
+         repository = \"https://kubernetes-sigs.github.io/nfs-subdir-external-provisioner\"\nsize = {}\n\
+         sha256 = \"{}\"\nurl = \"https://releases.example/{NAME}-{VERSION}.tgz\"\n",
+        archive().len(),
+        Sha256::of(archive())
+    );
+    assert!(text.contains(&entry), "{text}");
+
+    // From the store: the repository is asked for a lock only.
+    locked.bench.server.always(&format!("{REPOSITORY}/index.yaml"), Act::Status(500, String::new()));
+    locked
+        .bench
+        .server
+        .always(&format!("/charts/releases.example/{NAME}-{VERSION}.tgz"), Act::Status(500, String::new()));
+    let image = locked.bench.dir.path().join("master.img");
+    succeeds(locked.command("build").args(["master", "--generic", "--locked", "-o"]).arg(&image));
+    assert_eq!(exported(&image, &format!("{STATIC}/{NAME}-{VERSION}.tgz")), Some((0o600, archive())));
+    let (mode, manifest) = exported(&image, MANIFEST).unwrap();
+    let manifest = String::from_utf8(manifest).unwrap();
+    let line = format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{NAME}-{VERSION}.tgz\"\n");
+    assert!(mode == 0o600 && manifest.contains(&line), "{manifest}");
+    assert!(!manifest.contains("repo:") && !manifest.contains("version:"), "{manifest}");
+
+    // Without the lock, and when it is asked for, the cluster finds it by itself.
+    let image = locked.bench.dir.path().join("unlocked.img");
+    succeeds(locked.command("build").args(["master", "--generic", "-o"]).arg(&image));
+    let manifest = String::from_utf8(exported(&image, MANIFEST).unwrap().1).unwrap();
+    assert!(manifest.contains(&format!("  chart: \"{NAME}\"\n  version: \"{VERSION}\"\n")), "{manifest}");
+    assert!(exported(&image, STATIC).is_none());
+}
+
+#[test]
+fn charts_of_the_lab_folder_s_own_manifests_are_told_to_be_missing() {
+    let locked = Locked::new();
+    let manifests = locked.dir.join("manifests");
+    std::fs::create_dir(&manifests).unwrap();
+    let chart = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata:\n  name: mine\n";
+    std::fs::write(manifests.join("mine.yaml"), chart).unwrap();
+    let said = stderr(&succeeds(&mut locked.command("lock")));
+    assert!(said.contains("manifests/mine.yaml: its HelmChart is not in the lock"), "{said}");
+}
+
+#[test]
+fn a_chart_that_is_not_what_the_index_says_is_no_chart() {
+    let locked = Locked::new();
+    let other = Sha256::of("other");
+    repository(&locked.bench, &archive(), &other);
+    let old = std::fs::read_to_string(&locked.lock).unwrap();
+    fails(&mut locked.command("lock"), 1, &[NAME, &Sha256::of(archive()).to_string(), &other.to_string()]);
+    locked.bench.server.file(&format!("{REPOSITORY}/index.yaml"), "entries: {}\n");
+    fails(&mut locked.command("lock"), 1, &[NAME, "index.yaml", "no chart of this name"]);
+    locked.bench.server.always(&format!("{REPOSITORY}/index.yaml"), Act::Status(404, String::new()));
+    fails(&mut locked.command("lock"), 1, &[NAME, "there is no repository of charts", "index.yaml does not exist"]);
+    assert_eq!(std::fs::read_to_string(&locked.lock).unwrap(), old, "the lock was written all the same");
+}
+
+#[test]
+fn a_repository_that_cannot_be_reached_is_told_and_then_missed() {
+    let locked = Locked::new();
+    let lab = locked.dir.join("lab.toml");
+    let text = std::fs::read_to_string(&lab).unwrap();
+    std::fs::write(&lab, text.replace(&locked.bench.server.url("/charts"), &dead_url("/charts"))).unwrap();
+    let said = stderr(&succeeds(&mut locked.command("lock")));
+    assert!(said.contains(&format!("CHART {NAME} {VERSION} IS NOT IN THE LOCK")), "{said}");
+    fails(locked.command("lock").args(["--k3s", "embed"]), 1, &[NAME, "refused"]);
+
+    let (mut command, image) = locked.build_of("master", "master.img", &dead_url(""));
+    fails(&mut command, 2, &[&format!("no chart {NAME} {VERSION}"), "`labimg lock` adds it"]);
+    assert!(!image.exists());
+}
