@@ -2,7 +2,7 @@
 //!
 //! Needs a Debian mirror (`LABIMG_MIRROR`, else the one that the host's apt uses): what one image takes is recorded in
 //! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and sfdisk
-//! as judges, and dpkg-deb to make packages of other versions. As root, builds run without any capability.
+//! as judges, dpkg-deb to make packages of other versions, and faketime. As root, builds run without any capability.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +21,7 @@ mod skipped;
 
 mod charts;
 mod disk;
+mod elsewhere;
 mod judges;
 mod labs;
 mod locked;
