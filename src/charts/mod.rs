@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Sha256;
 use crate::report::{Reporter, Unit};
 use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store, StoreError};
+use crate::store::{Request, Store};
 use crate::tree::Content;
 
 pub use error::{ChartError, IndexError};
@@ -134,15 +134,7 @@ pub fn fetch_locked(
         Request { name, sha256: chart.sha256, size: chart.size, urls }
     };
     store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, http, reporter)?;
-    let content = |chart: &&LockedChart| {
-        let gone = || StoreError::Io {
-            action: "open",
-            path: store.dir().to_owned(),
-            source: std::io::ErrorKind::NotFound.into(),
-        };
-        let blob = store.blob(&chart.sha256)?.ok_or_else(gone)?;
-        Ok((chart.reference(), Content::whole(blob)))
-    };
+    let content = |chart: &&LockedChart| Ok((chart.reference(), Content::whole(store.fetched(&chart.sha256)?)));
     charts.iter().map(content).collect()
 }
 

@@ -118,9 +118,7 @@ fn download(
     urls.dedup();
     let name = format!("k3s {} ({})", release.version, release.architecture);
     store.fetch(&[Request { name, sha256, size, urls }], 1, http, reporter)?;
-    let gone =
-        || StoreError::Io { action: "open", path: store.dir().to_owned(), source: io::ErrorKind::NotFound.into() };
-    store.blob(&sha256)?.ok_or_else(gone).map(Content::whole)
+    store.fetched(&sha256).map(Content::whole)
 }
 
 /// What the program must hash to: remembered, or by the release's checksum file.

@@ -104,6 +104,15 @@ impl Store {
         self.open_used(&self.blob_path(hash))
     }
 
+    /// A blob that was fetched or kept before.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or somebody removed it meanwhile.
+    pub fn fetched(&self, hash: &Sha256) -> Result<Blob, StoreError> {
+        let gone = || StoreError::io("open", &self.blob_path(hash), io::ErrorKind::NotFound.into());
+        self.blob(hash)?.ok_or_else(gone)
+    }
+
     /// Keeps some bytes as a blob.
     ///
     /// # Errors

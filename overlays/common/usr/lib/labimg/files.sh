@@ -16,6 +16,16 @@ warn() {
     done
 }
 
+# Sets CLUSTER, ROLE, MASTER and SEED_TIME (seconds since 1970) to what the seed said of this node: nothing and 0 without one.
+read_node() {
+    # shellcheck disable=SC2034 # for who calls it
+    CLUSTER='' ROLE='' MASTER='' SEED_TIME=0
+    if [ -r "${LABIMG_ROOT-}/etc/labimg/node.conf" ]; then
+        # shellcheck source=/dev/null
+        . "${LABIMG_ROOT-}/etc/labimg/node.conf"
+    fi
+}
+
 # put FILE MODE [OWNER]: writes standard input to FILE, which has its old or its new content whenever power fails.
 put() {
     mkdir -p "${1%/*}"
