@@ -14,6 +14,7 @@ pub mod build;
 pub mod changes;
 pub mod charts;
 pub mod cli;
+pub mod containers;
 pub mod deb;
 pub mod debian;
 mod der;

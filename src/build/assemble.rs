@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
-use super::{BuildError, BuildOptions, PendingPackage, locking};
+use super::{BuildError, BuildOptions, PendingPackage, carrying, locking};
 use crate::charts::{self, ChartRef};
 use crate::deb;
 use crate::hash::Sha256;
@@ -62,11 +62,13 @@ pub(super) fn assemble(
     // Before anything is downloaded: what the lock does not have ends the build at once.
     let locked_k3s = locking::k3s(plan, options)?;
     let locked_charts = locking::charts(plan, options)?;
+    let carried = carrying::carried(plan, options, store, http, reporter)?;
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, http, reporter)?;
     let binary = obtain_k3s(plan, options, locked_k3s, store, http, reporter)?;
     let mirror = plan.lab.k3s.charts.as_deref();
     let charts = charts::fetch_locked(&locked_charts, mirror, store, http, reporter)?;
+    let archives = carrying::archives(&carried, plan, options, store, http, reporter)?;
 
     let ids = Ids::new(plan, &lock)?;
     let partuuids = ids.partuuids()?;
@@ -78,6 +80,7 @@ pub(super) fn assemble(
         configure::run(&mut tree, &mut installed)?.pending
     };
     let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref(), &charts)?;
+    layers::containers::apply(&mut tree, &archives)?;
     let version = kernel_layer(&mut tree, &lock, &installed, store, reporter)?;
     let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, store, reporter)?;
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs)?;
@@ -89,7 +92,10 @@ pub(super) fn assemble(
     let least = ext4::minimum_size(&tree, &root);
     let root_size = least.map_err(|source| ImageError::Ext4 { partition: "root".to_owned(), source })? + SLACK;
     let layout = spec(plan, &ids, root_size, &root, &tree, &firmware).layout()?;
-    let manifest = manifest(plan, &lock, &installed, &tree, &layout, binary.map(|b| b.record()));
+    let manifest = Manifest {
+        containers: carried.record(),
+        ..manifest(plan, &lock, &installed, &tree, &layout, binary.map(|b| b.record()))
+    };
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
     let pending = pending.into_iter().map(|p| PendingPackage { package: p.package, reason: p.reason }).collect();
@@ -291,5 +297,6 @@ fn manifest(
         why: plan.packages.iter().map(|(p, why)| (p.split('/').next().unwrap_or(p).to_owned(), why.clone())).collect(),
         layers: manifest::layers(tree),
         k3s,
+        containers: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::RenewError;
 use crate::charts::ChartError;
+use crate::containers::ContainerError;
 use crate::deb::DebError;
 use crate::image::ImageError;
 use crate::k3s::K3sError;
@@ -52,6 +53,8 @@ pub enum BuildError {
     K3s(#[from] K3sError),
     #[error(transparent)]
     Chart(#[from] ChartError),
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     #[error(transparent)]
     K3sLayer(#[from] K3sLayerError),
     #[error(transparent)]

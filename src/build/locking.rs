@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{BuildError, BuildOptions};
+use super::{BuildError, BuildOptions, carrying};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
 use crate::layers::manifests;
-use crate::lock::file::{Archives, ImageKey, LockFile, LockFileError};
+use crate::lock::file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
 use crate::lock::{self, Lock, LockRequest};
 use crate::plan::Plan;
 use crate::plan::role::K3sKind;
@@ -105,8 +105,8 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 
 /// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
 ///
-/// A k3s release or a repository of charts that cannot be reached is left out with a warning, unless [`K3sMode::Embed`]
-/// wants it; [`K3sMode::FirstBoot`] leaves both out as well, and a file of the user's the release.
+/// A k3s release, a repository of charts or a registry that cannot be reached is left out with a warning, unless
+/// [`K3sMode::Embed`] wants it; [`K3sMode::FirstBoot`] leaves them out as well, and a file of the user's the release.
 ///
 /// # Errors
 /// See [`BuildError`].
@@ -123,8 +123,12 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
         images.push((key, ask_mirror(plan, options, &store, &http, reporter)?));
         drop(phase);
     }
-    let releases = releases(plans, options, options.k3s, &store, &http, reporter)?;
-    let charts = resolve_charts(plans, options, &store, &http, reporter)?;
+    let parts = ClusterParts {
+        k3s: releases(plans, options, options.k3s, &store, &http, reporter)?,
+        k3s_images: carrying::k3s_images(plans, options, &store, &http, reporter)?,
+        charts: resolve_charts(plans, options, &store, &http, reporter)?,
+        containers: carrying::other_images(plans, options, &store, &http, reporter)?,
+    };
     if let Some(dir) = options.lab_dir.as_deref().filter(|_| plans.iter().any(|plan| plan.role.manifests)) {
         for manifest in manifests::with_charts(dir)? {
             reporter.warn(&format!(
@@ -133,7 +137,7 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
             ));
         }
     }
-    Ok(LockFile::new(of_mirror(options), &images, releases, charts))
+    Ok(LockFile::new(of_mirror(options), &images, parts))
 }
 
 /// The charts of the manifests of all these plans.

@@ -1,6 +1,7 @@
 //! The whole way from plans to images: each arrow of the data flow once, in order.
 
 mod assemble;
+mod carrying;
 mod error;
 mod ids;
 mod locking;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{BuildError, BuildOptions, assemble, locking};
+use super::{BuildError, BuildOptions, assemble, carrying, locking};
 use crate::deb::{self, Deb};
 use crate::k3s::{K3sMode, LockedK3s};
 use crate::lock::archive::{self, Archive};
@@ -85,17 +85,21 @@ pub fn renew(
             }
         }
     }
-    let k3s = if names.contains(K3S) {
+    let mut parts = older.cluster_parts();
+    if names.contains(K3S) {
         // It is asked for, so that it is not to be left out because it cannot be reached.
         let mode = if options.k3s == K3sMode::Auto { K3sMode::Embed } else { options.k3s };
         let ours =
             |k: &&LockedK3s| plans.iter().any(|p| p.role.k3s.is_some() && p.board.architecture == k.architecture);
-        let others = older.releases().iter().filter(|k| !ours(k)).cloned();
-        others.chain(locking::releases(plans, options, mode, &store, &http, reporter)?).collect()
-    } else {
-        older.releases().to_vec()
-    };
-    Ok(Renewed { file: older.renewed(&renewed, k3s), why, left })
+        for releases in [&mut parts.k3s, &mut parts.k3s_images] {
+            releases.retain(|k| !ours(&k));
+        }
+        parts.k3s.extend(locking::releases(plans, options, mode, &store, &http, reporter)?);
+        // Its own container images are of the same release. All others stay.
+        let options = BuildOptions { k3s: mode, ..options.clone() };
+        parts.k3s_images.extend(carrying::k3s_images(plans, &options, &store, &http, reporter)?);
+    }
+    Ok(Renewed { file: older.renewed(&renewed, parts), why, left })
 }
 
 /// The images of the plans, each once, as the lock has them.

@@ -50,8 +50,11 @@ fn text(diff: &Diff, most: usize) -> String {
     if let Some((old, new)) = &diff.k3s {
         let _ = writeln!(text, "k3s       {old}\n       -> {new}");
     }
-    if !diff.packages.is_empty() {
-        let _ = write!(text, "\nPackages\n{}", changes_text(&diff.packages));
+    for (title, changes) in [("Packages", &diff.packages), ("Container images", &diff.containers)] {
+        if changes.is_empty() {
+            continue;
+        }
+        let _ = write!(text, "\n{title}\n{}", changes_text(changes));
     }
     for (title, Names { added, removed }) in [("Services", &diff.services), ("Users", &diff.users)] {
         if !added.is_empty() || !removed.is_empty() {
@@ -108,6 +111,11 @@ mod tests {
             size: (1 << 30, 1 << 30),
             used: (400 << 20, 412 << 20),
             k3s: Some(("v1.36.5+k3s1, embedded".to_owned(), "none".to_owned())),
+            containers: vec![change(
+                "registry.k8s.io/pause",
+                version("3.9 0123456789ab", 2000),
+                version("3.10 ba9876543210", 1000),
+            )],
             packages: vec![
                 change("curl", version("8.1", 2000), version("8.2", 1000)),
                 change("htop", Vec::new(), version("3", 4096)),

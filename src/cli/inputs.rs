@@ -120,7 +120,8 @@ pub fn failure(error: BuildError) -> Failure {
             LockFileError::NoImage { .. }
             | LockFileError::Changed { .. }
             | LockFileError::NoK3s { .. }
-            | LockFileError::NoChart { .. },
+            | LockFileError::NoChart { .. }
+            | LockFileError::NoContainer { .. },
         )
         | BuildError::K3s(
             K3sError::Version(_)

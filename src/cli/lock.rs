@@ -76,6 +76,7 @@ struct Written {
     size: u64,
     k3s: Vec<String>,
     charts: Vec<String>,
+    containers: Vec<String>,
 }
 
 pub fn run(args: &LockArgs, out: &Output, reporter: &Reporter) -> Outcome {
@@ -85,12 +86,14 @@ pub fn run(args: &LockArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let (packages, size) = lock.totals();
     let k3s = lock.releases().iter().map(|k| format!("{} ({})", k.version, k.architecture)).collect();
     let charts = lock.charts().iter().map(|c| format!("{} {}", c.name, c.version)).collect();
-    out.result(&Written { lock: subject.path, packages, size, k3s, charts }, |w| {
+    let containers = lock.container_names();
+    out.result(&Written { lock: subject.path, packages, size, k3s, charts, containers }, |w| {
         let k3s = if w.k3s.is_empty() { "no k3s".to_owned() } else { format!("k3s {}", w.k3s.join(", ")) };
         let charts = if w.charts.is_empty() { String::new() } else { format!(", chart {}", w.charts.join(", ")) };
+        let images: String = w.containers.iter().map(|image| format!("\n  container image  {image}")).collect();
         let size = HumanBytes(w.size);
         format!(
-            "{}: {} packages ({size}), {k3s}{charts}\nBuild from it:   labimg build --locked\n",
+            "{}: {} packages ({size}), {k3s}{charts}{images}\nBuild from it:   labimg build --locked\n",
             w.lock.display(),
             w.packages
         )

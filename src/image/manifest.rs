@@ -47,6 +47,9 @@ pub struct Manifest {
     /// The node's k3s; none when its role has none.
     #[serde(default)]
     pub k3s: Option<K3sRecord>,
+    /// Container images on the card.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ManifestContainer>,
 }
 
 /// A partition.
@@ -64,6 +67,24 @@ pub struct ManifestPartition {
     pub size: u64,
     /// Linux' name for it.
     pub partuuid: String,
+}
+
+/// A container image, or the archive of those of k3s itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestContainer {
+    /// Its full name, or [`ManifestContainer::OF_K3S`].
+    pub name: String,
+    /// Of an image its tag or digest.
+    pub version: String,
+    /// Size in bytes: layers, configuration and manifest, or the archive.
+    pub size: u64,
+    /// What the image's manifest hashes to, or the archive.
+    pub sha256: Sha256,
+}
+
+impl ManifestContainer {
+    /// What the archive of k3s' own images is called.
+    pub const OF_K3S: &str = "k3s-airgap-images";
 }
 
 /// A package.
@@ -240,6 +261,7 @@ mod tests {
             why: BTreeMap::new(),
             layers: Vec::new(),
             k3s: None,
+            containers: Vec::new(),
         }
     }
 

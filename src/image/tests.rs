@@ -56,6 +56,7 @@ fn root_tree() -> Tree {
         why: std::collections::BTreeMap::new(),
         layers: Vec::new(),
         k3s: None,
+        containers: Vec::new(),
     };
     manifest.layers = manifest::layers(&tree);
     put(&mut tree, manifest::NODE_PATH, 0o644, &manifest.to_json());

@@ -53,6 +53,8 @@ pub struct Diff {
     pub k3s: Option<(String, String)>,
     /// Packages.
     pub packages: Vec<Change>,
+    /// Container images on the card.
+    pub containers: Vec<Change>,
     /// Services that start by themselves.
     pub services: Names,
     /// Users.
@@ -94,6 +96,7 @@ pub fn diff(first: &Path, second: &Path) -> Result<Diff, InspectError> {
         used: (used(&a), used(&b)),
         k3s: Some((k3s(&a), k3s(&b))).filter(|(old, new)| old != new),
         packages: changes::between(&packages(&a), &packages(&b)),
+        containers: changes::between(&containers(&a), &containers(&b)),
         services: names(|s| s.enabled.clone()),
         users: names(|s| {
             s.users.iter().map(|u| format!("{} ({}, {}, password {})", u.name, u.uid, u.shell, u.password)).collect()
@@ -120,6 +123,16 @@ fn packages(report: &ImageReport) -> Versions {
         let size = p.installed_kib.saturating_mul(1024);
         let state = if p.state == "installed" { String::new() } else { format!(" ({})", p.state) };
         versions.entry(p.name.clone()).or_default().insert(Version { version: format!("{}{state}", p.version), size });
+    }
+    versions
+}
+
+fn containers(report: &ImageReport) -> Versions {
+    let mut versions = Versions::new();
+    for c in report.system.iter().filter_map(|s| s.manifest.as_ref()).flat_map(|m| &m.containers) {
+        // A tag may come to mean another image.
+        let version = format!("{} {:.12}", c.version, c.sha256.to_string());
+        versions.entry(c.name.clone()).or_default().insert(Version { version, size: c.size });
     }
     versions
 }

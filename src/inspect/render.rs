@@ -97,6 +97,11 @@ fn render_system(out: &mut String, system: &System) {
     if let Some(k3s) = system.manifest.as_ref().and_then(|m| m.k3s.as_ref()) {
         line(out, format_args!("  k3s         {}", k3s.sentence()));
     }
+    let containers = system.manifest.iter().flat_map(|m| &m.containers);
+    let containers: Vec<String> = containers.map(|c| format!("{} {} ({})", c.name, c.version, size(c.size))).collect();
+    if !containers.is_empty() {
+        wrapped(out, "containers", &containers);
+    }
     if !system.hostname.is_empty() {
         line(out, format_args!("  host name   {}", system.hostname));
     }

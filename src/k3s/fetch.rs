@@ -1,8 +1,8 @@
-//! A release's program into the store, checked against the release's checksum file.
+//! A release's program or its container images into the store, checked against the release's checksum file.
 //!
 //! What was verified once is remembered, so that later builds need no network and get the same bytes:
-//! `releases/k3s-<hash of the checksum file's address>` in the cache holds `<sha256> <size> <address>`. It is written only
-//! after the program itself was found right.
+//! `releases/k3s-<hash of the checksum file's address>` (for the images, `k3s-images-<hash>`) in the cache holds
+//! `<sha256> <size> <address>`. It is written only after the file itself was found right.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ use crate::tree::Content;
 /// Largest checksum file that is read, in bytes; those of k3s have two lines.
 const SUMS_LIMIT: u64 = 64 << 10;
 
-/// Largest program that is taken, in bytes; those of k3s are below 100 MB.
-const PROGRAM_LIMIT: u64 = 1 << 30;
+/// Largest file that is taken, in bytes; programs of k3s are below 100 MB, their images about 200 MB.
+const FILE_LIMIT: u64 = 1 << 30;
 
 /// A failure, with what was learnt before it.
 #[derive(Debug)]
@@ -51,7 +51,37 @@ pub fn resolve(
     fetch(&release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
 }
 
-/// The program and what it is.
+/// Has the container images of a release in the store, verified: one archive, as k3s imports it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_images(
+    source: &K3sSource,
+    architecture: &str,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<LockedK3s, K3sError> {
+    let release = Release::new(source, architecture)?.images();
+    fetch(&release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+}
+
+/// The container images that a lock names, and what their file is called.
+///
+/// # Errors
+/// [`K3sError::Store`].
+pub fn fetch_images(
+    source: &K3sSource,
+    locked: &LockedK3s,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<(&'static str, Content), K3sError> {
+    let release = Release::new(source, &locked.architecture)?.images();
+    Ok((release.file, fetch_locked(&release, locked, store, http, reporter)?))
+}
+
+/// The file and what it is.
 pub(super) fn fetch(
     release: &Release,
     store: &Store,
@@ -68,7 +98,7 @@ pub(super) fn fetch(
         let size = ask_size(release, http).map_err(|e| Failed { error: Box::new(e), sha256: Some(sha256) })?;
         (sha256, size)
     };
-    let url = release.program_url();
+    let url = release.file_url();
     let content = download(release, sha256, size, vec![url.clone()], store, http, reporter).map_err(|source| {
         let remembered = known.is_some().then(|| memory.path.clone());
         let error = K3sError::Store { version: release.version.clone(), source, remembered };
@@ -87,7 +117,7 @@ pub(super) fn fetch(
     Ok((content, locked))
 }
 
-/// The program that a lock names.
+/// The file that a lock names.
 ///
 /// # Errors
 /// [`K3sError::Store`].
@@ -98,7 +128,7 @@ pub(super) fn fetch_locked(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Content, K3sError> {
-    let urls = vec![release.program_url(), locked.url.clone()];
+    let urls = vec![release.file_url(), locked.url.clone()];
     download(release, locked.sha256, locked.size, urls, store, http, reporter).map_err(|source| K3sError::Store {
         version: release.version.clone(),
         source,
@@ -116,12 +146,12 @@ fn download(
     reporter: &Reporter,
 ) -> Result<Content, StoreError> {
     urls.dedup();
-    let name = format!("k3s {} ({})", release.version, release.architecture);
+    let name = format!("{} {} ({})", release.what, release.version, release.architecture);
     store.fetch(&[Request { name, sha256, size, urls }], 1, http, reporter)?;
     store.fetched(&sha256).map(Content::whole)
 }
 
-/// What the program must hash to: remembered, or by the release's checksum file.
+/// What the file must hash to: remembered, or by the release's checksum file.
 pub(super) fn checksum(release: &Release, store: &Store, http: &Http, reporter: &Reporter) -> Result<Sha256, K3sError> {
     if let Some((sha256, _)) = Memory::of(store, release).read()? {
         return Ok(sha256);
@@ -140,9 +170,9 @@ fn ask_checksum(release: &Release, http: &Http) -> Result<Sha256, K3sError> {
     })
 }
 
-/// The program's size. Only the head of the answer is read: the transfer ends with it.
+/// The file's size. Only the head of the answer is read: the transfer ends with it.
 fn ask_size(release: &Release, http: &Http) -> Result<u64, K3sError> {
-    let url = release.program_url();
+    let url = release.file_url();
     let mut attempt = 1;
     let total = loop {
         match http.open(&url, 0) {
@@ -155,8 +185,8 @@ fn ask_size(release: &Release, http: &Http) -> Result<u64, K3sError> {
         attempt += 1;
     };
     match total {
-        Some(size) if size > PROGRAM_LIMIT => {
-            Err(failure(release, HttpError::TooLarge { url: shown(&url), limit: PROGRAM_LIMIT }))
+        Some(size) if size > FILE_LIMIT => {
+            Err(failure(release, HttpError::TooLarge { url: shown(&url), limit: FILE_LIMIT }))
         }
         Some(size) => Ok(size),
         None => Err(K3sError::NoSize { version: release.version.clone(), url: shown(&url) }),
@@ -180,7 +210,7 @@ struct Memory {
 impl Memory {
     fn of(store: &Store, release: &Release) -> Self {
         let url = shown(&release.sums_url());
-        Self { path: store.dir().join("releases").join(format!("k3s-{}", Sha256::of(&url))), url }
+        Self { path: store.dir().join("releases").join(format!("{}-{}", release.what, Sha256::of(&url))), url }
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> K3sError {

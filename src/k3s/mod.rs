@@ -3,6 +3,7 @@
 //! ```text
 //! <url>/<version>/sha256sum-arm64.txt     names the release's files with their SHA-256
 //! <url>/<version>/k3s-arm64               the program: server, agent, kubectl, crictl and ctr in one
+//! <url>/<version>/k3s-airgap-images-…     the container images that it runs by itself
 //! ```
 
 pub mod config;
@@ -25,7 +26,7 @@ use crate::store::http::Http;
 use crate::tree::Content;
 
 pub use error::K3sError;
-pub use fetch::resolve;
+pub use fetch::{fetch_images, resolve, resolve_images};
 pub use local::LocalK3s;
 use release::Release;
 
@@ -75,7 +76,7 @@ pub enum K3sMode {
     Auto,
 }
 
-/// A release's program, as it was verified.
+/// A release's program, or its container images, as it was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedK3s {

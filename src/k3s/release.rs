@@ -12,8 +12,11 @@ pub(super) struct Release {
     pub(super) architecture: String,
     /// Without a `/` at its end.
     base: String,
-    /// The program's name among the release's files.
+    /// The name of what is meant among the release's files: the program or [`Release::images`].
     pub(super) file: &'static str,
+    /// What to call it.
+    pub(super) what: &'static str,
+    images: &'static str,
     sums: &'static str,
 }
 
@@ -30,18 +33,23 @@ impl Release {
             return Err(K3sError::Url(shown(url)));
         }
         // As the release page of the project names them.
-        let (file, sums) = match architecture {
-            "arm64" => ("k3s-arm64", "sha256sum-arm64.txt"),
-            "amd64" => ("k3s", "sha256sum-amd64.txt"),
-            "armhf" => ("k3s-armhf", "sha256sum-arm.txt"),
+        let (file, images, sums) = match architecture {
+            "arm64" => ("k3s-arm64", "k3s-airgap-images-arm64.tar.zst", "sha256sum-arm64.txt"),
+            "amd64" => ("k3s", "k3s-airgap-images-amd64.tar.zst", "sha256sum-amd64.txt"),
+            "armhf" => ("k3s-armhf", "k3s-airgap-images-arm.tar.zst", "sha256sum-arm.txt"),
             other => return Err(K3sError::Architecture(other.to_owned())),
         };
         let (version, architecture) = (version.clone(), architecture.to_owned());
-        Ok(Self { version, architecture, base: base.to_owned(), file, sums })
+        Ok(Self { version, architecture, base: base.to_owned(), file, what: "k3s", images, sums })
     }
 
-    /// Where the program lies; may hold a password.
-    pub(super) fn program_url(&self) -> String {
+    /// The container images of the same release, as k3s imports them, in place of the program.
+    pub(super) fn images(self) -> Self {
+        Self { file: self.images, what: "k3s-images", ..self }
+    }
+
+    /// Where the program or the images lie; may hold a password.
+    pub(super) fn file_url(&self) -> String {
         self.url(self.file)
     }
 
@@ -85,8 +93,9 @@ mod tests {
     fn addresses_are_those_of_the_release_page() {
         let release = Release::new(&K3sSource::default(), "arm64").unwrap();
         let base = "https://github.com/k3s-io/k3s/releases/download/v1.36.5%2Bk3s1";
-        assert_eq!(release.program_url(), format!("{base}/k3s-arm64"));
+        assert_eq!(release.file_url(), format!("{base}/k3s-arm64"));
         assert_eq!(release.sums_url(), format!("{base}/sha256sum-arm64.txt"));
+        assert_eq!(release.images().file_url(), format!("{base}/k3s-airgap-images-arm64.tar.zst"));
     }
 
     #[test]
@@ -97,7 +106,7 @@ mod tests {
             ("arm64", "/k3s-arm64", "/sha256sum-arm64.txt"),
         ] {
             let release = release("v1.36.5+k3s1", "http://m.example/k3s/", architecture).unwrap();
-            assert_eq!(release.program_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{file}"));
+            assert_eq!(release.file_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{file}"));
             assert_eq!(release.sums_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{sums}"));
         }
         let error = release("v1.36.5+k3s1", "http://m.example", "riscv64").unwrap_err();

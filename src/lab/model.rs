@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::containers::ImageName;
+
 /// A cluster: the whole of a `lab.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +98,18 @@ pub struct K3s {
     /// Base URL of a mirror of Helm charts' repositories: what is at `https://HOST/PATH` is looked for at `<charts>/HOST/PATH`.
     #[serde(default)]
     pub charts: Option<String>,
+    /// Whether nodes have on their cards the container images of k3s itself and of labimg's own manifests, so that those start
+    /// without any registry.
+    #[serde(default)]
+    pub embed_images: bool,
+    /// Further container images that nodes have on their cards, by their full names.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub images: Vec<ImageName>,
+    /// Base URL of a mirror of container registries, for the build: `HOST/REPOSITORY` is asked for as
+    /// `<registries>/v2/HOST/REPOSITORY`.
+    #[serde(default)]
+    pub registries: Option<String>,
     /// Added to `/etc/rancher/k3s/config.yaml` of servers, as k3s names its settings.
     #[serde(default)]
     pub server_config: BTreeMap<String, serde_json::Value>,

@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod configure;
+pub mod containers;
 pub mod k3s;
 pub mod kernel;
 pub mod manifests;

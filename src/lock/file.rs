@@ -20,7 +20,9 @@
 //! auto = ["libc6"]                 # and what those need
 //!
 //! [[k3s]]                          # one for each architecture
+//! [[k3s-images]]                   # its own container images, where lab.toml wants them on the cards
 //! [[chart]]                        # Helm charts that manifests name: name, version, repository, size, sha256, url
+//! [[container]]                    # container images on the cards: name, architecture, size, sha256 of the manifest
 //! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path, perhaps date
 //! ```
 //!
@@ -32,6 +34,7 @@
 //!
 //! A package is named by its name alone; where the images hold several versions of it, as `name=version`.
 
+mod cluster;
 mod error;
 mod make;
 
@@ -41,12 +44,14 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot;
 use super::{ArchiveName, Lock, LockedPackage};
-use crate::changes::{self, Change, Version, Versions};
-use crate::charts::{ChartRef, LockedChart};
+use crate::changes::{self, Change};
+use crate::charts::LockedChart;
+use crate::containers::LockedContainer;
 use crate::files;
 use crate::hash::Sha256;
 use crate::k3s::LockedK3s;
 
+pub use cluster::ClusterParts;
 pub use error::LockFileError;
 
 /// The file's name, beside the `lab.toml`.
@@ -93,8 +98,12 @@ pub struct LockFile {
     images: Vec<Image>,
     #[serde(default)]
     k3s: Vec<LockedK3s>,
+    #[serde(rename = "k3s-images", default, skip_serializing_if = "Vec::is_empty")]
+    k3s_images: Vec<LockedK3s>,
     #[serde(rename = "chart", default, skip_serializing_if = "Vec::is_empty")]
     charts: Vec<LockedChart>,
+    #[serde(rename = "container", default, skip_serializing_if = "Vec::is_empty")]
+    containers: Vec<LockedContainer>,
     #[serde(rename = "package", default)]
     packages: Vec<Package>,
     /// Where it was read from, for messages.
@@ -262,32 +271,6 @@ impl LockFile {
         Ok(Lock { suite, architecture, date: image.time(), packages })
     }
 
-    /// The k3s of an architecture.
-    ///
-    /// # Errors
-    /// [`LockFileError::NoK3s`].
-    pub fn k3s(&self, version: &str, architecture: &str) -> Result<&LockedK3s, LockFileError> {
-        let of_architecture = self.k3s.iter().find(|k| k.architecture == architecture);
-        of_architecture.filter(|k| k.version == version).ok_or_else(|| LockFileError::NoK3s {
-            path: self.path.clone(),
-            version: version.to_owned(),
-            architecture: architecture.to_owned(),
-            other: of_architecture.map(|k| k.version.clone()),
-        })
-    }
-
-    /// A chart that a manifest names.
-    ///
-    /// # Errors
-    /// [`LockFileError::NoChart`].
-    pub fn chart(&self, chart: &ChartRef) -> Result<&LockedChart, LockFileError> {
-        self.charts.iter().find(|locked| locked.reference() == *chart).ok_or_else(|| LockFileError::NoChart {
-            path: self.path.clone(),
-            chart: Box::new(chart.clone()),
-            other: self.charts.iter().find(|locked| locked.name == chart.name).map(|locked| locked.version.clone()),
-        })
-    }
-
     /// Whether both say the same, wherever they lie.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -300,40 +283,10 @@ impl LockFile {
         changes::between(&self.versions(), &newer.versions())
     }
 
-    fn versions(&self) -> Versions {
-        let packages =
-            self.packages.iter().map(|p| (p.name.clone(), Version { version: p.version.clone(), size: p.size }));
-        let k3s = self
-            .k3s
-            .iter()
-            .map(|k| (format!("k3s ({})", k.architecture), Version { version: k.version.clone(), size: k.size }));
-        let charts = self
-            .charts
-            .iter()
-            .map(|c| (format!("chart {}", c.name), Version { version: c.version.clone(), size: c.size }));
-        let mut versions = Versions::new();
-        for (name, version) in packages.chain(k3s).chain(charts) {
-            versions.entry(name).or_default().insert(version);
-        }
-        versions
-    }
-
     /// How many packages it names, and their size in bytes.
     #[must_use]
     pub fn totals(&self) -> (usize, u64) {
         (self.packages.len(), self.packages.iter().map(|p| p.size).sum())
-    }
-
-    /// The k3s of each architecture.
-    #[must_use]
-    pub fn releases(&self) -> &[LockedK3s] {
-        &self.k3s
-    }
-
-    /// The charts of all manifests.
-    #[must_use]
-    pub fn charts(&self) -> &[LockedChart] {
-        &self.charts
     }
 
     /// Images that are none of these, as `worker on rpi4`.

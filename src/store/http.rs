@@ -5,8 +5,10 @@
 //! Connections are kept and used again for the next file of the same host.
 //!
 //! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities from the system or
-//! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none.
+//! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none. Tokens that a container registry
+//! gives to anyone are got and sent ([`bearer`]).
 
+mod bearer;
 mod error;
 
 use std::io::Read;
@@ -16,11 +18,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
-use reqwest::blocking::Client;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
 
 use crate::interrupt::{self, Interrupted};
 
+use bearer::Tokens;
 pub use error::HttpError;
 use error::{answer, broken};
 pub(crate) use error::{chain, innermost};
@@ -80,6 +83,7 @@ impl Settings {
 pub struct Http {
     client: Client,
     settings: Settings,
+    tokens: Tokens,
     stop: Option<Arc<AtomicBool>>,
 }
 
@@ -116,7 +120,7 @@ impl Http {
                 .build()
                 .map_err(|e| HttpError::Setup(innermost(&e)))?,
         };
-        Ok(Self { client, settings, stop: None })
+        Ok(Self { client, settings, tokens: Tokens::default(), stop: None })
     }
 
     /// The times and counts in use.
@@ -130,9 +134,17 @@ impl Http {
     /// # Errors
     /// The last error, once it is not a passing one or the attempts are used up.
     pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+        self.get_as(url, None, limit)
+    }
+
+    /// As [`Http::get`], of a server that has several forms of the file: `accept` names those that are taken (RFC 9110, 12.5.1).
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub fn get_as(&self, url: &str, accept: Option<&'static str>, limit: u64) -> Result<Vec<u8>, HttpError> {
         let mut attempt = 1;
         loop {
-            match self.get_once(url, limit) {
+            match self.get_once(url, accept, limit) {
                 Err(e) => match self.settings.delay(attempt, &e) {
                     Some(delay) => self.pause(delay)?,
                     None => return Err(e),
@@ -143,9 +155,9 @@ impl Http {
         }
     }
 
-    fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+    fn get_once(&self, url: &str, accept: Option<&'static str>, limit: u64) -> Result<Vec<u8>, HttpError> {
         let too_large = || HttpError::TooLarge { url: shown(url), limit };
-        let mut body = self.open(url, 0)?;
+        let mut body = self.begin(url, accept, 0)?;
         if body.total().is_some_and(|total| total > limit) {
             return Err(too_large());
         }
@@ -194,18 +206,19 @@ impl Http {
     /// # Errors
     /// Anything but an answer that holds the file; with an offset past the end, [`HttpError::Status`] with 416.
     pub fn open(&self, url: &str, offset: u64) -> Result<Body, HttpError> {
+        self.begin(url, None, offset)
+    }
+
+    fn begin(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Body, HttpError> {
         let (sender, pieces) = sync_channel(AHEAD);
-        let mut request = self.client.get(url);
-        if offset > 0 {
-            request = request.header(RANGE, format!("bytes={offset}-"));
-        }
-        let (url, settings) = (shown(url), self.settings.clone());
+        let (asking, settings, whole) = (self.clone(), self.settings.clone(), url.to_owned());
+        let url = shown(url);
         let asked = url.clone();
         std::thread::Builder::new()
             .name("download".into())
             .spawn(move || {
                 // A send fails when the caller has gone: then there is nobody to tell.
-                let mut response = match answer(request.send(), &asked, &settings) {
+                let mut response = match asking.ask(&whole, accept, offset) {
                     Ok(response) => response,
                     Err(e) => return drop(sender.send(Err(e))),
                 };
@@ -241,6 +254,30 @@ impl Http {
             }
             Event::Piece(_) | Event::End => Err(body.cut("no answer")),
         }
+    }
+
+    /// An answer that holds the file; a registry that wants a token is asked again with it.
+    fn ask(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Response, HttpError> {
+        let ask = || {
+            let mut request = self.client.get(url);
+            if offset > 0 {
+                request = request.header(RANGE, format!("bytes={offset}-"));
+            }
+            if let Some(accept) = accept {
+                request = request.header(ACCEPT, accept);
+            }
+            if let Some(token) = self.tokens.of(url) {
+                request = request.bearer_auth(token);
+            }
+            request.send()
+        };
+        let mut answered = ask();
+        if let Ok(refused) = &answered
+            && self.tokens.get(refused, url, &self.client, &self.settings)?
+        {
+            answered = ask();
+        }
+        answer(answered, &shown(url), &self.settings)
     }
 }
 

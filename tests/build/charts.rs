@@ -34,7 +34,7 @@ pub fn archive() -> Vec<u8> {
 }
 
 /// The file of an image, by way of `labimg export`.
-fn exported(image: &Path, path: &str) -> Option<(u32, Vec<u8>)> {
+pub fn exported(image: &Path, path: &str) -> Option<(u32, Vec<u8>)> {
     let tar = image.with_extension("tar");
     succeeds(crate::labimg().arg("export").arg(image).arg("--tar").arg(&tar));
     let mut archive = tar::Archive::new(std::fs::File::open(&tar).unwrap());

@@ -82,15 +82,18 @@ impl Locked {
     }
 }
 
-/// Puts a release of k3s there, of this size in bytes.
+/// Puts a release of k3s there, its program of this size in bytes, with container images that are none.
 pub fn release(bench: &Bench, version: &str, size: usize) {
     let mut program = vec![0; size];
     // An ELF header as the first bytes of a program for arm64 are.
     program[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
-    let sums = format!("{}  k3s-arm64\n", Sha256::of(&program));
+    let images = format!("container images of {version}");
+    let sums =
+        format!("{}  k3s-airgap-images-arm64.tar.zst\n{}  k3s-arm64\n", Sha256::of(&images), Sha256::of(&program));
     let folder = format!("/k3s/{}", version.replace('+', "%2B"));
     bench.server.file(&format!("{folder}/sha256sum-arm64.txt"), sums);
     bench.server.file(&format!("{folder}/k3s-arm64"), program);
+    bench.server.file(&format!("{folder}/k3s-airgap-images-arm64.tar.zst"), images);
 }
 
 #[test]

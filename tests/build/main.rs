@@ -2,7 +2,8 @@
 //!
 //! Needs a Debian mirror (`LABIMG_MIRROR`, else the one that the host's apt uses): what one image takes is recorded in
 //! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and sfdisk
-//! as judges, dpkg-deb to make packages of other versions, and faketime. As root, builds run without any capability.
+//! as judges, dpkg-deb to make packages of other versions, docker-registry, containerd and faketime. As root, builds run
+//! without any capability.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,7 @@ mod http_server;
 mod skipped;
 
 mod charts;
+mod containers;
 mod disk;
 mod elsewhere;
 mod judges;
@@ -27,6 +29,7 @@ mod labs;
 mod locked;
 mod network;
 mod recorded;
+mod registry;
 mod renewed;
 mod signals;
 mod together;

@@ -37,6 +37,7 @@ pub enum Act {
 pub struct Seen {
     pub path: String,
     pub range: Option<String>,
+    pub authorization: Option<String>,
     /// Number of the connection, from 0.
     pub connection: usize,
 }
@@ -131,7 +132,7 @@ fn converse(stream: &TcpStream, connection: usize, state: &State) -> std::io::Re
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut range = None;
+        let (mut range, mut authorization) = (None, None);
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
@@ -139,13 +140,16 @@ fn converse(stream: &TcpStream, connection: usize, state: &State) -> std::io::Re
             if header.is_empty() {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("range")
-            {
-                range = Some(value.trim().to_owned());
+            if let Some((name, value)) = header.split_once(':') {
+                let value = Some(value.trim().to_owned());
+                match name.to_ascii_lowercase().as_str() {
+                    "range" => range = value,
+                    "authorization" => authorization = value,
+                    _ => {}
+                }
             }
         }
-        state.seen.lock().unwrap().push(Seen { path: path.clone(), range: range.clone(), connection });
+        state.seen.lock().unwrap().push(Seen { path: path.clone(), range: range.clone(), authorization, connection });
         let act = state.next.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
         let act = act.or_else(|| state.always.lock().unwrap().get(&path).cloned()).unwrap_or(Act::Serve);
         if !reply(stream, &path, range.as_deref(), &act, state)? {

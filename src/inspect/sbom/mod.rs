@@ -12,6 +12,7 @@ use super::InspectError;
 use super::report::{self, ImageReport};
 use super::system::{Package, System};
 use crate::hash::Sha256;
+use crate::image::manifest::ManifestContainer;
 
 /// Which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +42,7 @@ struct Materials {
 struct Part {
     name: String,
     version: String,
-    /// Package URL (purl specification, type `deb`, `github`).
+    /// Package URL (purl specification, types `deb`, `github`, `oci` and `generic`).
     purl: String,
     /// SHA-256 of what was downloaded.
     sha256: Option<Sha256>,
@@ -92,6 +93,15 @@ impl Materials {
                 url: k3s.url.clone(),
             });
         }
+        for container in manifest.iter().flat_map(|m| &m.containers) {
+            parts.push(Part {
+                name: container.name.clone(),
+                version: container.version.clone(),
+                purl: container_purl(container, manifest.map_or("", |m| &m.architecture)),
+                sha256: Some(container.sha256),
+                url: None,
+            });
+        }
         let described: Vec<String> = parts.iter().map(|p| format!("{} {:?}", p.purl, p.sha256)).collect();
         let digest = Sha256::of(format!("{} {}", report.disk_id, described.join(" ")));
         let half = digest.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
@@ -116,6 +126,23 @@ fn debian_purl(package: &Package, system: &System) -> String {
         encoded(&package.version),
         encoded(&package.architecture),
         encoded(&distro)
+    )
+}
+
+/// `pkg:oci/pause@sha256%3A00…?arch=arm64&repository_url=registry.k8s.io/pause&tag=3.10`
+fn container_purl(container: &ManifestContainer, architecture: &str) -> String {
+    let ManifestContainer { name, version, sha256, .. } = container;
+    if name == ManifestContainer::OF_K3S {
+        return format!("pkg:generic/{}@{}", encoded(name), encoded(version));
+    }
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let tag = if version.starts_with("sha256:") { String::new() } else { format!("&tag={}", encoded(version)) };
+    format!(
+        "pkg:oci/{}@{}?arch={}&repository_url={}{tag}",
+        encoded(last),
+        encoded(&format!("sha256:{sha256}")),
+        encoded(architecture),
+        encoded(name).replace("%2F", "/"),
     )
 }
 
@@ -152,6 +179,19 @@ mod tests {
     fn names_and_versions_are_encoded() {
         assert_eq!(encoded("libstdc++6"), "libstdc%2B%2B6");
         assert_eq!(encoded("1:2~rc1+dfsg-1"), "1%3A2~rc1%2Bdfsg-1");
+    }
+
+    #[test]
+    fn container_images_have_their_place_in_the_purl() {
+        let hash = Sha256::of("");
+        let of = |name: &str, version: &str| {
+            let (name, version) = (name.to_owned(), version.to_owned());
+            container_purl(&ManifestContainer { name, version, size: 1, sha256: hash }, "arm64")
+        };
+        let expected = format!("pkg:oci/pause@sha256%3A{hash}?arch=arm64&repository_url=registry.k8s.io/a/pause");
+        assert_eq!(of("registry.k8s.io/a/pause", "3.10"), format!("{expected}&tag=3.10"));
+        assert_eq!(of("registry.k8s.io/a/pause", &format!("sha256:{hash}")), expected);
+        assert_eq!(of(ManifestContainer::OF_K3S, "v1.36.5+k3s1"), "pkg:generic/k3s-airgap-images@v1.36.5%2Bk3s1");
     }
 
     #[test]

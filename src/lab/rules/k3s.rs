@@ -2,7 +2,8 @@
 
 use toml::de::DeTable;
 
-use super::{Found, Text, section, text};
+use super::{Found, Text, section, text, texts};
+use crate::containers::{BadName, ImageName};
 
 /// What labimg writes into k3s' configuration itself. A second value would win or clash without a word.
 const OURS: [(&str, &str); 8] = [
@@ -36,6 +37,18 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
         check_url(
             &url,
             "such as `https://mirror.example/charts`: what lies at https://HOST/PATH is looked for at URL/HOST/PATH",
+            found,
+        );
+    }
+    for image in texts(k3s, "images") {
+        if let Err(BadName { name, what }) = image.value.parse::<ImageName>() {
+            found.mistake(image.span.clone(), format!("`{name}` is no full name of a container image")).help(what);
+        }
+    }
+    if let Some(url) = text(k3s, "registries") {
+        check_url(
+            &url,
+            "such as `https://mirror.example`: HOST/REPOSITORY is asked for as URL/v2/HOST/REPOSITORY",
             found,
         );
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cluster, EXPORT, ManifestError, SERVED, check};
 use crate::charts::ChartRef;
+use crate::containers::ImageName;
 use crate::k3s::yaml;
 use crate::lab::Lab;
 
@@ -31,6 +32,8 @@ pub struct Builtin {
     pub needs: Vec<Need>,
     /// The chart that it installs.
     pub chart: Option<ChartRef>,
+    /// The container images that it runs, those of the chart included.
+    pub images: Vec<ImageName>,
     template: &'static str,
 }
 
@@ -48,6 +51,8 @@ struct FrontMatter {
     title: String,
     needs: Vec<Need>,
     chart: Option<ChartRef>,
+    #[serde(default)]
+    images: Vec<ImageName>,
 }
 
 /// All of them, by name.
@@ -67,7 +72,8 @@ fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestE
     let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
     let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++".to_owned()))?;
     let front: FrontMatter = toml::from_str(front).map_err(|e| bad(e.to_string()))?;
-    Ok(Builtin { title: front.title, needs: front.needs, chart: front.chart, template, file: name })
+    let FrontMatter { title, needs, chart, images } = front;
+    Ok(Builtin { title, needs, chart, images, template, file: name })
 }
 
 /// Those that the cluster of a lab gets.
@@ -95,7 +101,16 @@ pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, Vec<u8>>,
             let ChartRef { name, version, repository } = chart;
             context! { name, version, repository, address }
         });
-        let text = environment.render_named_str(&builtin.file, builtin.template, context! { chart, ..values.clone() });
+        let images: Vec<Value> = builtin
+            .images
+            .iter()
+            .map(|image| {
+                let (repository, tag) = image.name_and_version();
+                context! { repository, tag }
+            })
+            .collect();
+        let values = context! { chart, images, ..values.clone() };
+        let text = environment.render_named_str(&builtin.file, builtin.template, values);
         // A template's last newline is not its own.
         let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
         check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::charts::ChartRef;
+use crate::containers::ImageName;
 use crate::lab::Lab;
 use crate::tree::{Content, Tree, TreeError};
 
@@ -93,6 +94,14 @@ pub struct Cluster<'a> {
 /// A bad front matter of a file of this program.
 pub fn charts(lab: Option<&Lab>) -> Result<Vec<ChartRef>, ManifestError> {
     Ok(builtin::of(lab)?.into_iter().filter_map(|builtin| builtin.chart).collect())
+}
+
+/// The container images that our manifests run, for the cluster of a lab.
+///
+/// # Errors
+/// A bad front matter of a file of this program.
+pub fn images(lab: Option<&Lab>) -> Result<Vec<ImageName>, ManifestError> {
+    Ok(builtin::of(lab)?.into_iter().flat_map(|builtin| builtin.images).collect())
 }
 
 /// The manifests of a lab folder that name charts of their own.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::FORMAT;
 use crate::charts::ChartRef;
+use crate::containers::ImageName;
 
 /// Why a `labimg.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,16 +63,28 @@ pub enum LockFileError {
         difference: String,
     },
     /// It has no k3s for an architecture, or another version.
-    #[error("{}: it has no k3s {version} for {architecture}{}; `labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
+    #[error("{}: it has no {what} {version} for {architecture}{}; `labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoK3s {
         /// The file.
         path: PathBuf,
+        /// `k3s`, or its container images.
+        what: &'static str,
         /// The version asked for.
         version: String,
         /// The architecture.
         architecture: String,
         /// The version that it has.
         other: Option<String>,
+    },
+    /// It has no container image that is to be on the cards.
+    #[error("{}: it has no container image {name} for {architecture}; `labimg lock` adds it, `--k3s first-boot` leaves container images to the nodes too", path.display())]
+    NoContainer {
+        /// The file.
+        path: PathBuf,
+        /// The image that is asked for.
+        name: Box<ImageName>,
+        /// The architecture.
+        architecture: String,
     },
     /// It has no chart that a manifest names, or another version of it.
     #[error("{}: it has no chart {} {}{}; `labimg lock` adds it, `--k3s first-boot` leaves charts to the cluster too", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]

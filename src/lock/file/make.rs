@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Archives, FILE, FORMAT, Image, ImageKey, LockFile, Package};
-use crate::charts::LockedChart;
-use crate::k3s::LockedK3s;
+use super::{Archives, ClusterParts, FILE, FORMAT, Image, ImageKey, LockFile, Package};
 use crate::lock::{Lock, LockedPackage};
 
 /// An image whose packages are not named yet, and its packages, each with whether only dependencies asked for it.
 type Whole = (Image, Vec<(Package, bool)>);
 
 impl LockFile {
-    /// Of the locks of all images, made from the same mirror, the k3s of each architecture and the charts of all manifests.
+    /// Of the locks of all images, made from the same mirror, and of all that is no package.
     #[must_use]
-    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], k3s: Vec<LockedK3s>, charts: Vec<LockedChart>) -> Self {
+    pub fn new(archives: Archives, images: &[(ImageKey, Lock)], parts: ClusterParts) -> Self {
         let image = |(key, lock): &(ImageKey, Lock)| {
             let image = Image {
                 board: key.board.clone(),
@@ -29,13 +27,13 @@ impl LockFile {
             };
             (image, lock.packages.iter().map(|p| (Package::new(p), p.auto)).collect())
         };
-        Self::of(archives, images.iter().map(image).collect(), k3s, charts)
+        Self::of(archives, images.iter().map(image).collect(), parts)
     }
 
-    /// This file with other packages in some of its images, and the k3s of each architecture. What an image did not have
+    /// This file with other packages in some of its images, and what is no package. What an image did not have
     /// gets the date of its lock, and so does the image; one whose packages are the same stays as it is.
     #[must_use]
-    pub fn renewed(&self, images: &[(ImageKey, Lock)], k3s: Vec<LockedK3s>) -> Self {
+    pub fn renewed(&self, images: &[(ImageKey, Lock)], parts: ClusterParts) -> Self {
         let whole = |image: &Image| {
             let named = |references: &[String], auto| -> Vec<(Package, bool)> {
                 references.iter().filter_map(|r| Some((self.package(r)?.clone(), auto))).collect()
@@ -53,7 +51,7 @@ impl LockFile {
             (Image { renewed, ..image.clone() }, new)
         };
         let images = self.images.iter().map(whole).collect();
-        let file = Self::of(self.archives.clone(), images, k3s, self.charts.clone());
+        let file = Self::of(self.archives.clone(), images, parts);
         Self { path: self.path.clone(), ..file }
     }
 
@@ -68,7 +66,7 @@ impl LockFile {
         Package { date: Some(package.date.unwrap_or_else(|| text(lock.date))), ..package }
     }
 
-    fn of(archives: Archives, mut images: Vec<Whole>, mut k3s: Vec<LockedK3s>, mut charts: Vec<LockedChart>) -> Self {
+    fn of(archives: Archives, mut images: Vec<Whole>, parts: ClusterParts) -> Self {
         // Of one that an older image has without a date of its own and a renewed one with it, the date says more: it is that
         // of an index which lists it, whatever the date of the image.
         let mut packages: BTreeMap<_, Package> = BTreeMap::new();
@@ -95,10 +93,8 @@ impl LockFile {
         }
         let mut images: Vec<Image> = images.into_iter().map(|(image, _)| image).collect();
         images.sort_by(|a, b| (&a.board, &a.role, &a.asked).cmp(&(&b.board, &b.role, &b.asked)));
-        k3s.sort_by(|a, b| a.architecture.cmp(&b.architecture));
-        charts.sort();
-        charts.dedup();
-        Self { format: FORMAT, archives, images, k3s, charts, packages, path: FILE.into() }
+        let ClusterParts { k3s, k3s_images, charts, containers } = parts.sorted();
+        Self { format: FORMAT, archives, images, k3s, k3s_images, charts, containers, packages, path: FILE.into() }
     }
 }
 

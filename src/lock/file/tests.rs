@@ -1,4 +1,7 @@
 use super::*;
+use crate::changes::Version;
+use crate::charts::ChartRef;
+use crate::containers::ImageName;
 
 const SNAPSHOTS: &str = "https://snapshot.example";
 
@@ -55,6 +58,24 @@ fn chart(version: &str) -> LockedChart {
 }
 
 /// Two boards, of which one has a newer kernel.
+fn container(tag: &str) -> LockedContainer {
+    LockedContainer {
+        name: format!("registry.example/storage/provisioner:{tag}").parse().unwrap(),
+        architecture: "arm64".to_owned(),
+        size: 17_000_000,
+        sha256: Sha256::of(tag),
+    }
+}
+
+fn parts(release: &str, chart_version: &str, tag: &str) -> ClusterParts {
+    ClusterParts {
+        k3s: vec![k3s(release)],
+        k3s_images: vec![LockedK3s { size: 180_000_000, ..k3s(release) }],
+        charts: vec![chart(chart_version)],
+        containers: vec![container(tag)],
+    }
+}
+
 fn sample() -> LockFile {
     let base = package("base", "1", ArchiveName::Debian, true);
     let four = vec![base.clone(), package("linux", "6.12", ArchiveName::Debian, false)];
@@ -64,7 +85,7 @@ fn sample() -> LockFile {
         package("tls", "3+deb13u1", ArchiveName::Security, true),
     ];
     let images = [(key("rpi5", &["linux/backports"]), lock(five)), (key("rpi4", &["linux"]), lock(four))];
-    LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.36.5+k3s1")], vec![chart("4.0.18")])
+    LockFile::new(archives("https://mirror.example"), &images, parts("v1.36.5+k3s1", "4.0.18", "v4.0.2"))
 }
 
 fn parsed(text: &str) -> Result<LockFile, LockFileError> {
@@ -147,6 +168,17 @@ fn a_chart_must_be_there_in_the_version_asked_for() {
 }
 
 #[test]
+fn container_images_must_be_there_for_the_architecture() {
+    let wanted: ImageName = "registry.example/storage/provisioner:v4.0.2".parse().unwrap();
+    assert_eq!(sample().container(&wanted, "arm64").unwrap(), &container("v4.0.2"));
+    let error = sample().container(&wanted, "amd64").unwrap_err().to_string();
+    assert!(error.contains("no container image registry.example/storage/provisioner:v4.0.2 for amd64"), "{error}");
+    assert_eq!(sample().k3s_images("v1.36.5+k3s1", "arm64").unwrap().size, 180_000_000);
+    let error = sample().k3s_images("v1.37.0+k3s1", "arm64").unwrap_err().to_string();
+    assert!(error.contains("no container images of k3s v1.37.0+k3s1 for arm64 but v1.36.5+k3s1"), "{error}");
+}
+
+#[test]
 fn damaged_files_are_refused_with_what_is_wrong() {
     let good = sample().to_text().unwrap();
     let error = |from: &str, to: &str| parsed(&good.replacen(from, to, 1)).unwrap_err().to_string();
@@ -174,7 +206,7 @@ fn changes_are_told_by_name() {
                 package("new", "1", ArchiveName::Debian, true),
             ]),
         )];
-        LockFile::new(archives("https://mirror.example"), &images, vec![k3s("v1.37.0+k3s1")], vec![chart("4.0.19")])
+        LockFile::new(archives("https://mirror.example"), &images, parts("v1.37.0+k3s1", "4.0.19", "v4.0.3"))
     };
     let shown: Vec<String> = sample()
         .changes(&newer)
@@ -188,7 +220,13 @@ fn changes_are_told_by_name() {
         shown,
         [
             "chart nfs: 4.0.18 -> 4.0.19",
+            &format!(
+                "container registry.example/storage/provisioner (arm64): v4.0.2 {:.12} -> v4.0.3 {:.12}",
+                Sha256::of("v4.0.2").to_string(),
+                Sha256::of("v4.0.3").to_string()
+            ),
             "k3s (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1",
+            "k3s images (arm64): v1.36.5+k3s1 -> v1.37.0+k3s1",
             "linux: 6.12,6.16 -> 6.12.1",
             "new:  -> 1",
             "tls: 3+deb13u1 -> "
@@ -207,7 +245,7 @@ fn renewed() -> LockFile {
         package("tls", "3+deb13u1", ArchiveName::Security, true),
     ];
     let lock = lock(four);
-    sample().renewed(&[(key("rpi4", &["linux"]), Lock { date: lock.date + DAY, ..lock })], sample().k3s)
+    sample().renewed(&[(key("rpi4", &["linux"]), Lock { date: lock.date + DAY, ..lock })], sample().cluster_parts())
 }
 
 #[test]
@@ -239,11 +277,12 @@ fn each_package_is_looked_for_in_the_snapshots_of_its_own_time() {
 
     // What was renewed keeps its date in the next renewal, and loses it when all is locked anew.
     let next = Lock { date: four.date + DAY, ..four.clone() };
-    assert!(renewed().renewed(&[(key("rpi4", &["linux"]), next)], renewed().k3s).is_same(&renewed()));
+    assert!(renewed().renewed(&[(key("rpi4", &["linux"]), next)], renewed().cluster_parts()).is_same(&renewed()));
     let behind = Lock { date: four.date - 5 * DAY, packages: four.packages[..2].to_vec(), ..four.clone() };
-    let behind = renewed().renewed(&[(key("rpi4", &["linux"]), behind)], Vec::new());
+    let behind = renewed().renewed(&[(key("rpi4", &["linux"]), behind)], ClusterParts::default());
     assert_eq!(behind.lock(&key("rpi4", &["linux"]), &archives("http://m"), SNAPSHOTS).unwrap().date, four.date);
-    let anew = LockFile::new(archives("https://m.example"), &[(key("rpi4", &["linux"]), four)], Vec::new(), Vec::new());
+    let anew =
+        LockFile::new(archives("https://m.example"), &[(key("rpi4", &["linux"]), four)], ClusterParts::default());
     assert!(anew.packages.iter().all(|p| p.date.is_none()));
 }
 
@@ -252,7 +291,7 @@ fn other_bytes_of_the_same_version_are_those_of_the_file() {
     let mut tls = package("tls", "3+deb13u1", ArchiveName::Debian, true);
     tls.sha256 = Sha256::of("other bytes");
     let four = lock(vec![tls, package("base", "1", ArchiveName::Debian, true)]);
-    let file = sample().renewed(&[(key("rpi4", &["linux"]), four)], Vec::new());
+    let file = sample().renewed(&[(key("rpi4", &["linux"]), four)], ClusterParts::default());
     let (tls, before) = (file.package("tls").unwrap(), sample());
     assert_eq!(tls.sha256, before.package("tls").unwrap().sha256);
     assert!(file.k3s.is_empty() && file.archives == before.archives);

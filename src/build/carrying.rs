@@ -1,0 +1,185 @@
+//! Container images that nodes carry on their cards: which, where they come from, and their archives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BuildError, BuildOptions};
+use crate::containers::{self, ImageName, LockedContainer, Source};
+use crate::image::manifest::ManifestContainer;
+use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::layers::containers::ARCHIVE;
+use crate::layers::manifests;
+use crate::plan::Plan;
+use crate::report::Reporter;
+use crate::store::Store;
+use crate::store::http::Http;
+use crate::tree::Content;
+
+/// The images that the nodes of a plan carry.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// Those of k3s itself.
+    pub(super) of_k3s: Option<LockedK3s>,
+    /// All others.
+    pub(super) others: Vec<LockedContainer>,
+}
+
+impl Carried {
+    /// For the image's manifest.
+    pub(super) fn record(&self) -> Vec<ManifestContainer> {
+        let of_k3s = self.of_k3s.iter().map(|k| ManifestContainer {
+            name: ManifestContainer::OF_K3S.to_owned(),
+            version: k.version.clone(),
+            size: k.size,
+            sha256: k.sha256,
+        });
+        let others = self.others.iter().map(|c| {
+            let (name, version) = c.name.name_and_version();
+            ManifestContainer { name, version, size: c.size, sha256: c.sha256 }
+        });
+        of_k3s.chain(others).collect()
+    }
+}
+
+/// What a plan asks for.
+struct Asked {
+    of_k3s: bool,
+    others: BTreeSet<ImageName>,
+}
+
+fn asked(plan: &Plan, options: &BuildOptions) -> Result<Asked, BuildError> {
+    let settings = &plan.lab.k3s;
+    if plan.role.k3s.is_none() || options.k3s == K3sMode::FirstBoot {
+        return Ok(Asked { of_k3s: false, others: BTreeSet::new() });
+    }
+    let mut others: BTreeSet<ImageName> = settings.images.iter().cloned().collect();
+    if settings.embed_images {
+        others.extend(manifests::images(Some(&plan.lab))?);
+    }
+    // Which images a program of the user's wants, nobody knows.
+    Ok(Asked { of_k3s: settings.embed_images && options.k3s_bin.is_none(), others })
+}
+
+/// The images that a plan asks for, as a lock has them or else as they are now.
+///
+/// One that cannot be reached is left to the nodes with a warning, unless [`K3sMode::Embed`] wants it.
+pub(super) fn carried(
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Carried, BuildError> {
+    let Some(file) = &options.locked else {
+        return Ok(Carried {
+            of_k3s: look_up_k3s(plan, options, "IMAGE", store, http, reporter)?,
+            others: look_up_others(plan, options, "IMAGE", store, http, reporter)?,
+        });
+    };
+    let Asked { of_k3s, others } = asked(plan, options)?;
+    let architecture = &plan.board.architecture;
+    let version = K3sSource::of(Some(&plan.lab)).version;
+    Ok(Carried {
+        of_k3s: of_k3s.then(|| file.k3s_images(&version, architecture).cloned()).transpose()?,
+        others: others.iter().map(|name| file.container(name, architecture).cloned()).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The images of k3s itself that all these plans ask for, one archive for each architecture.
+pub(super) fn k3s_images(
+    plans: &[&Plan],
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<LockedK3s>, BuildError> {
+    let found = of_architectures(plans).map(|plan| look_up_k3s(plan, options, "LOCK", store, http, reporter));
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// All other images that these plans ask for.
+pub(super) fn other_images(
+    plans: &[&Plan],
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<LockedContainer>, BuildError> {
+    let found = of_architectures(plans).map(|plan| look_up_others(plan, options, "LOCK", store, http, reporter));
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// A plan with k3s for each architecture. All plans are of one lab, which says the images.
+fn of_architectures<'p>(plans: &[&'p Plan]) -> impl Iterator<Item = &'p Plan> {
+    let plans: BTreeMap<&str, &Plan> = plans
+        .iter()
+        .filter(|plan| plan.role.k3s.is_some())
+        .map(|&plan| (plan.board.architecture.as_str(), plan))
+        .collect();
+    plans.into_values()
+}
+
+fn look_up_k3s(
+    plan: &Plan,
+    options: &BuildOptions,
+    place: &str,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Option<LockedK3s>, BuildError> {
+    if !asked(plan, options)?.of_k3s {
+        return Ok(None);
+    }
+    let release = K3sSource::of(Some(&plan.lab));
+    match k3s::resolve_images(&release, &plan.board.architecture, store, http, reporter) {
+        Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+            left_out(&format!("THE ARCHIVE OF CONTAINER IMAGES OF K3S {}", release.version), place, &e, reporter);
+            Ok(None)
+        }
+        done => Ok(done.map(Some)?),
+    }
+}
+
+fn look_up_others(
+    plan: &Plan,
+    options: &BuildOptions,
+    place: &str,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<LockedContainer>, BuildError> {
+    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), store, http, reporter };
+    let mut found = Vec::new();
+    for name in asked(plan, options)?.others {
+        match containers::resolve(&name, &plan.board.architecture, &source) {
+            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+                left_out(&format!("CONTAINER IMAGE {name}"), place, &e, reporter);
+            }
+            done => found.push(done?),
+        }
+    }
+    Ok(found)
+}
+
+fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
+    reporter.warn(&format!("{what} IS NOT IN THE {place}, because it could not be reached: {why}"));
+}
+
+/// Their archives, by the names that they have on the node.
+pub(super) fn archives(
+    carried: &Carried,
+    plan: &Plan,
+    options: &BuildOptions,
+    store: &Store,
+    http: &Http,
+    reporter: &Reporter,
+) -> Result<Vec<(&'static str, Content)>, BuildError> {
+    let mut archives = Vec::new();
+    if let Some(locked) = &carried.of_k3s {
+        archives.push(k3s::fetch_images(&K3sSource::of(Some(&plan.lab)), locked, store, http, reporter)?);
+    }
+    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), store, http, reporter };
+    let others: Vec<&LockedContainer> = carried.others.iter().collect();
+    let archive = containers::fetch_locked(&others, options.jobs, &source)?;
+    archives.extend(archive.map(|archive| (ARCHIVE, archive)));
+    Ok(archives)
+}

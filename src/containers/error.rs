@@ -1,0 +1,89 @@
+//! What can be wrong with a container image.
+
+use super::ImageName;
+use crate::hash::Sha256;
+use crate::store::StoreError;
+use crate::store::http::HttpError;
+
+/// Why there is no container image.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// Its registry does not answer.
+    #[error("container image {name}: {source}")]
+    Http {
+        /// Which.
+        name: Box<ImageName>,
+        /// Why.
+        source: HttpError,
+    },
+    /// The registry does not have it, or not for everyone.
+    #[error(
+        "container image {name}: the registry gives no such image to anyone who asks ({url}): check the name; one that needs a password cannot be put into images"
+    )]
+    Refused {
+        /// Which.
+        name: Box<ImageName>,
+        /// What was asked for.
+        url: String,
+    },
+    /// What the registry says of it cannot be used.
+    #[error("container image {name}: {url}: {source}")]
+    Document {
+        /// Which.
+        name: Box<ImageName>,
+        /// The document.
+        url: String,
+        /// What is wrong.
+        source: DocumentError,
+    },
+    /// The registry sends something else than it was asked for.
+    #[error("container image {name}: {url} has the SHA-256 {found}")]
+    Hash {
+        /// Which.
+        name: Box<ImageName>,
+        /// What was asked for, by its digest.
+        url: String,
+        /// By its bytes.
+        found: Sha256,
+    },
+    /// The archive of all of them cannot be laid out.
+    #[error("the archive of container images: {0}")]
+    Archive(std::io::Error),
+    /// It cannot be downloaded or kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is wrong with what a registry says of an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Not what the specification describes.
+    #[error("it does not describe an image: {0}")]
+    Format(String),
+    /// Of before 2015.
+    #[error("it is of schema version {0}, which container runtimes no longer take")]
+    Old(u32),
+    /// Not for the board.
+    #[error("it is not for {wanted}, but for {}", if there.is_empty() { "nothing".to_owned() } else { there.join(", ") })]
+    NoPlatform {
+        /// Such as `linux/arm64`.
+        wanted: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// A part is named in another way than by its SHA-256.
+    #[error("the digest `{0}` is no SHA-256")]
+    Digest(String),
+    /// An index where only a manifest can be.
+    #[error("it is an index, and a manifest is expected here")]
+    Index,
+}
+
+impl ContainerError {
+    /// True when the registry could not be asked: no network, a server that is down or busy, a connection that broke. It may
+    /// well be there later. What is missing or wrong there does not count.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Http { source, .. } if source.is_transient())
+    }
+}

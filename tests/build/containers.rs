@@ -1,0 +1,225 @@
+//! Container images that nodes carry on their cards: from a registry to the archive that k3s imports.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use labimg::hash::Sha256;
+use serde_json::{Value, json};
+
+use crate::charts::exported;
+use crate::http_server::{Act, Server, dead_url};
+use crate::locked::{K3S, Locked};
+use crate::{fails, same, stderr, stdout, succeeds};
+
+/// What labimg's own manifest runs.
+const PROVISIONER: &str = "registry.k8s.io/sig-storage/nfs-subdir-external-provisioner:v4.0.2";
+/// What the user adds.
+const MINE: &str = "quay.io/me/mine:1";
+const FOLDER: &str = "var/lib/rancher/k3s/agent/images";
+
+/// An image in a registry that a mirror has: the paths of its documents and parts.
+struct Pushed {
+    tag: String,
+    manifest: String,
+    layer: String,
+    /// What its manifest hashes to.
+    sha256: Sha256,
+}
+
+/// Puts an image for linux/arm64 there, and for another platform that nobody wants.
+fn push(server: &Server, name: &str, layer: &str) -> Pushed {
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    let base = format!("/v2/{repository}");
+    let digest = |text: &str| format!("sha256:{}", Sha256::of(text));
+    let config = json!({ "os": "linux", "architecture": "arm64", "rootfs": { "type": "layers" } }).to_string();
+    let part = |text: &str| json!({ "mediaType": "x", "digest": digest(text), "size": text.len() });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": part(&config),
+        "layers": [part(layer), part("layer of both")],
+    });
+    let manifest = manifest.to_string();
+    let of = |architecture: &str, text: &str| {
+        let platform = json!({ "os": "linux", "architecture": architecture });
+        json!({ "digest": digest(text), "size": text.len(), "platform": platform })
+    };
+    let index = json!({ "schemaVersion": 2, "manifests": [of("amd64", "other"), of("arm64", &manifest)] });
+    let pushed = Pushed {
+        tag: format!("{base}/manifests/{tag}"),
+        manifest: format!("{base}/manifests/{}", digest(&manifest)),
+        layer: format!("{base}/blobs/{}", digest(layer)),
+        sha256: Sha256::of(&manifest),
+    };
+    server.file(&pushed.tag, index.to_string());
+    server.file(&pushed.manifest, manifest);
+    for text in [layer, "layer of both", &config] {
+        server.file(&format!("{base}/blobs/{}", digest(text)), text);
+    }
+    pushed
+}
+
+/// A lab whose nodes carry both images and those of k3s; the bench's server is the mirror of their registries.
+fn carrying() -> (Locked, [Pushed; 2]) {
+    let locked = Locked::new();
+    let pushed = [push(&locked.bench.server, PROVISIONER, "its layer"), push(&locked.bench.server, MINE, "my layer")];
+    let registries = locked.bench.server.url("");
+    set(&locked, &format!("[k3s]\nembed_images = true\nimages = [\"{MINE}\"]\nregistries = \"{registries}\"\n"));
+    (locked, pushed)
+}
+
+/// Puts settings at the head of `[k3s]`.
+fn set(locked: &Locked, settings: &str) {
+    let lab = locked.dir.join("lab.toml");
+    let text = std::fs::read_to_string(&lab).unwrap();
+    std::fs::write(&lab, text.replace("[k3s]\n", settings)).unwrap();
+}
+
+/// The files of a tar.
+fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(tar);
+    let file = |mut entry: tar::Entry<'_, &[u8]>| {
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path().unwrap().to_str().unwrap().to_owned(), content)
+    };
+    archive.entries().unwrap().map(|entry| file(entry.unwrap())).collect()
+}
+
+#[test]
+fn locked_container_images_are_on_every_card() {
+    let (locked, [provisioner, mine]) = carrying();
+    let said = stdout(&succeeds(&mut locked.command("lock")));
+    for image in [PROVISIONER, MINE, &format!("those of k3s {K3S}")] {
+        assert!(said.contains(&format!("\n  container image  {image} (arm64)")), "{said}");
+    }
+    let text = std::fs::read_to_string(&locked.lock).unwrap();
+    let entry = format!("[[container]]\nname = \"{MINE}\"\narchitecture = \"arm64\"\nsize = ");
+    assert!(text.contains(&entry) && text.contains(&format!("sha256 = \"{}\"", mine.sha256)), "{text}");
+    assert!(text.contains("[[k3s-images]]"), "{text}");
+
+    // A tag may come to mean something else; a lock goes by the manifest.
+    for image in [&provisioner, &mine] {
+        locked.bench.server.always(&image.tag, Act::Status(500, String::new()));
+    }
+    let image = locked.bench.dir.path().join("node.img");
+    succeeds(locked.command("build").args(["worker", "--generic", "--locked", "-o"]).arg(&image));
+    let of_k3s = exported(&image, &format!("{FOLDER}/k3s-airgap-images-arm64.tar.zst")).unwrap();
+    assert_eq!(of_k3s, (0o644, format!("container images of {K3S}").into_bytes()));
+    let (mode, tar) = exported(&image, &format!("{FOLDER}/labimg-images.tar")).unwrap();
+    let files = files(&tar);
+    let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+    let named: Vec<(&Value, &Value)> = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (&m["annotations"]["io.containerd.image.name"], &m["digest"]))
+        .collect();
+    let digest = |image: &Pushed| Value::from(format!("sha256:{}", image.sha256));
+    assert_eq!(mode, 0o644);
+    assert_eq!(named, [(&MINE.into(), &digest(&mine)), (&PROVISIONER.into(), &digest(&provisioner))]);
+    // Two manifests, one configuration and one layer that are the same in both, two layers; and two files of the layout.
+    assert_eq!(files.len(), 8, "{:?}", files.keys());
+    for (path, content) in files.iter().filter(|(path, _)| path.starts_with("blobs/")) {
+        assert_eq!(*path, format!("blobs/sha256/{}", Sha256::of(content)));
+    }
+
+    // With all of it in the store, no network is needed, and the bytes are the same.
+    let (mut command, again) = locked.build("again.img");
+    let lab = locked.dir.join("lab.toml");
+    let text = std::fs::read_to_string(&lab).unwrap();
+    std::fs::write(&lab, text.replace(&locked.bench.server.url(""), &dead_url(""))).unwrap();
+    succeeds(&mut command);
+    same(&image, &again);
+
+    let shown = stdout(&succeeds(crate::labimg().arg("inspect").arg(&image)));
+    assert!(shown.contains("quay.io/me/mine 1 ("), "{shown}");
+    let sbom = stdout(&succeeds(crate::labimg().args(["inspect", "--sbom", "cyclonedx"]).arg(&image)));
+    assert!(sbom.contains("pkg:oci/mine@sha256%3A"), "{sbom}");
+
+    // The user wants them no more: the lock has them, the image has not.
+    let text = std::fs::read_to_string(&lab).unwrap();
+    std::fs::write(&lab, text.replace("embed_images = true", "embed_images = false").replace(MINE, PROVISIONER))
+        .unwrap();
+    let (mut command, without) = locked.build("without.img");
+    succeeds(&mut command);
+    let diff = stdout(&succeeds(crate::labimg().arg("diff").args([&image, &without])));
+    assert!(diff.contains("Container images") && diff.contains("quay.io/me/mine"), "{diff}");
+    assert!(exported(&without, &format!("{FOLDER}/k3s-airgap-images-arm64.tar.zst")).is_none());
+}
+
+#[test]
+fn without_a_lock_the_images_are_those_of_now() {
+    let (locked, [_, mine]) = carrying();
+    locked.bench.server.next(&mine.layer, [Act::CutAfter(3)]);
+    let image = locked.bench.dir.path().join("node.img");
+    succeeds(locked.command("build").args(["worker", "--generic", "-o"]).arg(&image));
+    assert!(exported(&image, &format!("{FOLDER}/labimg-images.tar")).is_some());
+    // Nobody downloads what is left to the nodes.
+    let image = locked.bench.dir.path().join("first-boot.img");
+    succeeds(locked.command("build").args(["worker", "--generic", "--k3s", "first-boot", "-o"]).arg(&image));
+    assert!(exported(&image, FOLDER).is_none());
+}
+
+#[test]
+fn a_registry_that_wants_a_token_gets_one() {
+    let (locked, [_, mine]) = carrying();
+    let server = &locked.bench.server;
+    let challenge = format!(
+        "WWW-Authenticate: Bearer realm=\"{}\",service=\"r\",scope=\"repository:me/mine:pull\"\r\n",
+        server.url("/token")
+    );
+    let token = "/token?service=r&scope=repository%3Ame%2Fmine%3Apull";
+    server.file(token, r#"{"token": "for-anyone", "expires_in": 60}"#);
+    // Asked for at once, and anew when it is no longer good.
+    server.next(&mine.tag, [Act::Status(401, challenge.clone())]);
+    server.next(&mine.layer, [Act::Status(401, challenge.clone())]);
+    let image = locked.bench.dir.path().join("node.img");
+    succeeds(locked.command("build").args(["worker", "--generic", "-o"]).arg(&image));
+    let seen = server.seen();
+    let asked = |path: &str| -> Vec<Option<&str>> {
+        seen.iter().filter(|s| s.path == path).map(|s| s.authorization.as_deref()).collect()
+    };
+    assert_eq!(asked(&mine.tag), [None, Some("Bearer for-anyone")]);
+    assert_eq!(asked(&mine.layer), [Some("Bearer for-anyone"); 2]);
+    assert_eq!(asked(token), [None; 2]);
+    let others: Vec<_> = seen.iter().filter(|s| !s.path.contains("/me/mine/")).collect();
+    assert!(others.iter().all(|s| s.authorization.is_none()), "{others:?}");
+
+    server.always(&mine.tag, Act::Status(401, challenge));
+    fails(&mut locked.command("lock"), 1, &[MINE, "gives no such image to anyone who asks"]);
+}
+
+#[test]
+fn a_container_image_that_is_not_right_is_told() {
+    let (locked, [_, mine]) = carrying();
+    let server = &locked.bench.server;
+    let old = std::fs::read_to_string(&locked.lock).unwrap();
+    server.always(&mine.manifest, Act::Instead(b"{}".to_vec()));
+    fails(&mut locked.command("lock"), 1, &[MINE, &mine.manifest, &format!("has the SHA-256 {}", Sha256::of("{}"))]);
+    let amd64 = json!({ "digest": "x", "size": 1, "platform": { "os": "linux", "architecture": "amd64" } });
+    server.always(&mine.tag, Act::Instead(json!({ "schemaVersion": 2, "manifests": [amd64] }).to_string().into()));
+    fails(&mut locked.command("lock"), 1, &[MINE, "not for linux/arm64, but for linux/amd64"]);
+    server.always(&mine.tag, Act::Status(404, String::new()));
+    fails(&mut locked.command("lock"), 1, &[MINE, "gives no such image to anyone who asks", &mine.tag]);
+    assert_eq!(std::fs::read_to_string(&locked.lock).unwrap(), old, "the lock was written all the same");
+    let (mut command, image) = locked.build("node.img");
+    fails(&mut command, 2, &["no container images of k3s", "`labimg lock` adds it"]);
+    assert!(!image.exists());
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached_is_told_and_then_missed() {
+    let (locked, _) = carrying();
+    let lab = locked.dir.join("lab.toml");
+    let text = std::fs::read_to_string(&lab).unwrap();
+    let (here, dead) = (locked.bench.server.url(""), dead_url(""));
+    std::fs::write(&lab, text.replace(&format!("registries = \"{here}\""), &format!("registries = \"{dead}\"")))
+        .unwrap();
+    let said = stderr(&succeeds(&mut locked.command("lock")));
+    assert!(said.contains(&format!("CONTAINER IMAGE {MINE} IS NOT IN THE LOCK")), "{said}");
+    fails(locked.command("lock").args(["--k3s", "embed"]), 1, &[MINE, "refused"]);
+    let (mut command, image) = locked.build("node.img");
+    fails(&mut command, 2, &["no container image", "`labimg lock` adds it"]);
+    assert!(!image.exists());
+}
