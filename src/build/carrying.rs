@@ -55,7 +55,6 @@ fn asked(plan: &Plan, options: &BuildOptions) -> Result<Asked, BuildError> {
     if settings.embed_images {
         others.extend(manifests::images(Some(&plan.lab))?);
     }
-    // Which images a program of the user's wants, nobody knows.
     Ok(Asked { of_k3s: settings.embed_images && options.k3s_bin.is_none(), others })
 }
 
@@ -69,6 +68,11 @@ pub(super) fn carried(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Carried, BuildError> {
+    if plan.lab.k3s.embed_images && plan.role.k3s.is_some() && options.k3s_bin.is_some() {
+        reporter.warn(
+            "the container images of k3s itself are not in the image: which ones a k3s from a file runs is not known",
+        );
+    }
     let Some(file) = &options.locked else {
         return Ok(Carried {
             of_k3s: look_up_k3s(plan, options, "IMAGE", store, http, reporter)?,

@@ -155,6 +155,14 @@ fn without_a_lock_the_images_are_those_of_now() {
     let image = locked.bench.dir.path().join("node.img");
     succeeds(locked.command("build").args(["worker", "--generic", "-o"]).arg(&image));
     assert!(exported(&image, &format!("{FOLDER}/labimg-images.tar")).is_some());
+    // A k3s of the user's comes without its images, which is told.
+    let image = locked.bench.dir.path().join("file.img");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/k3s-stand-in.sh");
+    let mut command = locked.command("build");
+    command.args(["worker", "--generic", "--k3s-bin", file, "-o"]).arg(&image);
+    let said = stderr(&succeeds(&mut command));
+    assert!(said.contains("the container images of k3s itself are not in the image"), "{said}");
+    assert!(exported(&image, &format!("{FOLDER}/k3s-airgap-images-arm64.tar.zst")).is_none());
     // Nobody downloads what is left to the nodes.
     let image = locked.bench.dir.path().join("first-boot.img");
     succeeds(locked.command("build").args(["worker", "--generic", "--k3s", "first-boot", "-o"]).arg(&image));
