@@ -9,7 +9,7 @@ use crate::charts::{self, ChartRef};
 use crate::deb;
 use crate::hash::Sha256;
 use crate::image::ext4::{self, Ext4Options};
-use crate::image::manifest::{self, Manifest, ManifestPackage, NODE_PATH};
+use crate::image::manifest::{self, Manifest, ManifestContainer, ManifestPackage, NODE_PATH};
 use crate::image::table::Layout;
 use crate::image::{FileSystem, ImageError, ImageSpec, PartitionSpec};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
@@ -92,10 +92,8 @@ pub(super) fn assemble(
     let least = ext4::minimum_size(&tree, &root);
     let root_size = least.map_err(|source| ImageError::Ext4 { partition: "root".to_owned(), source })? + SLACK;
     let layout = spec(plan, &ids, root_size, &root, &tree, &firmware).layout()?;
-    let manifest = Manifest {
-        containers: carried.record(),
-        ..manifest(plan, &lock, &installed, &tree, &layout, binary.map(|b| b.record()))
-    };
+    let k3s = binary.map(|b| b.record());
+    let manifest = manifest(plan, &lock, &installed, &tree, &layout, k3s, carried.record());
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
     let pending = pending.into_iter().map(|p| PendingPackage { package: p.package, reason: p.reason }).collect();
@@ -270,6 +268,7 @@ fn manifest(
     tree: &Tree,
     layout: &Layout,
     k3s: Option<K3sRecord>,
+    containers: Vec<ManifestContainer>,
 ) -> Manifest {
     let mut packages: Vec<_> = installed.packages.iter().collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
@@ -297,6 +296,6 @@ fn manifest(
         why: plan.packages.iter().map(|(p, why)| (p.split('/').next().unwrap_or(p).to_owned(), why.clone())).collect(),
         layers: manifest::layers(tree),
         k3s,
-        containers: Vec::new(),
+        containers,
     }
 }

@@ -96,8 +96,7 @@ pub(super) fn k3s_images(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Vec<LockedK3s>, BuildError> {
-    let found = of_architectures(plans).map(|plan| look_up_k3s(plan, options, "LOCK", store, http, reporter));
-    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    for_each_architecture(plans, |plan| look_up_k3s(plan, options, "LOCK", store, http, reporter))
 }
 
 /// All other images that these plans ask for.
@@ -108,18 +107,21 @@ pub(super) fn other_images(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Vec<LockedContainer>, BuildError> {
-    let found = of_architectures(plans).map(|plan| look_up_others(plan, options, "LOCK", store, http, reporter));
-    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    for_each_architecture(plans, |plan| look_up_others(plan, options, "LOCK", store, http, reporter))
 }
 
-/// A plan with k3s for each architecture. All plans are of one lab, which says the images.
-fn of_architectures<'p>(plans: &[&'p Plan]) -> impl Iterator<Item = &'p Plan> {
+/// What is found for one plan with k3s of each architecture. All plans are of one lab, which says the images.
+fn for_each_architecture<F: IntoIterator>(
+    plans: &[&Plan],
+    look_up: impl Fn(&Plan) -> Result<F, BuildError>,
+) -> Result<Vec<F::Item>, BuildError> {
     let plans: BTreeMap<&str, &Plan> = plans
         .iter()
         .filter(|plan| plan.role.k3s.is_some())
         .map(|&plan| (plan.board.architecture.as_str(), plan))
         .collect();
-    plans.into_values()
+    let found: Vec<F> = plans.into_values().map(look_up).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn look_up_k3s(

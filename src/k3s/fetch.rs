@@ -47,8 +47,7 @@ pub fn resolve(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<LockedK3s, K3sError> {
-    let release = Release::new(source, architecture)?;
-    fetch(&release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+    resolve_file(&Release::new(source, architecture)?, store, http, reporter)
 }
 
 /// Has the container images of a release in the store, verified: one archive, as k3s imports it.
@@ -62,8 +61,11 @@ pub fn resolve_images(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<LockedK3s, K3sError> {
-    let release = Release::new(source, architecture)?.images();
-    fetch(&release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+    resolve_file(&Release::new(source, architecture)?.images(), store, http, reporter)
+}
+
+fn resolve_file(release: &Release, store: &Store, http: &Http, reporter: &Reporter) -> Result<LockedK3s, K3sError> {
+    fetch(release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
 }
 
 /// The container images that a lock names, and what their file is called.
