@@ -2,15 +2,19 @@
 
 #![no_main]
 
-use labimg::lab;
+use std::sync::LazyLock;
+
+use labimg::lab::{self, Parts};
 use libfuzzer_sys::fuzz_target;
 
+static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().expect("the program's own"));
+
 fuzz_target!(|text: &str| {
-    let problems = match lab::parse(text, None) {
+    let problems = match lab::parse(text, None, &PARTS) {
         Ok((lab, warnings)) => {
             // What was read must read the same once written.
             let written = toml::to_string(&lab).expect("a lab is a table");
-            let (again, _) = lab::parse(&written, None).expect("just accepted");
+            let (again, _) = lab::parse(&written, None, &PARTS).expect("just accepted");
             assert_eq!(again, lab);
             warnings
         }

@@ -18,8 +18,8 @@ use crate::image::manifest::{Manifest, ManifestError, NODE_PATH};
 use crate::inspect::fat::FatVolume;
 use crate::inspect::{self, InspectError, Region, Volume};
 use crate::interrupt;
+use crate::lab::Parts;
 use crate::plan::PlanError;
-use crate::plan::board::Board;
 use crate::report::Reporter;
 use console::{Tee, Watch};
 use disk::Disk;
@@ -87,6 +87,8 @@ pub enum BootError {
 /// How to boot an image.
 #[derive(Debug, Clone, Default)]
 pub struct BootOptions {
+    /// The boards that there are.
+    pub parts: Parts,
     /// The board, when the image does not say it.
     pub board: Option<String>,
     /// Memory in MiB.
@@ -138,8 +140,8 @@ pub fn run(
     reporter: &Reporter,
 ) -> Result<Ending, BootError> {
     let board = match &options.board {
-        Some(name) => Board::named(name)?,
-        None => board_of(image)?,
+        Some(name) => options.parts.board(name)?.clone(),
+        None => options.parts.board(&board_of(image)?)?.clone(),
     };
     if let Network::Socket(address) = &options.network {
         options.network.check().map_err(|source| BootError::Network { address: address.clone(), source })?;
@@ -248,7 +250,7 @@ fn one_run(
 }
 
 /// Which board an image was built for, from the manifest in its root file system.
-fn board_of(image: &Path) -> Result<Board, BootError> {
+fn board_of(image: &Path) -> Result<String, BootError> {
     let mut manifest = None;
     for partition in partitions(image)? {
         if let Ok(volume) = partition
@@ -259,7 +261,7 @@ fn board_of(image: &Path) -> Result<Board, BootError> {
     }
     let manifest = manifest.ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
     let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
-    Ok(Board::named(&manifest.board)?)
+    Ok(manifest.board)
 }
 
 /// The first FAT partition: what a board's firmware reads.

@@ -183,6 +183,7 @@ impl Drop for Qemu {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Parts;
 
     fn line(change: impl FnOnce(&mut Machine)) -> String {
         let payload = Payload {
@@ -204,7 +205,8 @@ mod tests {
             second_monitor: None,
         };
         change(&mut machine);
-        let arguments = arguments(&Board::named("virt").unwrap(), &payload, &machine, Path::new("folder"));
+        let arguments =
+            arguments(Parts::built_in().unwrap().board("virt").unwrap(), &payload, &machine, Path::new("folder"));
         arguments.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 

@@ -81,7 +81,7 @@ pub(super) fn assemble(
     };
     let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref(), &charts)?;
     layers::containers::apply(&mut tree, &archives)?;
-    let version = kernel_layer(&mut tree, &lock, &installed, store, reporter)?;
+    let version = kernel_layer(&mut tree, plan, &lock, &installed, store, reporter)?;
     let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, store, reporter)?;
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs)?;
     let mut firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
@@ -167,6 +167,9 @@ fn node_layers(
         pending: &pending,
     };
     node::apply(tree, &node)?;
+    for (name, files) in &plan.own_files {
+        overlay::apply_own(tree, name, files, &plan.board.firmware.mount)?;
+    }
     units::apply(tree, &plan.units)?;
     manifests::serve(tree, charts)?;
     if !plan.role.manifests {
@@ -180,6 +183,7 @@ fn node_layers(
 /// The module indexes, from the store when this kernel was indexed before. Gives the kernel's version.
 fn kernel_layer(
     tree: &mut Tree,
+    plan: &Plan,
     lock: &Lock,
     installed: &Installed,
     store: &Store,
@@ -188,21 +192,24 @@ fn kernel_layer(
     let _phase = reporter.phase("Indexing kernel modules", 0, Unit::Items);
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("modules of {version}"));
-    let key = module_key(lock, installed, &version);
+    let key = module_key(plan, lock, installed, &version);
     let archive = store
         .derived(MODULE_INDEXES, &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
     kernel::depmod::install(tree, &version, &archive)?;
     Ok(version)
 }
 
-/// Everything that the module indexes are made of: the packages that bring modules.
-fn module_key(lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
+/// Everything that the module indexes are made of: the packages that bring modules, and the user's own.
+fn module_key(plan: &Plan, lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
+    let is_module =
+        |path: &[u8]| [&b"usr/lib/modules/"[..], b"lib/modules/"].iter().any(|folder| path.starts_with(folder));
     let brings_modules = |name: &str| {
         let files = installed.get(name).map_or(&[][..], |p| p.files.as_slice());
-        files.iter().any(|f| [&b"usr/lib/modules/"[..], b"lib/modules/"].iter().any(|m| f.as_bytes().starts_with(m)))
+        files.iter().any(|f| is_module(f.as_bytes()))
     };
-    let packages = lock.packages.iter().filter(|p| brings_modules(&p.name));
-    let inputs: Vec<String> = packages.map(|p| p.sha256.to_string()).collect();
+    let packages = lock.packages.iter().filter(|p| brings_modules(&p.name)).map(|p| p.sha256.to_string());
+    let own = plan.own_files.iter().flat_map(|(_, files)| files).filter(|f| is_module(f.path.as_bytes()));
+    let inputs: Vec<String> = packages.chain(own.map(|f| format!("{}:{}", f.path, f.sha256))).collect();
     Sha256::of(format!("{} {version} {}", lock.architecture, inputs.join(" ")))
 }
 

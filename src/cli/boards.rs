@@ -5,15 +5,16 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::Outcome;
-use super::output::{Failure, Output};
-use crate::plan::board::Board;
+use super::inputs::parts_here;
+use super::output::Output;
 
 /// List the boards
 #[derive(Debug, Args)]
 pub struct BoardsArgs {}
 
 pub fn run(_: &BoardsArgs, out: &Output) -> Outcome {
-    let boards = Board::all().map_err(Failure::work)?;
+    let parts = parts_here()?;
+    let boards: Vec<_> = parts.boards().collect();
     out.result(&boards, |boards| {
         boards.iter().fold(String::new(), |mut text, board| {
             // Writing to a String cannot fail.

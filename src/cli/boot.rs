@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Outcome;
+use super::inputs::parts_here;
 use super::output::Failure;
 use super::size::parse_size;
 use crate::boot::network::{Mac, Network};
@@ -74,6 +75,7 @@ pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
         ));
     }
     let options = BootOptions {
+        parts: parts_here()?,
         board: args.board.clone(),
         memory_mib: args.memory,
         network: args.network.clone(),

@@ -14,6 +14,7 @@ use super::output::{Failure, Output};
 use crate::build::{self, BuildOptions, Built};
 use crate::lock::file::LockFile;
 use crate::lock::snapshot;
+use crate::plan::role::FOUNDER;
 use crate::plan::target::Target;
 use crate::report::Reporter;
 use crate::secrets::Secrets;
@@ -164,7 +165,7 @@ fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporte
     if !generic && !built.login {
         reporter.warn(&format!("{image}: no SSH key was given: nobody can log in to this node"));
     }
-    if !generic && !secrets && target.plan.role.name != "master" {
+    if !generic && !secrets && target.plan.role.name != FOUNDER {
         reporter.warn(&format!(
             "{image}: a {} joins a cluster, and without a lab.toml it knows none: k3s does not start (`labimg new` makes one)",
             target.plan.role.name

@@ -48,7 +48,7 @@ struct Node<'l> {
 
 pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     if args.schema {
-        return Output::text(&format!("{:#}\n", lab::schema::published()));
+        return Output::text(&format!("{:#}\n", lab::schema::published().map_err(Failure::work)?));
     }
     let checked = lab::check(&args.path).map_err(Failure::lab)?;
     out.warnings(&checked);

@@ -8,7 +8,7 @@ use super::output::{Failure, Output};
 use crate::build::{BuildError, BuildOptions, RenewError};
 use crate::image::ImageError;
 use crate::k3s::{K3sError, K3sMode};
-use crate::lab::{self, LabFolder};
+use crate::lab::{self, LabFolder, Parts};
 use crate::lock::file::{self, LockFileError};
 use crate::lock::mirror::Mirror;
 use crate::lock::{LockError, snapshot};
@@ -69,7 +69,8 @@ impl WhatArgs {
     ) -> Result<(Option<LabFolder>, Vec<Target>), Failure> {
         let flags = Flags { suite: self.suite.clone(), packages: self.package.clone(), ssh_keys: ssh_keys.to_vec() };
         if let (Some(board), Some(role)) = (&self.board, &self.role) {
-            let target = target::alone(board, role, hostname, &flags).map_err(Failure::usage)?;
+            let target = target::alone(board, role, hostname, &flags, &Parts::built_in().map_err(Failure::work)?)
+                .map_err(Failure::usage)?;
             return Ok((None, vec![target]));
         }
         let dir = self.lab.as_deref().unwrap_or(Path::new("."));
@@ -102,6 +103,13 @@ impl FromArgs {
             snapshots: snapshot::DEFAULT_URL.to_owned(),
         })
     }
+}
+
+/// The boards, roles and overlays that there are: the program's, and those of the lab that labimg runs in.
+pub fn parts_here() -> Result<Parts, Failure> {
+    let here = Path::new("");
+    let found = if lab::find(here).is_some() { Parts::of(here) } else { Parts::built_in() };
+    found.map_err(|error| Failure::lab(error.into()))
 }
 
 /// The lock of a lab, or of the folder that labimg runs in.

@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Failure, Output};
-use crate::lab::{self, template};
-use crate::plan::board::Board;
+use crate::lab::{self, Parts, template};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +46,8 @@ struct Made {
 }
 
 pub fn run(args: &NewArgs, out: &Output) -> Outcome {
-    let board = Board::named(&args.board).map_err(Failure::usage)?.name;
+    let parts = Parts::built_in().map_err(Failure::work)?;
+    let board = parts.board(&args.board).map_err(Failure::usage)?.name.clone();
     let name = match &args.name {
         Some(name) => match lab::name_fault(name) {
             None => name.clone(),

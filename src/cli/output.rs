@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::problems;
 use crate::interrupt;
-use crate::lab::{Checked, LabError, Problem};
+use crate::lab::{Checked, LabError, PartsError, Problem};
 
 /// Why a command ends without success.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Failure {
     pub fn lab(error: LabError) -> Self {
         match error {
             LabError::Invalid { file, text, problems } => Self::Lab { file, text, problems },
-            LabError::Read(_) => Self::work(error),
+            LabError::Read(_) | LabError::Parts(PartsError::Read(_)) => Self::work(error),
             _ => Self::usage(error),
         }
     }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::Outcome;
-use super::output::{Failure, Output};
-use crate::plan::role::Role;
+use super::inputs::parts_here;
+use super::output::Output;
 
 /// List the roles
 #[derive(Debug, Args)]
@@ -17,10 +17,9 @@ pub struct RolesArgs {
 }
 
 pub fn run(args: &RolesArgs, out: &Output) -> Outcome {
-    let mut roles = Role::all().map_err(Failure::work)?;
-    if args.packages {
-        roles.insert(0, Role::common().map_err(Failure::work)?);
-    }
+    let parts = parts_here()?;
+    let common = args.packages.then(|| parts.common());
+    let roles: Vec<_> = common.into_iter().chain(parts.roles()).collect();
     out.result(&roles, |roles| {
         let mut text = String::new();
         for role in roles {

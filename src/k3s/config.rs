@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::yaml;
 use crate::lab::{Lab, LabNode};
-use crate::plan::role::{K3sKind, Role};
+use crate::plan::role::K3sKind;
 
 /// Where the server's or worker's token lies on the node.
 pub const TOKEN: &str = "/etc/rancher/k3s/token";
@@ -30,7 +30,7 @@ pub fn server_config(lab: &Lab, node: &LabNode) -> String {
     match lab.master().filter(|master| master.name != node.name) {
         Some(master) => config.set("server", json!(address(master))),
         // Several servers share an etcd; alone, k3s keeps its state in `SQLite`, which is lighter by far.
-        None if lab.nodes.iter().any(|other| other.name != node.name && is_server(other)) => {
+        None if lab.nodes.iter().any(|other| other.name != node.name && other.k3s == Some(K3sKind::Server)) => {
             config.set("cluster-init", json!(true));
         }
         None => {}
@@ -67,11 +67,6 @@ pub fn standalone_config(hostname: &str) -> String {
 
 fn address(master: &LabNode) -> String {
     format!("https://{}.local:{PORT}", master.name)
-}
-
-/// By the role's data, so that a new role needs no code here.
-fn is_server(node: &LabNode) -> bool {
-    Role::named(&node.role).is_ok_and(|role| role.k3s == Some(K3sKind::Server))
 }
 
 /// Keys and values in the order of the text.
@@ -129,10 +124,8 @@ mod tests {
             name: name.to_owned(),
             role: role.to_owned(),
             board: "rpi4".to_owned(),
-            address: None,
-            gateway: None,
-            dns: Vec::new(),
-            packages: Vec::new(),
+            k3s: Some(if role == "worker" { K3sKind::Agent } else { K3sKind::Server }),
+            ..LabNode::default()
         }
     }
 
@@ -142,7 +135,7 @@ mod tests {
 
     fn of(lab: &Lab, name: &str) -> String {
         let node = lab.node(name).unwrap();
-        let text = if is_server(node) { server_config(lab, node) } else { agent_config(lab, node) };
+        let text = if node.k3s == Some(K3sKind::Server) { server_config(lab, node) } else { agent_config(lab, node) };
         let _: BTreeMap<String, Value> = serde_saphyr::from_str(&text).unwrap();
         text
     }

@@ -42,6 +42,9 @@ pub enum LabError {
         /// The line of the first such character, from 1.
         line: usize,
     },
+    /// A board, role or overlay beside it.
+    #[error(transparent)]
+    Parts(#[from] super::PartsError),
     /// It has mistakes.
     #[error("{}", summary(.file, .text, .problems))]
     Invalid {

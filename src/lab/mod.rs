@@ -8,6 +8,8 @@ mod cidr;
 mod error;
 mod mask;
 mod model;
+mod own_files;
+mod parts;
 mod rules;
 pub mod schema;
 mod ssh_keys;
@@ -25,6 +27,8 @@ pub use cidr::{Cidr, CidrError};
 pub use error::{LabError, Label, Place, Problem};
 pub use mask::mask;
 pub use model::*;
+pub use own_files::{OwnFile, OwnKind};
+pub use parts::{Parts, PartsError};
 pub use rules::{label, name_fault};
 pub use ssh_keys::users_key;
 
@@ -62,10 +66,10 @@ pub fn load(path: &Path) -> Result<LabFolder, LabError> {
     check(path).map(|checked| checked.folder)
 }
 
-/// Reads a `lab.toml`, or that of a folder, and the key files that it names.
+/// Reads a `lab.toml`, or that of a folder, the key files that it names, and the boards, roles and overlays beside it.
 ///
 /// # Errors
-/// No such file, no text, or mistakes: all of them at once.
+/// No such file, no text, a bad file beside it, or mistakes: all of them at once.
 pub fn check(path: &Path) -> Result<Checked, LabError> {
     let file = match path {
         // Messages read better without `./`.
@@ -75,28 +79,34 @@ pub fn check(path: &Path) -> Result<Checked, LabError> {
     };
     let text = read(&file)?;
     let dir = folder_of(&file).to_owned();
-    match parse(&text, Some(&dir)) {
-        Ok((lab, warnings)) => Ok(Checked { folder: LabFolder { dir, lab }, file, text, warnings }),
+    let parts = Parts::of(&dir)?;
+    match parse(&text, Some(&dir), &parts) {
+        Ok((lab, warnings)) => Ok(Checked { folder: LabFolder { dir, lab, parts }, file, text, warnings }),
         Err(problems) => Err(LabError::Invalid { file, text, problems }),
     }
 }
 
 /// Checks the text of a `lab.toml`: the lab with its warnings, or all mistakes, each in the order of the file.
-/// Key files are looked for below `folder`, and not at all without one.
+/// Key files are looked for below `folder`, and not at all without one; boards and roles are those of `parts`.
 ///
 /// # Errors
 /// All mistakes. When the text is not TOML, those of the syntax only.
-pub fn parse(text: &str, folder: Option<&Path>) -> Result<(Lab, Vec<Problem>), Vec<Problem>> {
+pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, Vec<Problem>), Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(in_order(errors.iter().map(|e| syntax(text, e)).collect()));
     }
     let mut found = rules::Found::default();
     structure::check(root.get_ref(), &mut found.problems);
-    rules::check(root.get_ref(), folder, &mut found);
+    rules::check(root.get_ref(), folder, parts, &mut found);
     if found.problems.is_empty() {
         match toml::from_str::<Lab>(text) {
-            Ok(lab) => return Ok((lab, in_order(found.warnings))),
+            Ok(mut lab) => {
+                for node in &mut lab.nodes {
+                    node.k3s = parts.role(&node.role).ok().and_then(|role| role.k3s);
+                }
+                return Ok((lab, in_order(found.warnings)));
+            }
             // The structure is made from the model, so this is not reached but by a mistake of ours; the user sees it.
             Err(e) => found.problems.push(syntax(text, &e)),
         }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::parts::Parts;
 use crate::containers::ImageName;
+use crate::plan::role::{FOUNDER, K3sKind};
 
 /// A cluster: the whole of a `lab.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,6 +179,9 @@ pub struct LabNode {
     /// Debian packages to add to this node.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// As what it runs k3s: what its role says.
+    #[serde(skip)]
+    pub k3s: Option<K3sKind>,
 }
 
 /// A lab with the folder that its relative paths start from.
@@ -186,13 +191,15 @@ pub struct LabFolder {
     pub dir: PathBuf,
     /// What the file says.
     pub lab: Lab,
+    /// What its images can be made of.
+    pub parts: Parts,
 }
 
 impl Lab {
     /// The first control plane node; the checks see to it that there is at most one.
     #[must_use]
     pub fn master(&self) -> Option<&LabNode> {
-        self.nodes.iter().find(|n| n.role == "master")
+        self.nodes.iter().find(|n| n.role == FOUNDER)
     }
 
     /// The node of this name.

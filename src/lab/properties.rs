@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::GOOD;
+use super::tests::{GOOD, known};
 use super::{mask, parse};
 
 proptest! {
@@ -68,9 +68,9 @@ const PIECES: &[&str] = &[
 
 /// All places are inside the text, and what was read reads the same once written.
 pub(super) fn spans_are_inside(text: &str) {
-    let problems = match parse(text, None) {
+    let problems = match parse(text, None, known()) {
         Ok((lab, warnings)) => {
-            assert_eq!(parse(&toml::to_string(&lab).unwrap(), None).unwrap().0, lab);
+            assert_eq!(parse(&toml::to_string(&lab).unwrap(), None, known()).unwrap().0, lab);
             warnings
         }
         Err(problems) => problems,

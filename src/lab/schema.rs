@@ -4,9 +4,7 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::Lab;
-use crate::plan::board::Board;
-use crate::plan::role::Role;
+use super::{Lab, Parts, PartsError};
 
 /// Where the published schema lies, by the repository that `Cargo.toml` names.
 pub const URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/HEAD/lab.schema.json");
@@ -19,16 +17,22 @@ pub(super) fn of_model() -> Value {
 
 /// The schema that is published: the model's, with the names that this labimg knows and the form of some values, so that
 /// an editor completes and underlines. `labimg check` knows more.
-#[must_use]
-pub fn published() -> Value {
+///
+/// # Errors
+/// When a file of the program is bad, which the tests rule out.
+pub fn published() -> Result<Value, PartsError> {
+    let parts = Parts::built_in()?;
+    let roles: Vec<_> = parts.roles().map(|role| &role.name).collect();
+    let boards: Vec<_> = parts.boards().map(|board| &board.name).collect();
     let mut schema = generate();
     schema.insert("$id".to_owned(), URL.into());
     schema.insert("title".to_owned(), "lab.toml".into());
     let mut schema = schema.to_value();
     let node = "/definitions/LabNode/properties";
     for (path, keyword, value) in [
-        (format!("{node}/role"), "enum", json!(Role::names())),
-        (format!("{node}/board"), "enum", json!(Board::names())),
+        // Not all: a lab folder may have boards and roles of its own.
+        (format!("{node}/role"), "examples", json!(roles)),
+        (format!("{node}/board"), "examples", json!(boards)),
         (format!("{node}/name"), "pattern", json!(LABEL)),
         ("/properties/name".to_owned(), "pattern", json!(LABEL)),
         ("/properties/timezone".to_owned(), "enum", json!(super::rules::timezones().collect::<Vec<_>>())),
@@ -39,7 +43,7 @@ pub fn published() -> Value {
             place.insert(keyword.to_owned(), value);
         }
     }
-    schema
+    Ok(schema)
 }
 
 /// One DNS label, as RFC 1123 has it, in lower case.
@@ -57,16 +61,16 @@ mod tests {
     #[test]
     fn the_published_file_is_this_schema() {
         let file = include_str!("../../lab.schema.json");
-        let now = format!("{:#}\n", published());
+        let now = format!("{:#}\n", published().unwrap());
         assert!(file == now, "lab.schema.json is old: `labimg check --schema > lab.schema.json` mends it");
     }
 
     #[test]
     fn forms_are_where_an_editor_looks() {
-        let schema = published();
+        let schema = published().unwrap();
         for (path, word) in [
-            ("/definitions/LabNode/properties/role/enum", "worker"),
-            ("/definitions/LabNode/properties/board/enum", "rpi4"),
+            ("/definitions/LabNode/properties/role/examples", "worker"),
+            ("/definitions/LabNode/properties/board/examples", "rpi4"),
             ("/properties/timezone/enum", "Europe/Berlin"),
         ] {
             let words = schema.pointer(path).and_then(Value::as_array).unwrap();
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_setting_says_what_it_is() {
-        let schema = published();
+        let schema = published().unwrap();
         let tables = schema["definitions"].as_object().unwrap().values().chain([&schema]);
         for properties in tables.filter_map(|t| t.get("properties")?.as_object()) {
             for (name, setting) in properties {

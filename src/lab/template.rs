@@ -43,6 +43,7 @@ pub fn render(answers: &Answers) -> Result<String, minijinja::Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::known;
     use super::super::{Lab, parse, schema};
     use super::*;
 
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn it_says_what_it_was_asked_for() {
         let text = render(&Answers { ssh_key: Some("~/.ssh/a \"b\".pub".to_owned()), ..answers() }).unwrap();
-        let (lab, warnings) = parse(&text, None).unwrap();
+        let (lab, warnings) = parse(&text, None, known()).unwrap();
         assert_eq!(warnings, []);
         assert_eq!((lab.name.as_str(), lab.ssh_keys.as_slice()), ("home", &["~/.ssh/a \"b\".pub".to_owned()][..]));
         let nodes: Vec<_> = lab.nodes.iter().map(|n| (n.name.as_str(), n.role.as_str(), n.board.as_str())).collect();
@@ -65,16 +66,17 @@ mod tests {
 
     #[test]
     fn without_a_key_it_warns() {
-        let (lab, warnings) = parse(&render(&Answers { workers: 0, ..answers() }).unwrap(), None).unwrap();
+        let (lab, warnings) = parse(&render(&Answers { workers: 0, ..answers() }).unwrap(), None, known()).unwrap();
         assert_eq!(lab.nodes.len(), 1);
         assert!(warnings.iter().any(|w| w.message.contains("nobody can log in")), "{warnings:?}");
     }
 
     #[test]
     fn what_it_says_is_the_default() {
-        let (lab, _) = parse(&render(&answers()).unwrap(), None).unwrap();
-        let bare =
-            parse("name = \"home\"\n[[nodes]]\nname=\"master\"\nrole=\"master\"\nboard=\"rpi4\"", None).unwrap().0;
+        let (lab, _) = parse(&render(&answers()).unwrap(), None, known()).unwrap();
+        let bare = parse("name = \"home\"\n[[nodes]]\nname=\"master\"\nrole=\"master\"\nboard=\"rpi4\"", None, known())
+            .unwrap()
+            .0;
         assert_eq!(Lab { nodes: Vec::new(), ..lab }, Lab { nodes: Vec::new(), ..bare });
     }
 
@@ -89,10 +91,10 @@ mod tests {
         };
         let lines = text.lines().map(|line| line.strip_prefix("# ").filter(|l| is_setting(l)).unwrap_or(line));
         let whole: String = lines.map(|line| format!("{line}\n")).collect();
-        let (lab, warnings) = parse(&whole, None).unwrap_or_else(|e| panic!("{e:?}\n{whole}"));
+        let (lab, warnings) = parse(&whole, None, known()).unwrap_or_else(|e| panic!("{e:?}\n{whole}"));
         assert_eq!(warnings, []);
         let written = toml::to_string(&lab).unwrap();
-        assert_eq!(parse(&written, None).unwrap().0, lab, "what was read reads the same once written");
+        assert_eq!(parse(&written, None, known()).unwrap().0, lab, "what was read reads the same once written");
         let root: toml::Table = whole.parse().unwrap();
         let schema = schema::of_model();
         let top = |table: &toml::Table, properties: &serde_json::Value| {

@@ -1,5 +1,7 @@
 //! Each kind of mistake, and that everything is found at once.
 
+use std::sync::LazyLock;
+
 use super::properties::spans_are_inside;
 use super::*;
 
@@ -16,6 +18,12 @@ role = "worker"
 board = "rpi3"
 "#;
 
+/// What the program has.
+pub(super) fn known() -> &'static Parts {
+    static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().unwrap());
+    &PARTS
+}
+
 /// The good lab with something before the nodes and something after them.
 fn lab(before: &str, after: &str) -> String {
     let (top, nodes) = GOOD.split_once("[[nodes]]").unwrap();
@@ -24,11 +32,11 @@ fn lab(before: &str, after: &str) -> String {
 
 /// The mistakes of a text as `what stands there: message | help`.
 fn mistakes(text: &str) -> Vec<String> {
-    parse(text, None).err().unwrap_or_default().iter().map(|p| line(text, p)).collect()
+    parse(text, None, known()).err().unwrap_or_default().iter().map(|p| line(text, p)).collect()
 }
 
 fn warnings(text: &str) -> Vec<String> {
-    parse(text, None).unwrap_or_else(|e| panic!("{e:?}")).1.iter().map(|p| line(text, p)).collect()
+    parse(text, None, known()).unwrap_or_else(|e| panic!("{e:?}")).1.iter().map(|p| line(text, p)).collect()
 }
 
 fn line(text: &str, p: &Problem) -> String {
@@ -48,12 +56,12 @@ fn one(text: &str, place: &str, words: &[&str]) {
 
 #[test]
 fn a_good_file_becomes_a_lab() {
-    let (lab, warnings) = parse(GOOD, None).unwrap();
+    let (lab, warnings) = parse(GOOD, None, known()).unwrap();
     assert_eq!(warnings, []);
     assert_eq!((lab.name.as_str(), lab.nodes.len(), lab.master().unwrap().name.as_str()), ("home", 2, "master"));
     let (with_mark, windows) = (format!("\u{feff}{GOOD}"), GOOD.replace('\n', "\r\n"));
     for text in [with_mark, windows] {
-        assert_eq!(parse(&text, None).unwrap().0, lab);
+        assert_eq!(parse(&text, None, known()).unwrap().0, lab);
     }
 }
 
@@ -66,11 +74,11 @@ fn every_disk_rule_is_read() {
         ("{ size = 2000398934016 }", DiskRule::Size(2_000_398_934_016)),
     ] {
         let text = lab(&format!("[storage]\ndisk = {rule}"), "");
-        assert_eq!(parse(&text, None).unwrap().0.storage.disk, read);
+        assert_eq!(parse(&text, None, known()).unwrap().0.storage.disk, read);
         spans_are_inside(&text);
     }
     let text = lab("[storage.disk]\nserial = \"A\"", "");
-    assert_eq!(parse(&text, None).unwrap().0.storage.disk, DiskRule::Serial("A".to_owned()));
+    assert_eq!(parse(&text, None, known()).unwrap().0.storage.disk, DiskRule::Serial("A".to_owned()));
     let rule = |rule: &str| lab(&format!("[storage]\ndisk = {rule}"), "");
     one(&rule("\"onyl\""), "\"onyl\"", &["did you mean `only`", "\"never\"", "{ serial = \"…\" }", "{ size = … }"]);
     one(&rule("true"), "true", &["must be a rule", "write one of"]);
@@ -142,7 +150,7 @@ fn roles_and_boards_exist_and_make_a_cluster() {
     one(&GOOD.replace("role = \"master\"", "role = \"mastr\""), "\"mastr\"", &["unknown role"]);
     one("name = \"a\"", "name", &["there are no nodes"]);
     one("name = \"a\"\nnodes = []", "nodes", &["there are no nodes"]);
-    let two = parse(&GOOD.replace("worker-1", "master"), None).unwrap_err();
+    let two = parse(&GOOD.replace("worker-1", "master"), None, known()).unwrap_err();
     assert_eq!(two[0].also.len(), 1, "both places are shown");
 }
 
@@ -225,7 +233,7 @@ fn wifi_is_possible() {
     one(&wifi("x", "12345678", "Germany"), "\"Germany\"", &["two capital letters"]);
     let secret = "swordfish";
     let text = wifi("x", &format!("{secret}ü"), "de");
-    let said = format!("{:?}", parse(&text, None).unwrap_err());
+    let said = format!("{:?}", parse(&text, None, known()).unwrap_err());
     assert!(!said.contains(secret) && !mask(&text).contains(secret), "{said}");
 }
 
@@ -265,7 +273,7 @@ fn k3s_is_possible() {
     one(&k3s("server_config = { x = 2026-01-01 }"), "2026-01-01", &["in quotes"]);
     one(&k3s("server_config = { x = [nan] }"), "nan", &["finite"]);
     let (lab, _) =
-        parse(&k3s("server_config = { disable = [\"traefik\"], \"tls-san+\" = \"a\", v = 2 }"), None).unwrap();
+        parse(&k3s("server_config = { disable = [\"traefik\"], \"tls-san+\" = \"a\", v = 2 }"), None, known()).unwrap();
     assert_eq!(lab.k3s.server_config["disable"], serde_json::json!(["traefik"]));
 }
 
@@ -316,7 +324,7 @@ fn keys_are_read() {
     std::fs::write(dir.path().join("a.pub"), format!("{key}\n")).unwrap();
     std::fs::write(dir.path().join("secret"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
     let with = |value: &str| GOOD.replace(key, value);
-    let said = |value: &str| format!("{:?}", parse(&with(value), Some(dir.path())).err());
+    let said = |value: &str| format!("{:?}", parse(&with(value), Some(dir.path()), known()).err());
     assert_eq!(said("a.pub"), "None");
     assert!(said("b.pub").contains("there is no key file") && said("b.pub").contains("ssh-keygen"));
     assert!(said(".").contains("is a folder"));
@@ -327,14 +335,14 @@ fn keys_are_read() {
     std::fs::write(dir.path().join(FILE), with("a.pub")).unwrap();
     let folder = load(dir.path()).unwrap();
     assert_eq!(folder.ssh_keys(), [dir.path().join("a.pub").to_str().unwrap()]);
-    assert_eq!(LabFolder { lab: parse(GOOD, None).unwrap().0, ..folder }.ssh_keys(), [key]);
+    assert_eq!(LabFolder { lab: parse(GOOD, None, known()).unwrap().0, ..folder }.ssh_keys(), [key]);
 }
 
 #[test]
 fn all_mistakes_come_at_once_and_in_order() {
     let text = lab("timezone = \"x\"\nfoo = 1\n[wifi]\nssid = 5", "address = \"x\"\nrole = \"y\"")
         .replace("role = \"worker\"\n", "");
-    let found = parse(&text, None).unwrap_err();
+    let found = parse(&text, None, known()).unwrap_err();
     assert!(found.windows(2).all(|w| w[0].span.start <= w[1].span.start));
     assert_eq!(found.len(), 7, "{:#?}", mistakes(&text));
     let error = LabError::Invalid { file: "lab.toml".into(), text, problems: found };

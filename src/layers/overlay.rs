@@ -1,7 +1,8 @@
-//! Overlays: files of `overlays/NAME/` laid over the root by their path, compiled into the program.
+//! Overlays: files of `overlays/NAME/` laid over the root by their path: the program's own, then those of the lab folder.
 
 use include_dir::{Dir, DirEntry, include_dir};
 
+use crate::lab::{OwnFile, OwnKind};
 use crate::tree::{Tree, TreeError, TreePath};
 
 static OVERLAYS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays");
@@ -20,6 +21,23 @@ pub enum OverlayError {
         /// Why.
         source: TreeError,
     },
+    /// A file of the user's where the node would not see it.
+    #[error(
+        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, unseen: lines for config.txt \
+             and arguments of the kernel are a board's (boards/NAME.toml)"
+    )]
+    Firmware {
+        /// Which overlay.
+        overlay: String,
+        /// The file.
+        path: String,
+    },
+}
+
+/// Whether the program has an overlay of this name.
+#[must_use]
+pub fn is_built_in(name: &str) -> bool {
+    OVERLAYS.get_dir(name).is_some()
 }
 
 /// Lays the files of `overlays/NAME` over the tree, root's and with the tree's time.
@@ -35,6 +53,31 @@ pub fn apply(tree: &mut Tree, name: &str) -> Result<(), OverlayError> {
     put(tree, folder, name).map_err(|source| OverlayError::Tree { overlay: name.to_owned(), source })
 }
 
+/// Lays the user's files of the overlay `name` over the tree, root's and with the tree's time. `firmware` is where the node
+/// mounts its firmware partition. Modes are as [`apply`] has them.
+///
+/// # Errors
+/// A file of the tree in the way of a folder, or a folder in the way of a file.
+pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile], firmware: &str) -> Result<(), OverlayError> {
+    tree.begin_layer(format!("overlay {name} of the lab folder"));
+    let firmware = format!("{}/", firmware.trim_matches('/'));
+    for file in files {
+        let error = |source| OverlayError::Tree { overlay: format!("{name} of the lab folder"), source };
+        let path = tree_path(tree, file.path.as_bytes()).map_err(error)?;
+        if path.as_bytes().starts_with(firmware.as_bytes()) {
+            return Err(OverlayError::Firmware { overlay: name.to_owned(), path: file.path.clone() });
+        }
+        match &file.kind {
+            OwnKind::Link(target) => tree.symlink(&path, target.as_str()).map_err(error)?,
+            OwnKind::File { program, content } => {
+                let mode = mode(&path, *program);
+                tree.write(&path, mode, content.clone()).map_err(error)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn put(tree: &mut Tree, folder: &Dir<'static>, name: &str) -> Result<(), TreeError> {
     for entry in folder.entries() {
         match entry {
@@ -42,7 +85,7 @@ fn put(tree: &mut Tree, folder: &Dir<'static>, name: &str) -> Result<(), TreeErr
             DirEntry::File(file) => {
                 let path = file.path().strip_prefix(name).unwrap_or(file.path());
                 let path = tree_path(tree, path.to_string_lossy().as_bytes())?;
-                let mode = mode(&path, file.contents());
+                let mode = mode(&path, is_script(file.contents()));
                 tree.write(&path, mode, file.contents())?;
             }
         }
@@ -61,11 +104,17 @@ fn tree_path(tree: &Tree, path: &[u8]) -> Result<TreePath, TreeError> {
     Ok(parent.join(path.name())?)
 }
 
-fn mode(path: &TreePath, content: &[u8]) -> u16 {
-    if content.starts_with(b"#!") {
-        0o755
-    } else if path.as_bytes().starts_with(b"etc/sudoers.d/") {
+/// Whether a file names the program that runs it (execve(2), "Interpreter scripts").
+#[must_use]
+pub fn is_script(content: &[u8]) -> bool {
+    content.starts_with(b"#!")
+}
+
+fn mode(path: &TreePath, program: bool) -> u16 {
+    if path.as_bytes().starts_with(b"etc/sudoers.d/") {
         0o440
+    } else if program {
+        0o755
     } else {
         0o644
     }
@@ -74,6 +123,7 @@ fn mode(path: &TreePath, content: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Content;
 
     #[test]
     fn files_get_the_mode_that_their_place_and_content_ask_for() {
@@ -94,5 +144,44 @@ mod tests {
         apply(&mut tree, "master").unwrap();
         assert!(tree.resolve("etc/nfs.conf.d/labimg.conf").is_ok());
         assert!(matches!(apply(&mut tree, "nothing"), Err(OverlayError::Missing(_))));
+    }
+
+    fn own(path: &str, kind: OwnKind) -> OwnFile {
+        OwnFile { path: path.to_owned(), sha256: crate::hash::Sha256::of(path), kind }
+    }
+
+    fn file(path: &str, program: bool) -> OwnFile {
+        own(path, OwnKind::File { program, content: Content::Bytes((*b"mine").into()) })
+    }
+
+    #[test]
+    fn files_of_the_lab_folder_have_the_last_word() {
+        let mut tree = Tree::new(7);
+        tree.mkdir("usr/lib", 0o755).unwrap();
+        tree.symlink("lib", "usr/lib").unwrap();
+        tree.write("etc/motd", 0o600, "theirs").unwrap();
+        let files = [
+            file("etc/motd", false),
+            file("etc/sudoers.d/me", false),
+            file("lib/systemd/system/mine.service", false),
+            own("etc/link", OwnKind::Link("motd".to_owned())),
+            file("usr/local/bin/tool", true),
+        ];
+        apply_own(&mut tree, "common", &files, "/boot/firmware").unwrap();
+        let mode = |path: &str| tree.get(path).unwrap().mode;
+        assert_eq!((mode("etc/motd"), mode("etc/sudoers.d/me"), mode("usr/local/bin/tool")), (0o644, 0o440, 0o755));
+        assert!(tree.contains("usr/lib/systemd/system/mine.service"), "a folder behind a link");
+        assert!(tree.get("etc/link").is_some_and(|i| matches!(&i.kind, crate::tree::Kind::Symlink { .. })));
+        assert_eq!(tree.layer_name(tree.get("etc/motd").unwrap().layer), "overlay common of the lab folder");
+    }
+
+    #[test]
+    fn files_where_the_node_would_not_see_them_are_refused() {
+        let mut tree = Tree::new(7);
+        let error = apply_own(&mut tree, "common", &[file("boot/firmware/config.txt", false)], "/boot/firmware");
+        assert!(matches!(error, Err(OverlayError::Firmware { .. })));
+        tree.mkdir("etc", 0o755).unwrap();
+        let error = apply_own(&mut tree, "common", &[file("etc", false)], "/boot/firmware").unwrap_err().to_string();
+        assert!(error.contains("overlay common of the lab folder: /etc: a folder stands"), "{error}");
     }
 }

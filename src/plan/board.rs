@@ -1,9 +1,8 @@
-//! Boards: one TOML file each under `boards/`, compiled into the program. A new board is a new file, no code.
+//! Boards: one TOML file each under `boards/`, compiled into the program, or in a lab folder. A new board is a new file,
+//! no code.
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
-
-use super::{PlanError, nearest};
 
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
 
@@ -11,18 +10,18 @@ static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
 #[derive(Debug, thiserror::Error)]
 pub enum BoardFileError {
     /// A board's file is not valid TOML or has a field that does not exist.
-    #[error("boards/{name}.toml: {source}")]
+    #[error("{file}: {source}")]
     Syntax {
-        /// File name without `.toml`.
-        name: String,
+        /// Which file.
+        file: String,
         /// Where and what.
         source: Box<toml::de::Error>,
     },
     /// A board's file is valid TOML with a value that cannot work.
-    #[error("boards/{name}.toml: {what}")]
+    #[error("{file}: {what}")]
     Value {
-        /// File name without `.toml`.
-        name: String,
+        /// Which file.
+        file: String,
         /// The field and what is wrong with it.
         what: String,
     },
@@ -191,53 +190,24 @@ pub enum QemuNetwork {
 }
 
 impl Board {
-    /// All boards that are compiled in, by name.
+    /// The boards that are compiled in.
     ///
     /// # Errors
     /// When a compiled-in file is bad, which the tests rule out.
-    pub fn all() -> Result<Vec<Board>, PlanError> {
-        let mut boards = Vec::new();
-        for name in Self::names() {
-            boards.push(Self::named(name)?);
-        }
-        Ok(boards)
+    pub fn built_in() -> Result<Vec<Self>, BoardFileError> {
+        let texts = BOARDS.files().filter_map(|f| Some((f.path().file_stem()?.to_str()?, f.contents_utf8()?)));
+        texts.map(|(name, text)| Self::parse(name, &format!("boards/{name}.toml"), text)).collect()
     }
 
-    /// The names of all boards that are compiled in, sorted.
-    #[must_use]
-    pub fn names() -> Vec<&'static str> {
-        let mut names: Vec<_> =
-            BOARDS.files().filter_map(|f| f.path().to_str()).filter_map(|p| p.strip_suffix(".toml")).collect();
-        names.sort_unstable();
-        names
-    }
-
-    /// The board with this name.
-    ///
-    /// # Errors
-    /// Names the nearest boards when there is none of this name.
-    pub fn named(name: &str) -> Result<Board, PlanError> {
-        let file = BOARDS.get_file(format!("{name}.toml")).and_then(include_dir::File::contents_utf8);
-        match file {
-            Some(text) => Ok(Self::parse(name, text)?),
-            None => Err(PlanError::Unknown {
-                what: "board",
-                name: name.to_owned(),
-                nearest: nearest(name, Self::names()),
-                list: "labimg boards",
-            }),
-        }
-    }
-
-    /// Reads a board's file. `name` is its file name without `.toml`.
+    /// Reads a board's file. `name` is its file name without `.toml`, `file` what messages call it.
     ///
     /// # Errors
     /// Bad TOML, an unknown field, or a value that cannot work.
-    pub fn parse(name: &str, text: &str) -> Result<Board, BoardFileError> {
-        let board: Board = toml::from_str(text)
-            .map_err(|source| BoardFileError::Syntax { name: name.to_owned(), source: Box::new(source) })?;
-        let board = Board { name: name.to_owned(), ..board };
-        board.check().map_err(|what| BoardFileError::Value { name: name.to_owned(), what })?;
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, BoardFileError> {
+        let board: Self = toml::from_str(text)
+            .map_err(|source| BoardFileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
+        let board = Self { name: name.to_owned(), ..board };
+        board.check().map_err(|what| BoardFileError::Value { file: file.to_owned(), what })?;
         Ok(board)
     }
 
@@ -282,27 +252,18 @@ mod tests {
 
     #[test]
     fn every_compiled_in_board_is_valid() {
-        let names: Vec<_> = Board::all().unwrap().into_iter().map(|b| b.name).collect();
+        let mut names: Vec<_> = Board::built_in().unwrap().into_iter().map(|b| b.name).collect();
+        names.sort();
         assert_eq!(names, ["rpi3", "rpi4", "rpi5", "virt", "zero2w"]);
-    }
-
-    #[test]
-    fn an_unknown_name_gets_the_nearest() {
-        for name in ["rpi44", "RPI4"] {
-            let text = Board::named(name).unwrap_err().to_string();
-            assert!(text.starts_with(&format!("unknown board `{name}`: did you mean `rpi4` or ")), "{text}");
-        }
-        let text = Board::named("../rpi4").unwrap_err().to_string();
-        assert!(text.contains("unknown board `../rpi4`"), "{text}");
     }
 
     #[test]
     fn a_field_that_does_not_exist_is_refused() {
         let text = BOARDS.get_file("virt.toml").unwrap().contents_utf8().unwrap();
-        assert!(Board::parse("virt", text).is_ok());
+        assert!(Board::parse("virt", "virt.toml", text).is_ok());
         let typo = text.replace("[kernel]", "[kernel]\ncmdline = \"x\"");
-        assert!(Board::parse("virt", &typo).unwrap_err().to_string().contains("cmdline"));
+        assert!(Board::parse("virt", "virt.toml", &typo).unwrap_err().to_string().contains("cmdline"));
         let two_words = text.replace("rootfstype=ext4", "rootfstype=ext4 quiet");
-        assert!(Board::parse("virt", &two_words).unwrap_err().to_string().contains("one word"));
+        assert!(Board::parse("virt", "virt.toml", &two_words).unwrap_err().to_string().contains("one word"));
     }
 }

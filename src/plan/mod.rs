@@ -11,9 +11,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, OwnFile, Parts};
 use crate::layers::node::BUILT_IN_LOCALE;
-use board::{Board, BoardFileError};
+use crate::layers::overlay;
+use board::Board;
 use role::{Role, Units};
 
 /// What is wrong with a request.
@@ -30,17 +31,6 @@ pub enum PlanError {
         nearest: Vec<String>,
         /// The command that lists all.
         list: &'static str,
-    },
-    /// A bad board file.
-    #[error(transparent)]
-    Board(#[from] BoardFileError),
-    /// A role file that does not parse.
-    #[error("{file}: {message}")]
-    BadFile {
-        /// Which file.
-        file: String,
-        /// What the parser says.
-        message: String,
     },
     /// A board whose packages come from another release.
     #[error("board {board} needs packages of `{needs}`, which do not go with --suite {suite}")]
@@ -132,8 +122,11 @@ pub struct Plan {
     pub extra_suites: Vec<String>,
     /// Debian package (`name` or `name/suite`) → why it is there; dependencies are not among them.
     pub packages: BTreeMap<String, String>,
-    /// Folders of `overlays/`, first to last.
+    /// Folders of the program's `overlays/`, first to last.
     pub overlays: Vec<String>,
+    /// Folders of the lab's `overlays/` with their files, first to last: the last word.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own_files: Vec<(String, Vec<OwnFile>)>,
     /// Units to switch: those of the common role, then of the role.
     pub units: Units,
     /// The cluster that the image is for. It does not name the image's parts: a node more is the same image.
@@ -146,10 +139,10 @@ impl Plan {
     ///
     /// # Errors
     /// Unknown names, with the nearest ones.
-    pub fn new(request: &Request) -> Result<Self, PlanError> {
-        let board = Board::named(&request.board)?;
-        let role = Role::named(&request.role)?;
-        let common = Role::common()?;
+    pub fn new(request: &Request, parts: &Parts) -> Result<Self, PlanError> {
+        let board = parts.board(&request.board)?.clone();
+        let role = parts.role(&request.role)?.clone();
+        let common = parts.common();
         let mut packages = common.packages.clone();
         packages.extend(board.packages.iter().map(|p| {
             let request = p.suite.as_ref().map_or_else(|| p.name.clone(), |suite| format!("{}/{suite}", p.name));
@@ -172,7 +165,8 @@ impl Plan {
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
-            overlays: common.overlay.iter().chain(&role.overlay).cloned().collect(),
+            overlays: common.overlay.iter().chain(&role.overlay).filter(|o| overlay::is_built_in(o)).cloned().collect(),
+            own_files: parts.own_files(&role),
             board,
             role,
             suite: request.suite.clone(),
@@ -216,10 +210,14 @@ mod tests {
         }
     }
 
+    fn plan(request: &Request) -> Result<Plan, PlanError> {
+        Plan::new(request, &Parts::built_in().unwrap())
+    }
+
     #[test]
     fn a_plan_joins_common_board_role_and_what_was_asked_for() {
         let packages = BTreeMap::from([("htop".to_owned(), "asked for with --package".to_owned())]);
-        let plan = Plan::new(&Request { packages, ..request("rpi4", "master") }).unwrap();
+        let plan = plan(&Request { packages, ..request("rpi4", "master") }).unwrap();
         assert_eq!(plan.overlays, ["common", "master"]);
         for name in ["openssh-server", "linux-image-arm64", "nfs-kernel-server", "htop"] {
             assert!(plan.packages.contains_key(name), "{name}");
@@ -233,12 +231,12 @@ mod tests {
     fn a_locale_brings_what_makes_it() {
         let mut request = request("rpi4", "worker");
         request.lab.locale = "de_DE.UTF-8".to_owned();
-        assert!(Plan::new(&request).unwrap().packages.contains_key("locales"));
+        assert!(plan(&request).unwrap().packages.contains_key("locales"));
     }
 
     #[test]
     fn mistakes_name_what_was_meant() {
-        assert!(Plan::new(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
+        assert!(plan(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
         for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
             assert!(check_hostname(name).is_err(), "{name}");
         }

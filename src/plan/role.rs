@@ -1,13 +1,34 @@
-//! Roles: what a node is for, as data (`roles/*.toml`): packages with their reasons, an overlay folder, units.
+//! Roles: what a node is for, as data (`roles/*.toml`, in the program or in a lab folder): packages with their reasons, an
+//! overlay folder, units.
 
 use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
-use super::{PlanError, nearest};
-
 static ROLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/roles");
+
+/// What is wrong with a role's file.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleFileError {
+    /// It is not valid TOML or has a field that does not exist.
+    #[error("{file}: {source}")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// It asks for what only one role can be.
+    #[error("{file}: manifests: only the role `{FOUNDER}` brings what k3s deploys by itself")]
+    Manifests {
+        /// Which file.
+        file: String,
+    },
+    /// What every node has is not there.
+    #[error("roles/{COMMON}.toml is missing from this program")]
+    NoCommon,
+}
 
 /// One file of `roles/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,61 +77,46 @@ pub struct Units {
 }
 
 /// The name of the file that every role builds on; not a role by itself.
-const COMMON: &str = "common";
+pub const COMMON: &str = "common";
+
+/// The role that founds a cluster, has its disk and its manifests.
+pub const FOUNDER: &str = "master";
 
 impl Role {
-    /// What every node has.
+    /// What every node has, as it is compiled in.
     ///
     /// # Errors
-    /// When the built-in file is bad.
-    pub fn common() -> Result<Self, PlanError> {
-        Self::load(COMMON)?.ok_or_else(|| PlanError::BadFile {
-            file: format!("roles/{COMMON}.toml"),
-            message: "missing from this program".to_owned(),
-        })
+    /// When the compiled-in file is bad, which the tests rule out.
+    pub fn common() -> Result<Self, RoleFileError> {
+        compiled_in()?.into_iter().find(|role| role.name == COMMON).ok_or(RoleFileError::NoCommon)
     }
 
-    /// The role of this name.
+    /// The roles that are compiled in.
     ///
     /// # Errors
-    /// Names the nearest roles when there is none of this name.
-    pub fn named(name: &str) -> Result<Self, PlanError> {
-        let found = if name == COMMON { None } else { Self::load(name)? };
-        found.ok_or_else(|| PlanError::Unknown {
-            what: "role",
-            name: name.to_owned(),
-            nearest: nearest(name, Self::names()),
-            list: "labimg roles",
-        })
+    /// When a compiled-in file is bad, which the tests rule out.
+    pub fn built_in() -> Result<Vec<Self>, RoleFileError> {
+        Ok(compiled_in()?.into_iter().filter(|role| role.name != COMMON).collect())
     }
 
-    /// All roles, sorted by name.
+    /// Reads a role's file. `name` is its file name without `.toml`, `file` what messages call it.
     ///
     /// # Errors
-    /// When a built-in file is bad.
-    pub fn all() -> Result<Vec<Self>, PlanError> {
-        Self::names().into_iter().map(Self::named).collect()
-    }
-
-    /// The names of all roles, sorted.
-    #[must_use]
-    pub fn names() -> Vec<&'static str> {
-        let mut names: Vec<&str> =
-            ROLES.files().filter_map(|f| f.path().file_stem()?.to_str()).filter(|n| *n != COMMON).collect();
-        names.sort_unstable();
-        names
-    }
-
-    fn load(name: &str) -> Result<Option<Self>, PlanError> {
-        let file = format!("{name}.toml");
-        let Some(text) = ROLES.get_file(&file).and_then(include_dir::File::contents_utf8) else {
-            return Ok(None);
-        };
-        let bad = |e: toml::de::Error| PlanError::BadFile { file: format!("roles/{file}"), message: e.to_string() };
-        let mut role: Self = toml::from_str(text).map_err(bad)?;
+    /// Bad TOML, an unknown field, or a second role that founds a cluster.
+    pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, RoleFileError> {
+        let mut role: Self = toml::from_str(text)
+            .map_err(|source| RoleFileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
         name.clone_into(&mut role.name);
-        Ok(Some(role))
+        if role.manifests && name != FOUNDER {
+            return Err(RoleFileError::Manifests { file: file.to_owned() });
+        }
+        Ok(role)
     }
+}
+
+fn compiled_in() -> Result<Vec<Role>, RoleFileError> {
+    let texts = ROLES.files().filter_map(|f| Some((f.path().file_stem()?.to_str()?, f.contents_utf8()?)));
+    texts.map(|(name, text)| Role::parse(name, &format!("roles/{name}.toml"), text)).collect()
 }
 
 #[cfg(test)]
@@ -119,27 +125,14 @@ mod tests {
 
     #[test]
     fn all_built_in_roles_parse_and_give_reasons() {
-        let names: Vec<String> = Role::all().unwrap().into_iter().map(|r| r.name).collect();
-        assert_eq!(names, ["master", "server", "worker"]);
+        let mut all = Role::built_in().unwrap();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(all.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["master", "server", "worker"]);
+        let kinds: Vec<_> = all.iter().map(|r| (r.k3s, r.manifests)).collect();
+        let server = Some(K3sKind::Server);
+        assert_eq!(kinds, [(server, true), (server, false), (Some(K3sKind::Agent), false)]);
         let common = Role::common().unwrap();
         assert!(common.packages.values().all(|why| !why.is_empty()));
         assert_eq!((common.k3s, common.manifests), (None, false));
-    }
-
-    #[test]
-    fn one_role_founds_the_cluster() {
-        let all = Role::all().unwrap();
-        let founders: Vec<_> = all.iter().filter(|r| r.manifests).collect();
-        assert_eq!(founders.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["master"]);
-        assert!(founders.iter().all(|r| r.k3s == Some(K3sKind::Server)), "only a server deploys manifests");
-        assert_eq!(Role::named("server").unwrap().k3s, Some(K3sKind::Server));
-        assert_eq!(Role::named("worker").unwrap().k3s, Some(K3sKind::Agent));
-    }
-
-    #[test]
-    fn an_unknown_role_names_the_nearest() {
-        let error = Role::named("mastr").unwrap_err().to_string();
-        assert!(error.contains("`mastr`") && error.contains("`master`"), "{error}");
-        assert!(Role::named("common").is_err());
     }
 }

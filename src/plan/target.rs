@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Plan, PlanError, Request, check_hostname, nearest, ssh_key};
-use crate::lab::{Lab, LabFolder, LabNode};
+use crate::lab::{Lab, LabFolder, LabNode, Parts};
 
 /// One image to make, and the node that it becomes.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn of_lab(folder: &LabFolder, names: &[String], flags: &Flags) -> Result<Vec
         .map(|node| {
             let of_lab =
                 lab.packages.iter().chain(&node.packages).map(|p| (p.clone(), "asked for in lab.toml".to_owned()));
-            target(lab.clone(), node.clone(), of_lab.collect(), keys.clone(), flags)
+            target(lab.clone(), node.clone(), of_lab.collect(), keys.clone(), flags, &folder.parts)
         })
         .collect()
 }
@@ -56,11 +56,17 @@ pub fn of_lab(folder: &LabFolder, names: &[String], flags: &Flags) -> Result<Vec
 ///
 /// # Errors
 /// As [`of_lab`], and a host name that cannot be one.
-pub fn alone(board: &str, role: &str, hostname: Option<&str>, flags: &Flags) -> Result<Target, PlanError> {
+pub fn alone(
+    board: &str,
+    role: &str,
+    hostname: Option<&str>,
+    flags: &Flags,
+    parts: &Parts,
+) -> Result<Target, PlanError> {
     let name = hostname.unwrap_or(role);
     let lab = lone_lab(name, role, board);
     let node = lab.nodes[0].clone();
-    let target = target(lab, node, BTreeMap::new(), read_keys(&flags.ssh_keys)?, flags)?;
+    let target = target(lab, node, BTreeMap::new(), read_keys(&flags.ssh_keys)?, flags, parts)?;
     check_hostname(name)?;
     Ok(target)
 }
@@ -77,10 +83,11 @@ fn target(
     mut packages: BTreeMap<String, String>,
     ssh_keys: Vec<String>,
     flags: &Flags,
+    parts: &Parts,
 ) -> Result<Target, PlanError> {
     packages.extend(flags.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
     let (board, role, suite) = (node.board.clone(), node.role.clone(), flags.suite.clone());
-    Ok(Target { plan: Plan::new(&Request { board, role, suite, packages, lab })?, node, ssh_keys })
+    Ok(Target { plan: Plan::new(&Request { board, role, suite, packages, lab }, parts)?, node, ssh_keys })
 }
 
 /// Each key once, in the order given.
@@ -104,7 +111,7 @@ mod tests {
         let mut lab = lone_lab("master", "master", "rpi4");
         lab.nodes.push(LabNode { name: "worker-1".to_owned(), role: "worker".to_owned(), ..lab.nodes[0].clone() });
         lab.nodes.push(LabNode { name: "worker-2".to_owned(), role: "worker".to_owned(), ..lab.nodes[0].clone() });
-        LabFolder { dir: "lab".into(), lab }
+        LabFolder { dir: "lab".into(), lab, parts: Parts::built_in().unwrap() }
     }
 
     fn flags() -> Flags {
@@ -128,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_node_alone_has_the_defaults_of_a_lab() {
-        let target = alone("rpi4", "master", None, &flags()).unwrap();
+        let target = alone("rpi4", "master", None, &flags(), &Parts::built_in().unwrap()).unwrap();
         assert_eq!((target.node.name.as_str(), target.plan.lab.timezone.as_str()), ("master", "Etc/UTC"));
         assert!(target.plan.lab.storage.enabled);
-        assert!(alone("rpi4", "master", Some("My.Node"), &flags()).is_err());
+        assert!(alone("rpi4", "master", Some("My.Node"), &flags(), &Parts::built_in().unwrap()).is_err());
     }
 }

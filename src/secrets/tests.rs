@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::*;
-use crate::lab::{LabFolder, LabNode};
+use crate::lab::{LabFolder, LabNode, Parts};
 
 /// 2026-11-24T12:00:00Z.
 const NOW: i64 = 1_795_521_600;
@@ -19,10 +19,7 @@ fn lab(nodes: &[(&str, &str)]) -> Lab {
         name: (*name).to_owned(),
         role: (*role).to_owned(),
         board: "rpi4".to_owned(),
-        address: None,
-        gateway: None,
-        dns: Vec::new(),
-        packages: Vec::new(),
+        ..LabNode::default()
     });
     Lab { name: "attic".to_owned(), nodes: nodes.collect(), ..Lab::default() }
 }
@@ -339,7 +336,7 @@ fn nothing_secret_is_shown() {
 #[test]
 fn the_kubeconfig_is_the_owners_and_says_where_the_master_is() {
     let (dir, path, mut lab, secrets) = new();
-    let folder = LabFolder { dir: dir.path().to_owned(), lab: lab.clone() };
+    let folder = LabFolder { dir: dir.path().to_owned(), lab: lab.clone(), parts: Parts::default() };
     let file = secrets.write_kubeconfig(&folder).unwrap().unwrap();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
     let text = fs::read_to_string(&file).unwrap();

@@ -11,7 +11,7 @@ use crate::k3s::config;
 use crate::lab::{DiskRule, Lab, LabNode};
 use crate::layers::node::{UID, USER};
 use crate::plan::board::Board;
-use crate::plan::role::{K3sKind, Role};
+use crate::plan::role::{FOUNDER, K3sKind, Role};
 use crate::secrets::Secrets;
 use crate::tree::{Tree, TreeError, TreePath};
 
@@ -97,7 +97,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
         request.lab.name, request.role.name
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
-    if request.role.name == "master" && request.lab.storage.enabled {
+    if request.role.name == FOUNDER && request.lab.storage.enabled {
         tree.write("etc/labimg/storage.conf", 0o644, storage(request.lab))?;
     }
     k3s(&mut tree, request)?;
@@ -161,7 +161,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     let Some(kind) = request.role.k3s else { return Ok(()) };
     let Some(secrets) = request.secrets else {
         // Alone it can only be the first server; k3s makes its own keys then.
-        if request.role.name == "master" {
+        if request.role.name == FOUNDER {
             tree.write("etc/rancher/k3s/config.yaml", 0o600, config::standalone_config(&node.name))?;
         }
         return Ok(());
@@ -175,7 +175,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     if kind == K3sKind::Server {
         tree.write("etc/rancher/k3s/agent-token", 0o600, format!("{}\n", secrets.agent_password()))?;
     }
-    if request.role.name == "master" {
+    if request.role.name == FOUNDER {
         tree.mkdir("var/lib/rancher/k3s/server/tls", 0o700)?;
         for (path, bytes) in secrets.cluster_ca_files() {
             tree.write(format!("var/lib/rancher/k3s/server/tls/{path}"), 0o600, bytes)?;

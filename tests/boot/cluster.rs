@@ -13,7 +13,16 @@ use crate::router::Router;
 const NODES: [(&str, &str); 3] = [("master", "master"), ("worker1", "worker"), ("worker2", "worker")];
 
 /// What real k3s needs beside itself where it does not bring it along (k3s 1.21 built without its bundle).
-const REAL_PACKAGES: [&str; 3] = ["runc", "containerd", "containernetworking-plugins"];
+const REAL_PACKAGES: [&str; 4] = ["runc", "containerd", "containernetworking-plugins", "ipset"];
+
+/// Where Debian has the plugins of the cluster's network: k3s looks for them as programs.
+const REAL_PATH: &str =
+    "[Service]\nEnvironment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/cni\n";
+
+const REAL_FILES: [(&str, &str); 2] = [
+    ("overlays/common/etc/systemd/system/k3s.service.d/path.conf", REAL_PATH),
+    ("overlays/common/etc/systemd/system/k3s-agent.service.d/path.conf", REAL_PATH),
+];
 
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
@@ -103,7 +112,7 @@ fn cluster() {
     let real = real_k3s();
     let settings = "";
     let lab = match &real {
-        Some(k3s) => LabFolder::build(&NODES, settings, k3s, &REAL_PACKAGES),
+        Some(k3s) => LabFolder::build(&NODES, settings, k3s, &REAL_PACKAGES, &REAL_FILES),
         None => LabFolder::with_stand_in(&NODES, settings),
     };
     // Real k3s takes its time under emulation.

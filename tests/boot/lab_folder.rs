@@ -25,8 +25,15 @@ pub struct LabFolder {
 }
 
 impl LabFolder {
-    /// Writes a `lab.toml` with these nodes (name, role) of board `virt`, and builds their images. `k3s` is put into them.
-    pub fn build(nodes: &[(&str, &str)], settings: &str, k3s: &Path, packages: &[&str]) -> Self {
+    /// Writes a `lab.toml` with these nodes (name, role) of board `virt`, and builds their images. `k3s` is put into them;
+    /// `files` are further ones of the folder.
+    pub fn build(
+        nodes: &[(&str, &str)],
+        settings: &str,
+        k3s: &Path,
+        packages: &[&str],
+        files: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let test = std::thread::current().name().unwrap_or("lab").replace("::", "-");
         let lab = Self { folder, test, k3s: k3s.to_path_buf() };
@@ -41,13 +48,18 @@ impl LabFolder {
             text += &format!("\n[[nodes]]\nname = \"{name}\"\nrole = \"{role}\"\nboard = \"virt\"\n");
         }
         std::fs::write(lab.path("lab.toml"), text).unwrap();
+        for (path, text) in files {
+            let path = lab.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
         lab.rebuild(&[]);
         lab
     }
 
     /// The same with the stand-in for k3s.
     pub fn with_stand_in(nodes: &[(&str, &str)], settings: &str) -> Self {
-        Self::build(nodes, settings, &stand_in(), &[])
+        Self::build(nodes, settings, &stand_in(), &[], &[])
     }
 
     /// Builds these nodes (all when empty) once more, as before a card is flashed anew.

@@ -227,3 +227,58 @@ fn mistakes_of_a_lab_are_told() {
     let text = stderr(&crate::run(&mut command));
     assert!(text.contains("3 images go into a folder"), "{text}");
 }
+
+/// A role, a board and files of the user's own: in the images of the nodes that they are for, and nowhere else.
+#[test]
+fn files_roles_and_boards_of_the_lab_folder() {
+    let lab = Lab::new();
+    let put = |path: &str, text: &str| {
+        let path = lab.dir.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let unit = "[Service]\nExecStart=/usr/local/bin/gate\n[Install]\nWantedBy=multi-user.target\n";
+    put("overlays/common/etc/motd", "this is home\n");
+    put("overlays/gate/etc/systemd/system/gate.service", unit);
+    put("overlays/gate/usr/local/bin/gate", "#!/bin/sh\n");
+    std::os::unix::fs::symlink("gate", lab.dir.join("overlays/gate/usr/local/bin/door")).unwrap();
+    put(
+        "roles/gate.toml",
+        "title = \"Worker at the gate\"\nk3s = \"agent\"\n[packages]\n[systemd]\nenable = [\"gate.service\"]\n",
+    );
+    let virt = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("boards/virt.toml")).unwrap();
+    put("boards/tiny.toml", &virt.replace("title = ", "title = \"Tiny\" # "));
+    let text = LAB.replace("@KEY@", KEY);
+    let (rest, last) = text.rsplit_once("role = \"worker\"\nboard = \"virt\"").unwrap();
+    std::fs::write(lab.dir.join("lab.toml"), format!("{rest}role = \"gate\"\nboard = \"tiny\"{last}")).unwrap();
+
+    let listed = |what: &str| stdout(&succeeds(labimg().arg(what).current_dir(&lab.dir)));
+    assert!(listed("roles").contains("gate     Worker at the gate\n"), "{}", listed("roles"));
+    assert!(listed("boards").contains("tiny     Tiny\n"), "{}", listed("boards"));
+
+    let out = lab.folder("images");
+    succeeds(&mut lab.build(&out, &["--generic"]));
+    let root = |image: &str| {
+        let Volume::Ext4(root) = open_partition(&out.join(image), 2).unwrap() else { panic!("not ext4") };
+        root
+    };
+    for image in ["master-virt.img", "worker-virt.img", "gate-tiny.img"] {
+        assert_eq!(root(image).read("etc/motd").unwrap(), b"this is home\n", "{image}");
+    }
+    assert!(root("worker-virt.img").stat("usr/local/bin/gate", false).is_err(), "a worker is no gate");
+    let gate = root("gate-tiny.img");
+    let door = gate.stat("usr/local/bin/door", true).unwrap();
+    assert_eq!((door.mode & 0o7777, door.uid), (0o755, 0));
+    assert!(gate.stat("etc/systemd/system/multi-user.target.wants/gate.service", true).is_ok(), "not enabled");
+    assert!(gate.stat("etc/systemd/system/multi-user.target.wants/k3s-agent.service", false).is_ok());
+    let why =
+        |path: &str| stdout(&succeeds(labimg().arg("inspect").arg(out.join("gate-tiny.img")).args(["--why", path])));
+    assert!(why("/etc/motd").contains("overlay common of the lab folder"), "{}", why("/etc/motd"));
+
+    // Where the node would not see it, and where nobody looks for it.
+    put("overlays/common/boot/firmware/config.txt", "");
+    fails(&mut lab.build(&out, &["--generic"]), 1, &["boot/firmware/config.txt", "boards/NAME.toml"]);
+    std::fs::remove_dir_all(lab.dir.join("overlays/common/boot")).unwrap();
+    put("overlays/wroker/etc/motd", "");
+    fails(&mut lab.build(&out, &["--generic"]), 2, &["overlays/wroker", "did you mean `worker`"]);
+}

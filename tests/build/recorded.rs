@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use labimg::hash::Sha256;
+use labimg::lab::Parts;
 use labimg::lock::mirror::Mirror;
 use labimg::lock::{self, ArchiveName, Lock, LockRequest, LockedPackage};
 use labimg::plan::{Plan, Request};
@@ -50,9 +51,8 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
 }
 
 fn request(role: &str, mirror: &Mirror) -> LockRequest {
-    let plan =
-        Plan::new(&Request { board: "virt".into(), role: role.into(), suite: "trixie".into(), ..Request::default() });
-    let plan = plan.unwrap();
+    let request = Request { board: "virt".into(), role: role.into(), suite: "trixie".into(), ..Request::default() };
+    let plan = Plan::new(&request, &Parts::built_in().unwrap()).unwrap();
     LockRequest {
         suite: "trixie".into(),
         extra_suites: Vec::new(),

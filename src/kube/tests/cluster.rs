@@ -27,9 +27,7 @@ fn cluster(address: Option<&str>) -> Cluster {
         role: "master".to_owned(),
         board: "virt".to_owned(),
         address: address.map(str::to_owned),
-        gateway: None,
-        dns: Vec::new(),
-        packages: Vec::new(),
+        ..LabNode::default()
     };
     let lab = Lab { name: "attic".to_owned(), nodes: vec![master], ..Lab::default() };
     let dir = tempfile::tempdir().unwrap();

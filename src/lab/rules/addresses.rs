@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::super::cidr::{Cidr, CidrError};
 use super::{Found, Text, key_span, sections, text, texts};
+use crate::plan::role::FOUNDER;
 
 /// A node's fixed address.
 pub(super) struct Fixed {
@@ -40,7 +41,7 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) -> Vec<Fixed> {
         } else {
             seen.insert(cidr.address, address.span.clone());
         }
-        let master = text(node, "role").is_some_and(|r| r.value == "master");
+        let master = text(node, "role").is_some_and(|r| r.value == FOUNDER);
         all.push(Fixed { cidr, span: address.span, master });
     }
     out_of_reach(&all, found);

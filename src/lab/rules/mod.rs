@@ -14,6 +14,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::error::Problem;
+use super::parts::Parts;
 
 pub(super) use settings::timezones;
 pub use settings::{label, name_fault};
@@ -43,12 +44,12 @@ fn push(list: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
     &mut list[place]
 }
 
-/// Applies all rules. `folder` is where key files are looked for.
-pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, found: &mut Found) {
+/// Applies all rules. `folder` is where key files are looked for, `parts` what boards and roles there are.
+pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, found: &mut Found) {
     settings::check(root, found);
     keys::check(root, folder, found);
     k3s::check(root, found);
-    nodes::check(root, found);
+    nodes::check(root, parts, found);
     let fixed = addresses::check(root, found);
     storage::check(root, &fixed, found);
 }

@@ -7,11 +7,11 @@ use toml::de::DeTable;
 
 use super::settings::host_name;
 use super::{Found, Text, key_span, sections, text};
-use crate::plan::board::Board;
-use crate::plan::role::Role;
+use crate::lab::Parts;
+use crate::plan::role::{FOUNDER, K3sKind};
 use crate::plan::{did_you_mean, nearest};
 
-pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
+pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
     let nodes = sections(root, "nodes");
     let none = root.get("nodes").is_none_or(|v| v.get_ref().as_array().is_some_and(|a| a.is_empty()));
     if none {
@@ -31,18 +31,18 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
             }
         }
         if let Some(board) = text(node, "board") {
-            check_board(root, node, &board, found);
+            check_board(root, node, &board, parts, found);
         }
     }
-    check_roles(&nodes.iter().filter_map(|n| text(n, "role")).collect::<Vec<_>>(), nodes.len(), found);
+    check_roles(&nodes.iter().filter_map(|n| text(n, "role")).collect::<Vec<_>>(), nodes.len(), parts, found);
 }
 
-fn check_board(root: &DeTable<'_>, node: &DeTable<'_>, board: &Text<'_>, found: &mut Found) {
-    let Ok(data) = Board::named(board.value) else {
-        unknown("board", board, Board::names(), found);
+fn check_board(root: &DeTable<'_>, node: &DeTable<'_>, board: &Text<'_>, parts: &Parts, found: &mut Found) {
+    let Ok(data) = parts.board(board.value) else {
+        unknown("board", board, parts.boards().map(|b| b.name.as_str()), found);
         return;
     };
-    let control_plane = text(node, "role").filter(|role| is_control_plane(role.value));
+    let control_plane = text(node, "role").filter(|role| is_control_plane(role.value, parts));
     if let Some(role) = control_plane
         && data.qemu.memory_mib < 2048
     {
@@ -56,14 +56,13 @@ fn check_board(root: &DeTable<'_>, node: &DeTable<'_>, board: &Text<'_>, found: 
     }
 }
 
-fn check_roles(roles: &[Text<'_>], nodes: usize, found: &mut Found) {
-    let known = Role::names();
+fn check_roles(roles: &[Text<'_>], nodes: usize, parts: &Parts, found: &mut Found) {
     let mut all_known = roles.len() == nodes;
-    for role in roles.iter().filter(|r| !known.contains(&r.value)) {
+    for role in roles.iter().filter(|r| parts.role(r.value).is_err()) {
         all_known = false;
-        unknown("role", role, known.iter().copied(), found);
+        unknown("role", role, parts.roles().map(|r| r.name.as_str()), found);
     }
-    let mut masters = roles.iter().filter(|r| r.value == "master");
+    let mut masters = roles.iter().filter(|r| r.value == FOUNDER);
     let master = masters.next();
     for other in masters {
         let problem = found.mistake(other.span.clone(), "there can be only one master");
@@ -71,12 +70,12 @@ fn check_roles(roles: &[Text<'_>], nodes: usize, found: &mut Found) {
         problem.help("further nodes of the control plane have the role `server`");
     }
     // A role with a typing mistake may be the master.
-    let joiner = roles.iter().find(|r| r.value != "master");
+    let joiner = roles.iter().find(|r| r.value != FOUNDER);
     if let (None, Some(joiner), true) = (master, joiner, all_known) {
         let problem = found.mistake(joiner.span.clone(), format!("this {} has no master to join", joiner.value));
         problem.help("one node must have the role `master`");
     }
-    let control_plane: Vec<_> = roles.iter().filter(|r| is_control_plane(r.value)).collect();
+    let control_plane: Vec<_> = roles.iter().filter(|r| is_control_plane(r.value, parts)).collect();
     if let (true, Some(last)) = (control_plane.len() % 2 == 0, control_plane.last()) {
         let count = control_plane.len();
         let warning = found.warning(
@@ -88,8 +87,8 @@ fn check_roles(roles: &[Text<'_>], nodes: usize, found: &mut Found) {
 }
 
 /// The roles that run `k3s server`.
-fn is_control_plane(role: &str) -> bool {
-    ["master", "server"].contains(&role)
+fn is_control_plane(role: &str, parts: &Parts) -> bool {
+    parts.role(role).is_ok_and(|role| role.k3s == Some(K3sKind::Server))
 }
 
 fn unknown<'n>(what: &str, name: &Text<'_>, known: impl IntoIterator<Item = &'n str>, found: &mut Found) {

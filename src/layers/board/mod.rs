@@ -175,6 +175,7 @@ fn missing(board: &Board, path: &str, hint: &'static str) -> BoardError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Parts;
 
     fn root() -> Tree {
         let mut tree = Tree::new(1_000);
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_board_without_firmware_boots_by_the_same_files() {
-        let board = Board::named("virt").unwrap();
+        let board = Parts::built_in().unwrap().board("virt").unwrap().clone();
         let mut tree = root();
         prepare(&mut tree, &board, "0a1b-02", Content::from("initramfs")).unwrap();
         let out = firmware(&tree, &board, "0a1b-02").unwrap();
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_cannot_boot_is_refused() {
-        let board = Board::named("virt").unwrap();
+        let board = Parts::built_in().unwrap().board("virt").unwrap().clone();
         let mut tree = root();
         assert!(matches!(prepare(&mut tree, &board, "a b", Content::empty()), Err(BoardError::PartUuid(_))));
         assert!(matches!(firmware(&tree, &board, "a"), Err(BoardError::Missing { .. })));
@@ -212,7 +213,7 @@ mod tests {
         let small =
             Board { firmware: crate::plan::board::Firmware { size_mib: 64, ..board.firmware.clone() }, ..board };
         assert!(matches!(firmware(&tree, &small, "a"), Err(BoardError::TooSmall { .. })));
-        let raspi = Board::named("rpi4").unwrap();
+        let raspi = Parts::built_in().unwrap().board("rpi4").unwrap().clone();
         let error = prepare(&mut tree, &raspi, "a", Content::empty()).unwrap_err().to_string();
         assert!(error.contains("/etc/default/raspi-firmware"), "{error}");
     }

@@ -139,6 +139,7 @@ fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Parts;
 
     const SCRIPT: &str = "x\ncat >/boot/firmware/config.txt <<EOF\na=${KERNEL}\nEOF\nif y; then\n  \
                           cat >>/boot/firmware/config.txt <<EOF\nb\nEOF\nfi\ncat >/boot/firmware/cmdline.txt <<EOF\n\
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_partition_is_as_the_hook_will_write_it() {
-        let board = Board::named("zero2w").unwrap();
+        let board = Parts::built_in().unwrap().board("zero2w").unwrap().clone();
         let mut tree = root();
         super::super::prepare(&mut tree, &board, "0a-02", "initramfs".into()).unwrap();
         let defaults = tree.read_text(DEFAULTS).unwrap();
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_hook_with_more_parts_is_refused() {
-        let board = Board::named("zero2w").unwrap();
+        let board = Parts::built_in().unwrap().board("zero2w").unwrap().clone();
         let mut tree = root();
         let longer = tree.read_text(HOOK).unwrap() + "cat >>/boot/firmware/config.txt <<EOF\nnew\nEOF\n";
         tree.write(HOOK, 0o755, longer).unwrap();

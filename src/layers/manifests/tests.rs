@@ -11,10 +11,7 @@ fn lab() -> Lab {
         name: name.to_owned(),
         role: role.to_owned(),
         board: "rpi4".to_owned(),
-        address: None,
-        gateway: None,
-        dns: Vec::new(),
-        packages: Vec::new(),
+        ..LabNode::default()
     };
     Lab {
         name: "home".to_owned(),
