@@ -1,6 +1,6 @@
 //! Container images that nodes carry on their cards: which, where they come from, and their archives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{BuildError, BuildOptions};
 use crate::containers::{self, ImageName, LockedContainer, Source};
@@ -43,18 +43,23 @@ impl Carried {
 /// What a plan asks for.
 struct Asked {
     of_k3s: bool,
-    others: BTreeSet<ImageName>,
+    /// Image → whether it is one that the user's manifests happen to run: not all of those are for everyone.
+    others: BTreeMap<ImageName, bool>,
 }
 
 fn asked(plan: &Plan, options: &BuildOptions) -> Result<Asked, BuildError> {
     let settings = &plan.lab.k3s;
     if plan.role.k3s.is_none() || options.k3s == K3sMode::FirstBoot {
-        return Ok(Asked { of_k3s: false, others: BTreeSet::new() });
+        return Ok(Asked { of_k3s: false, others: BTreeMap::new() });
     }
-    let mut others: BTreeSet<ImageName> = settings.images.iter().cloned().collect();
+    let mut others = BTreeMap::new();
+    let mut named = settings.images.clone();
     if settings.embed_images {
-        others.extend(manifests::images(Some(&plan.lab))?);
+        let own = options.lab_dir.as_deref().map(manifests::own_images).transpose()?;
+        others.extend(own.into_iter().flatten().map(|name| (name, true)));
+        named.extend(manifests::images(Some(&plan.lab))?);
     }
+    others.extend(named.into_iter().map(|name| (name, false)));
     Ok(Asked { of_k3s: settings.embed_images && options.k3s_bin.is_none(), others })
 }
 
@@ -82,10 +87,15 @@ pub(super) fn carried(
     let Asked { of_k3s, others } = asked(plan, options)?;
     let architecture = &plan.board.architecture;
     let version = K3sSource::of(Some(&plan.lab)).version;
-    Ok(Carried {
-        of_k3s: of_k3s.then(|| file.k3s_images(&version, architecture).cloned()).transpose()?,
-        others: others.iter().map(|name| file.container(name, architecture).cloned()).collect::<Result<_, _>>()?,
-    })
+    let of_k3s = of_k3s.then(|| file.k3s_images(&version, architecture).cloned()).transpose()?;
+    let mut locked = Vec::new();
+    for (name, own) in others {
+        match file.container(&name, architecture) {
+            Err(e) if own => left_out(&format!("CONTAINER IMAGE {name}"), "IMAGE", &e, reporter),
+            found => locked.push(found?.clone()),
+        }
+    }
+    Ok(Carried { of_k3s, others: locked })
 }
 
 /// The images of k3s itself that all these plans ask for, one archive for each architecture.
@@ -155,9 +165,9 @@ fn look_up_others(
 ) -> Result<Vec<LockedContainer>, BuildError> {
     let source = Source { mirror: plan.lab.k3s.registries.as_deref(), store, http, reporter };
     let mut found = Vec::new();
-    for name in asked(plan, options)?.others {
+    for (name, own) in asked(plan, options)?.others {
         match containers::resolve(&name, &plan.board.architecture, &source) {
-            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
+            Err(e) if options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
                 left_out(&format!("CONTAINER IMAGE {name}"), place, &e, reporter);
             }
             done => found.push(done?),
@@ -167,7 +177,7 @@ fn look_up_others(
 }
 
 fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
-    reporter.warn(&format!("{what} IS NOT IN THE {place}, because it could not be reached: {why}"));
+    reporter.warn(&format!("{what} IS NOT IN THE {place}: {why}"));
 }
 
 /// Their archives, by the names that they have on the node.

@@ -86,4 +86,10 @@ impl ContainerError {
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Http { source, .. } if source.is_transient())
     }
+
+    /// True when the registry does not have it, or not for everyone.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
 }

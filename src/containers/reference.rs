@@ -35,6 +35,29 @@ pub struct BadName {
 }
 
 impl ImageName {
+    /// The image that a pod names so: registry, owner and tag may be left out (github.com/distribution/reference,
+    /// `ParseNormalizedNamed`, `TagNameOnly`).
+    ///
+    /// # Errors
+    /// What is no name of an image.
+    pub fn in_a_pod(text: &str) -> Result<Self, BadName> {
+        let is_registry = |host: &str| host.contains(['.', ':']) || host == "localhost";
+        let mut whole = match text.split_once('/') {
+            Some((host, path)) if is_registry(host) => {
+                let host = if host == "index.docker.io" { DOCKER_HUB.0 } else { host };
+                let owner = if host == DOCKER_HUB.0 && !path.contains('/') { "library/" } else { "" };
+                format!("{host}/{owner}{path}")
+            }
+            Some(_) => format!("{}/{text}", DOCKER_HUB.0),
+            None => format!("{}/library/{text}", DOCKER_HUB.0),
+        };
+        let last = whole.rsplit('/').next().unwrap_or_default();
+        if !last.contains([':', '@']) {
+            whole.push_str(":latest");
+        }
+        whole.parse()
+    }
+
     /// Base address of its repository in its registry or, when there is one, in a mirror: `https://HOST/v2/REPOSITORY`,
     /// `<mirror>/v2/HOST/REPOSITORY`. A registry on this computer is asked without TLS, as container runtimes do.
     pub(super) fn address(&self, mirror: Option<&str>) -> String {
@@ -186,6 +209,26 @@ mod tests {
         assert_eq!(name.on_the_node(), format!("quay.io/a/b@{DIGEST}"));
         assert_eq!(name.name_and_version(), ("quay.io/a/b".to_owned(), "1".to_owned()));
         assert_eq!(name.address(Some("http://127.0.0.1:1/")), "http://127.0.0.1:1/v2/quay.io/a/b");
+    }
+
+    #[test]
+    fn pods_may_leave_out_what_goes_without_saying() {
+        for (text, whole) in [
+            ("nginx", "docker.io/library/nginx:latest"),
+            ("nginx:1.29", "docker.io/library/nginx:1.29"),
+            ("grafana/loki:3", "docker.io/grafana/loki:3"),
+            ("docker.io/nginx:1", "docker.io/library/nginx:1"),
+            ("index.docker.io/a/b", "docker.io/a/b:latest"),
+            ("localhost:5000/a", "localhost:5000/a:latest"),
+            ("ghcr.io/a/b/c:v1", "ghcr.io/a/b/c:v1"),
+        ] {
+            assert_eq!(ImageName::in_a_pod(text).unwrap().to_string(), whole);
+        }
+        let pinned = ImageName::in_a_pod(&format!("nginx@{DIGEST}")).unwrap();
+        assert_eq!(pinned.to_string(), format!("docker.io/library/nginx@{DIGEST}"));
+        for text in ["", "{{ image }}", "UPPER", "a b"] {
+            assert!(ImageName::in_a_pod(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub struct K3s {
     /// Base URL of a mirror of Helm charts' repositories: what is at `https://HOST/PATH` is looked for at `<charts>/HOST/PATH`.
     #[serde(default)]
     pub charts: Option<String>,
-    /// Whether nodes have on their cards the container images of k3s itself and of labimg's own manifests, so that those start
-    /// without any registry.
+    /// Whether nodes have on their cards the container images of k3s itself, of labimg's manifests and of the lab folder's, so
+    /// that those start without any registry.
     #[serde(default)]
     pub embed_images: bool,
     /// Further container images that nodes have on their cards, by their full names.

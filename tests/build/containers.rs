@@ -231,3 +231,33 @@ fn a_registry_that_cannot_be_reached_is_told_and_then_missed() {
     fails(&mut command, 2, &["no container image", "`labimg lock` adds it"]);
     assert!(!image.exists());
 }
+
+/// What the user's own manifests run is on the cards too, unless the registry does not give it to everyone.
+#[test]
+fn images_of_the_users_manifests_are_on_the_cards() {
+    const APP: &str = "quay.io/me/app:2";
+    let (locked, _) = carrying();
+    let server = &locked.bench.server;
+    push(server, APP, "layer of the app");
+    let pod = |name: &str, image: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{ name: {name} }}\nspec: {{ containers: [{{ name: c, image: \"{image}\" }}] }}\n"
+        )
+    };
+    let manifests = locked.dir.join("manifests");
+    std::fs::create_dir_all(&manifests).unwrap();
+    std::fs::write(manifests.join("app.yaml"), pod("a", APP) + "---\n" + &pod("b", "quay.io/me/private")).unwrap();
+    let said = stderr(&succeeds(&mut locked.command("lock")));
+    assert!(said.contains("CONTAINER IMAGE quay.io/me/private:latest IS NOT IN THE LOCK"), "{said}");
+    let lock = std::fs::read_to_string(&locked.lock).unwrap();
+    assert!(lock.contains(&format!("[[container]]\nname = \"{APP}\"")) && !lock.contains("private"), "{lock}");
+    let (mut command, image) = locked.build("node.img");
+    let said = stderr(&succeeds(&mut command));
+    assert!(said.contains("CONTAINER IMAGE quay.io/me/private:latest IS NOT IN THE IMAGE"), "{said}");
+    let (_, tar) = exported(&image, &format!("{FOLDER}/labimg-images.tar")).unwrap();
+    let index: Value = serde_json::from_slice(&files(&tar)["index.json"]).unwrap();
+    assert!(index.to_string().contains(APP), "{index}");
+
+    std::fs::write(manifests.join("app.yaml"), pod("a", "No Name")).unwrap();
+    fails(&mut locked.command("lock"), 2, &["app.yaml", "`No Name` is no name"]);
+}

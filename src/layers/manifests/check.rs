@@ -1,5 +1,6 @@
 //! What k3s takes: names of files, and objects.
 
+use super::pods::{self, Spec};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -94,6 +95,7 @@ struct Object {
     kind: String,
     #[serde(default)]
     metadata: Metadata,
+    spec: Option<Spec>,
 }
 
 #[derive(Default, Deserialize)]
@@ -101,15 +103,24 @@ struct Metadata {
     name: Option<String>,
 }
 
-/// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it. Gives their kinds.
-pub(super) fn objects(text: &str) -> Result<Vec<String>, Problem> {
+/// What is to know of an object.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Its kind.
+    pub(super) kind: String,
+    /// The container images that it runs, as it names them.
+    pub(super) images: Vec<String>,
+}
+
+/// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it.
+pub(super) fn objects(text: &str) -> Result<Vec<Known>, Problem> {
     let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| Problem {
         line: e.location().map_or(1, |location| location.line()),
         what: first_line(&e.without_snippet().to_string()),
     })?;
     for object in &objects {
         let problem = |what: &str| Err(Problem { line: object.referenced.line(), what: what.to_owned() });
-        let Object { api_version, kind, metadata } = &object.value;
+        let Object { api_version, kind, metadata, .. } = &object.value;
         if api_version.is_empty() || kind.is_empty() {
             return problem("an object with an empty apiVersion or kind");
         }
@@ -122,7 +133,8 @@ pub(super) fn objects(text: &str) -> Result<Vec<String>, Problem> {
         let what = "it holds no object; to leave out one of labimg's own, put an empty file NAME.yaml.skip here";
         return Err(Problem { line: 1, what: what.to_owned() });
     }
-    Ok(objects.into_iter().map(|object| object.value.kind).collect())
+    let known = |object: Object| Known { images: pods::images(&object.kind, object.spec.as_ref()), kind: object.kind };
+    Ok(objects.into_iter().map(|object| known(object.value)).collect())
 }
 
 fn first_line(text: &str) -> String {
@@ -171,7 +183,7 @@ mod tests {
     #[test]
     fn objects_that_kubernetes_knows() {
         let one = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
-        let kinds = |text: &str| objects(text).unwrap();
+        let kinds = |text: &str| objects(text).unwrap().into_iter().map(|object| object.kind).collect::<Vec<_>>();
         assert_eq!(kinds(one), ["Namespace"]);
         assert_eq!(kinds(&format!("---\n# nothing\n---\n{one}---\n{one}")), ["Namespace", "Namespace"]);
         assert_eq!(kinds("{\"apiVersion\":\"v1\",\"kind\":\"List\"}"), ["List"]);

@@ -7,13 +7,14 @@
 
 mod builtin;
 mod check;
+mod pods;
 mod user;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::charts::ChartRef;
-use crate::containers::ImageName;
+use crate::containers::{BadName, ImageName};
 use crate::lab::Lab;
 use crate::tree::{Content, Tree, TreeError};
 
@@ -102,6 +103,19 @@ pub fn charts(lab: Option<&Lab>) -> Result<Vec<ChartRef>, ManifestError> {
 /// A bad front matter of a file of this program.
 pub fn images(lab: Option<&Lab>) -> Result<Vec<ImageName>, ManifestError> {
     Ok(builtin::of(lab)?.into_iter().flat_map(|builtin| builtin.images).collect())
+}
+
+/// The container images that the pods of a lab folder's manifests run. What its Helm charts run is not known.
+///
+/// # Errors
+/// As [`apply`], and a name that no image can have.
+pub fn own_images(lab_dir: &Path) -> Result<Vec<ImageName>, ManifestError> {
+    let images = user::load(&lab_dir.join("manifests"))?.images.into_iter();
+    let parsed = images.map(|(image, path)| {
+        let bad = |bad: BadName| format!("`{image}` is no name of a container image: {}", bad.what);
+        ImageName::in_a_pod(&image).map_err(|e| ManifestError::Name { path, what: bad(e) })
+    });
+    parsed.collect()
 }
 
 /// The manifests of a lab folder that name charts of their own.

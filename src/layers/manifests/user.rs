@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::check::{self, Name};
+use super::check::{self, Known, Name};
 use super::{ManifestError, builtins};
 
 /// Largest file that is taken, in bytes. etcd holds objects of 1.5 MiB at most; a file may hold many.
@@ -19,6 +19,8 @@ pub(super) struct Loaded {
     pub(super) secret: Vec<PathBuf>,
     /// Those with a `HelmChart` in them.
     pub(super) charts: Vec<PathBuf>,
+    /// The container images that their pods run, as they name them, and the file of each.
+    pub(super) images: Vec<(String, PathBuf)>,
 }
 
 /// All files for k3s in `folder`; none when it does not exist.
@@ -67,19 +69,20 @@ pub(super) fn load(folder: &Path) -> Result<Loaded, ManifestError> {
             return Err(bad(format!("larger than {} MiB", LIMIT >> 20)));
         }
         let bytes = std::fs::read(&path).map_err(read(&path))?;
-        let kinds = check_content(&path, &bytes)?;
+        let objects = check_content(&path, &bytes)?;
         for (kind, list) in [("Secret", &mut loaded.secret), ("HelmChart", &mut loaded.charts)] {
-            if kinds.iter().any(|k| k == kind) {
+            if objects.iter().any(|object| object.kind == kind) {
                 list.push(path.clone());
             }
         }
+        loaded.images.extend(objects.into_iter().flat_map(|o| o.images).map(|image| (image, path.clone())));
         loaded.files.insert(name.to_owned(), bytes);
     }
     Ok(loaded)
 }
 
-/// The kinds of its objects.
-fn check_content(path: &Path, bytes: &[u8]) -> Result<Vec<String>, ManifestError> {
+/// Its objects.
+fn check_content(path: &Path, bytes: &[u8]) -> Result<Vec<Known>, ManifestError> {
     let content = |line, what| ManifestError::Content { path: PathBuf::from(path), line, what };
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = bytes.iter().take(e.valid_up_to()).filter(|&&b| b == b'\n').count() as u64 + 1;
