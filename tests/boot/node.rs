@@ -151,6 +151,8 @@ impl Node {
         let logs = logs();
         std::fs::create_dir_all(&logs).unwrap();
         let log = logs.join(format!("{name}.log"));
+        // What an earlier boot showed is not what this one has come to.
+        let _ = std::fs::remove_file(&log);
         let mut command = Command::new(labimg());
         command.arg("boot").arg(image).arg("--keep").arg(disk).arg("--log").arg(&log).args(arguments);
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
@@ -180,16 +182,10 @@ impl Node {
     /// Cuts the power: QEMU is killed as it stands.
     pub fn cut_power(&mut self) {
         self.disconnect();
-        let parent = self.process.id();
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-            // `pid (name) state parent …`, proc(5).
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
-            if of == Some(&parent.to_string()) {
-                let pid = rustix::process::Pid::from_raw(pid).unwrap();
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        let children = children(self.process.id());
+        assert!(!children.is_empty(), "`labimg boot` has no QEMU to kill");
+        for pid in children {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         let status = self.process.wait().unwrap();
         assert!(!status.success(), "`labimg boot` does not say that its QEMU was killed");
@@ -348,6 +344,19 @@ impl Drop for Node {
             eprintln!("console of the node: {}", self.log.display());
         }
     }
+}
+
+/// The processes that this one has started.
+fn children(parent: u32) -> Vec<rustix::process::Pid> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let child = |entry: std::fs::DirEntry| {
+        let pid = entry.file_name().to_string_lossy().parse::<i32>().ok()?;
+        // `pid (name) state parent …`, proc(5).
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let of = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        (of == parent.to_string()).then(|| rustix::process::Pid::from_raw(pid))?
+    };
+    processes.filter_map(child).collect()
 }
 
 /// For the shell, as one word.
