@@ -1,11 +1,12 @@
 //! `labimg boards`: what images can be built for.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
 
 use super::Outcome;
-use super::inputs::parts_here;
+use super::inputs::parts_of;
 use super::output::Output;
 
 /// List the boards
@@ -13,7 +14,7 @@ use super::output::Output;
 pub struct BoardsArgs {}
 
 pub fn run(_: &BoardsArgs, out: &Output) -> Outcome {
-    let parts = parts_here()?;
+    let parts = parts_of(&[Path::new("")])?;
     let boards: Vec<_> = parts.boards().collect();
     out.result(&boards, |boards| {
         boards.iter().fold(String::new(), |mut text, board| {

@@ -1,17 +1,18 @@
 //! `labimg boot`: an image in QEMU.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::Outcome;
-use super::inputs::parts_here;
+use super::inputs::parts_of;
 use super::output::Failure;
 use super::size::parse_size;
 use crate::boot::network::{Mac, Network};
 use crate::boot::{self, BootError, BootOptions, Ending};
+use crate::files::folder_of;
 use crate::report::Reporter;
 
 const EXAMPLES: &str = "\
@@ -75,7 +76,8 @@ pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
         ));
     }
     let options = BootOptions {
-        parts: parts_here()?,
+        // An image lies in its lab, as a rule.
+        parts: parts_of(&[folder_of(&args.image), Path::new("")])?,
         board: args.board.clone(),
         memory_mib: args.memory,
         network: args.network.clone(),

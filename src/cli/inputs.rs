@@ -105,10 +105,10 @@ impl FromArgs {
     }
 }
 
-/// The boards, roles and overlays that there are: the program's, and those of the lab that labimg runs in.
-pub fn parts_here() -> Result<Parts, Failure> {
-    let here = Path::new("");
-    let found = if lab::find(here).is_some() { Parts::of(here) } else { Parts::built_in() };
+/// The boards, roles and overlays that there are: the program's, and those of the first of these folders with a lab.
+pub fn parts_of(folders: &[&Path]) -> Result<Parts, Failure> {
+    let lab = folders.iter().find(|folder| lab::find(folder).is_some());
+    let found = lab.map_or_else(Parts::built_in, |folder| Parts::of(folder));
     found.map_err(|error| Failure::lab(error.into()))
 }
 

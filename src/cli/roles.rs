@@ -1,11 +1,12 @@
 //! `labimg roles`: what a node can be.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::Args;
 
 use super::Outcome;
-use super::inputs::parts_here;
+use super::inputs::parts_of;
 use super::output::Output;
 
 /// List the roles
@@ -17,7 +18,7 @@ pub struct RolesArgs {
 }
 
 pub fn run(args: &RolesArgs, out: &Output) -> Outcome {
-    let parts = parts_here()?;
+    let parts = parts_of(&[Path::new("")])?;
     let common = args.packages.then(|| parts.common());
     let roles: Vec<_> = common.into_iter().chain(parts.roles()).collect();
     out.result(&roles, |roles| {

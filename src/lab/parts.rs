@@ -157,8 +157,13 @@ impl Parts {
     /// The files that the lab folder lays over nodes of this role, the last one last.
     #[must_use]
     pub fn own_files(&self, role: &Role) -> Vec<(String, Vec<OwnFile>)> {
-        let mut names = vec![COMMON, role.overlay.as_deref().unwrap_or(&role.name), &role.name];
-        names.dedup();
+        let all = [Some(COMMON), self.common.overlay.as_deref(), role.overlay.as_deref(), Some(&role.name)];
+        let mut names: Vec<&str> = Vec::new();
+        for name in all.into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names.into_iter().filter_map(|name| Some((name.to_owned(), self.overlays.get(name)?.clone()))).collect()
     }
 }
