@@ -40,27 +40,31 @@ impl Carried {
     }
 }
 
-/// What a plan asks for.
-struct Asked {
-    of_k3s: bool,
-    /// Image → whether it is one that the user's manifests happen to run: not all of those are for everyone.
-    others: BTreeMap<ImageName, bool>,
+/// Whether the nodes of a plan carry any images.
+fn carries(plan: &Plan, options: &BuildOptions) -> bool {
+    plan.role.k3s.is_some() && options.k3s != K3sMode::FirstBoot
 }
 
-fn asked(plan: &Plan, options: &BuildOptions) -> Result<Asked, BuildError> {
-    let settings = &plan.lab.k3s;
-    if plan.role.k3s.is_none() || options.k3s == K3sMode::FirstBoot {
-        return Ok(Asked { of_k3s: false, others: BTreeMap::new() });
-    }
+/// Whether a plan asks for the images of k3s itself.
+fn asks_for_k3s(plan: &Plan, options: &BuildOptions) -> bool {
+    carries(plan, options) && plan.lab.k3s.embed_images && options.k3s_bin.is_none()
+}
+
+/// All other images that a plan asks for → whether it is one that the user's manifests happen to run: not all of those are for
+/// everyone.
+fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageName, bool>, BuildError> {
     let mut others = BTreeMap::new();
-    let mut named = settings.images.clone();
-    if settings.embed_images {
+    if !carries(plan, options) {
+        return Ok(others);
+    }
+    let mut named = plan.lab.k3s.images.clone();
+    if plan.lab.k3s.embed_images {
         let own = options.lab_dir.as_deref().map(manifests::own_images).transpose()?;
         others.extend(own.into_iter().flatten().map(|name| (name, true)));
         named.extend(manifests::images(Some(&plan.lab))?);
     }
     others.extend(named.into_iter().map(|name| (name, false)));
-    Ok(Asked { of_k3s: settings.embed_images && options.k3s_bin.is_none(), others })
+    Ok(others)
 }
 
 /// The images that a plan asks for, as a lock has them or else as they are now.
@@ -84,12 +88,11 @@ pub(super) fn carried(
             others: look_up_others(plan, options, "IMAGE", store, http, reporter)?,
         });
     };
-    let Asked { of_k3s, others } = asked(plan, options)?;
     let architecture = &plan.board.architecture;
     let version = K3sSource::of(Some(&plan.lab)).version;
-    let of_k3s = of_k3s.then(|| file.k3s_images(&version, architecture).cloned()).transpose()?;
+    let of_k3s = asks_for_k3s(plan, options).then(|| file.k3s_images(&version, architecture).cloned()).transpose()?;
     let mut locked = Vec::new();
-    for (name, own) in others {
+    for (name, own) in asked_others(plan, options)? {
         match file.container(&name, architecture) {
             Err(e) if own => left_out(&format!("CONTAINER IMAGE {name}"), "IMAGE", &e, reporter),
             found => locked.push(found?.clone()),
@@ -142,7 +145,7 @@ fn look_up_k3s(
     http: &Http,
     reporter: &Reporter,
 ) -> Result<Option<LockedK3s>, BuildError> {
-    if !asked(plan, options)?.of_k3s {
+    if !asks_for_k3s(plan, options) {
         return Ok(None);
     }
     let release = K3sSource::of(Some(&plan.lab));
@@ -165,7 +168,7 @@ fn look_up_others(
 ) -> Result<Vec<LockedContainer>, BuildError> {
     let source = Source { mirror: plan.lab.k3s.registries.as_deref(), store, http, reporter };
     let mut found = Vec::new();
-    for (name, own) in asked(plan, options)?.others {
+    for (name, own) in asked_others(plan, options)? {
         match containers::resolve(&name, &plan.board.architecture, &source) {
             Err(e) if options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
                 left_out(&format!("CONTAINER IMAGE {name}"), place, &e, reporter);

@@ -64,12 +64,10 @@ impl Parts {
     /// # Errors
     /// When a file of the program is bad, which the tests rule out.
     pub fn built_in() -> Result<Self, PartsError> {
-        Ok(Self {
-            boards: by_name(Board::built_in()?, |board| &board.name),
-            common: Role::common()?,
-            roles: by_name(Role::built_in()?, |role| &role.name),
-            overlays: BTreeMap::new(),
-        })
+        let boards = by_name(Board::built_in()?, |board| &board.name);
+        let mut roles = by_name(Role::built_in()?, |role| &role.name);
+        let common = roles.remove(COMMON).ok_or(RoleFileError::NoCommon)?;
+        Ok(Self { boards, common, roles, overlays: BTreeMap::new() })
     }
 
     /// Those of the program and of the folder of a `lab.toml`.

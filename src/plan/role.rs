@@ -83,20 +83,13 @@ pub const COMMON: &str = "common";
 pub const FOUNDER: &str = "master";
 
 impl Role {
-    /// What every node has, as it is compiled in.
-    ///
-    /// # Errors
-    /// When the compiled-in file is bad, which the tests rule out.
-    pub fn common() -> Result<Self, RoleFileError> {
-        compiled_in()?.into_iter().find(|role| role.name == COMMON).ok_or(RoleFileError::NoCommon)
-    }
-
-    /// The roles that are compiled in.
+    /// The roles that are compiled in, and [`COMMON`].
     ///
     /// # Errors
     /// When a compiled-in file is bad, which the tests rule out.
     pub fn built_in() -> Result<Vec<Self>, RoleFileError> {
-        Ok(compiled_in()?.into_iter().filter(|role| role.name != COMMON).collect())
+        let texts = ROLES.files().filter_map(|f| Some((f.path().file_stem()?.to_str()?, f.contents_utf8()?)));
+        texts.map(|(name, text)| Self::parse(name, &format!("roles/{name}.toml"), text)).collect()
     }
 
     /// Reads a role's file. `name` is its file name without `.toml`, `file` what messages call it.
@@ -114,11 +107,6 @@ impl Role {
     }
 }
 
-fn compiled_in() -> Result<Vec<Role>, RoleFileError> {
-    let texts = ROLES.files().filter_map(|f| Some((f.path().file_stem()?.to_str()?, f.contents_utf8()?)));
-    texts.map(|(name, text)| Role::parse(name, &format!("roles/{name}.toml"), text)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,12 +114,12 @@ mod tests {
     #[test]
     fn all_built_in_roles_parse_and_give_reasons() {
         let mut all = Role::built_in().unwrap();
+        let common = all.remove(all.iter().position(|role| role.name == COMMON).unwrap());
         all.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(all.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["master", "server", "worker"]);
         let kinds: Vec<_> = all.iter().map(|r| (r.k3s, r.manifests)).collect();
         let server = Some(K3sKind::Server);
         assert_eq!(kinds, [(server, true), (server, false), (Some(K3sKind::Agent), false)]);
-        let common = Role::common().unwrap();
         assert!(common.packages.values().all(|why| !why.is_empty()));
         assert_eq!((common.k3s, common.manifests), (None, false));
     }
