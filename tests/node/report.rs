@@ -110,6 +110,8 @@ fn the_card_is_written_only_when_something_changed() {
 
     // A step that runs again after the boot, and is well now.
     step(&root, "grow", "true");
+    assert!(root.calls().contains("systemctl --no-block restart labimg-report.service"), "{}", root.calls());
+    root.run("report", &["finish"]);
     assert!(report(&root).contains("ok        grow") && report(&root).contains("Boot       finished"));
 }
 
@@ -144,4 +146,47 @@ fn k3s_that_does_not_come_up_is_in_the_report() {
     let says = report(&root);
     assert!(says.contains("k3s        k3s-agent is running"), "{says}");
     assert!(says.contains("k3s-agent was restarted; its last lines:\n    level=fatal msg=no"), "{says}");
+}
+
+/// A node of a cluster whose systemctl gives these states of k3s one after the other, the last of them for ever, and a job.
+fn with_k3s(states: &[&str], job: &str) -> Root {
+    let root = node();
+    for file in ["usr/lib/systemd/system/k3s-agent.service", "usr/local/bin/k3s", "etc/rancher/k3s/config.yaml"] {
+        root.write(file, "");
+    }
+    root.write("states", states.join("\n") + "\n");
+    let file = root.at("states");
+    let file = file.display();
+    let next = format!("read -r s < {file}; echo $s; if [ $(wc -l < {file}) -gt 1 ]; then sed -i 1d {file}; fi");
+    root.stand_in(
+        "systemctl",
+        &format!("case \"$*\" in *ActiveState*) {next} ;; *Job*) echo {job} ;; *NRestarts*) echo 0 ;; esac"),
+    );
+    root
+}
+
+#[test]
+fn k3s_that_waits_for_its_turn_has_not_failed() {
+    // It was stopped without its disk, and is to be started now that the disk is back.
+    let root = with_k3s(&["failed", "failed", "activating", "active"], "117");
+    root.run("report", &["finish"]);
+    assert!(report(&root).contains("k3s        k3s-agent is running"), "{}", report(&root));
+    let root = with_k3s(&["failed"], "0");
+    root.run("report", &["finish"]);
+    assert!(report(&root).contains("k3s        k3s-agent FAILED"), "{}", report(&root));
+    root.write("run/labimg/k3s-held", "");
+    root.run("report", &["finish"]);
+    assert!(report(&root).contains("k3s        waits for the USB disk"), "{}", report(&root));
+}
+
+#[test]
+fn k3s_that_comes_up_late_is_told_then() {
+    let mut states = vec!["activating"; 182];
+    states.push("active");
+    let root = with_k3s(&states, "117");
+    root.run("report", &["finish"]);
+    assert!(report(&root).contains("k3s        k3s-agent is running"), "{}", report(&root));
+    // Written twice: once when it still tried, then when it ran.
+    let written = root.calls().lines().filter(|call| call.starts_with("mv ")).count();
+    assert_eq!(written, 2, "{}", root.calls());
 }
