@@ -1,11 +1,11 @@
 //! Where the inputs of an image come from: what the mirror has now, or a `labimg.lock`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BuildError, BuildOptions, carrying};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
-use crate::layers::manifests;
+use crate::layers::manifests::{self, ManifestError, OwnCharts};
 use crate::lock::file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
 use crate::lock::{self, Lock, LockRequest};
 use crate::plan::Plan;
@@ -48,7 +48,7 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
 pub(super) fn charts<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Vec<&'o LockedChart>, BuildError> {
     match &options.locked {
         Some(file) if has_charts(plan, options) => {
-            let wanted = manifests::charts(Some(&plan.lab))?;
+            let wanted = named_charts(plan, options)?.charts;
             Ok(wanted.iter().map(|chart| file.chart(chart)).collect::<Result<_, _>>()?)
         }
         _ => Ok(Vec::new()),
@@ -58,6 +58,15 @@ pub(super) fn charts<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Vec<&
 /// Whether charts are to be in an image.
 fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
     plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
+}
+
+/// The charts of an image's manifests, each once: the program's, and the lab folder's.
+fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<OwnCharts, ManifestError> {
+    let mut named = options.lab_dir.as_deref().map(manifests::own_charts).transpose()?.unwrap_or_default();
+    named.charts.extend(manifests::charts(Some(&plan.lab))?);
+    named.charts.sort();
+    named.charts.dedup();
+    Ok(named)
 }
 
 /// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
@@ -129,14 +138,6 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, reporter: &Reporter) -> Res
         charts: resolve_charts(plans, options, &store, &http, reporter)?,
         containers: carrying::other_images(plans, options, &store, &http, reporter)?,
     };
-    if let Some(dir) = options.lab_dir.as_deref().filter(|_| plans.iter().any(|plan| plan.role.manifests)) {
-        for manifest in manifests::with_charts(dir)? {
-            reporter.warn(&format!(
-                "{}: its HelmChart is not in the lock; the cluster takes what its repository has then",
-                manifest.display()
-            ));
-        }
-    }
     Ok(LockFile::new(of_mirror(options), &images, parts))
 }
 
@@ -149,10 +150,15 @@ fn resolve_charts(
     reporter: &Reporter,
 ) -> Result<Vec<LockedChart>, BuildError> {
     let mut wanted = BTreeMap::new();
+    let mut left = BTreeSet::new();
     for plan in plans.iter().filter(|plan| has_charts(plan, options)) {
-        for chart in manifests::charts(Some(&plan.lab))? {
-            wanted.insert(chart, plan.lab.k3s.charts.as_deref());
-        }
+        let named = named_charts(plan, options)?;
+        wanted.extend(named.charts.into_iter().map(|chart| (chart, plan.lab.k3s.charts.as_deref())));
+        left.extend(named.left);
+    }
+    for chart in left {
+        reporter
+            .warn(&format!("{chart}; its HelmChart is not in the lock, and the cluster looks for the chart itself"));
     }
     let mut locked = Vec::new();
     for (chart, mirror) in wanted {

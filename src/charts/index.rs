@@ -30,8 +30,8 @@ struct Entry {
 pub struct Found {
     /// The archive's address.
     pub url: String,
-    /// What the archive hashes to.
-    pub sha256: Sha256,
+    /// What the archive hashes to, where the index says it.
+    pub sha256: Option<Sha256>,
 }
 
 /// Looks a chart's archive up.
@@ -54,7 +54,7 @@ pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
         return Err(IndexError::NoVersion(versions.into_iter().take(NAMED).map(|e| e.version).collect()));
     };
     let digest = entry.digest.as_deref().map(|d| d.strip_prefix("sha256:").unwrap_or(d));
-    let sha256 = digest.and_then(|d| d.parse().ok()).ok_or(IndexError::Lacks("no SHA-256"))?;
+    let sha256 = digest.map(str::parse).transpose().map_err(|_| IndexError::Lacks("no valid SHA-256"))?;
     let url = entry.urls.first().ok_or(IndexError::Lacks("no address"))?;
     // One without a scheme is relative to the index.
     let url = if url.contains("://") { url.clone() } else { format!("{}/{url}", chart.repository) };
@@ -77,19 +77,17 @@ mod tests {
             "apiVersion: v1\nentries:\n  one:\n  - apiVersion: v2\n    created: \"2023-01-01T00:00:00Z\"\n    \
              digest: {HASH}\n    name: one\n    urls:\n    - https://elsewhere.example/one-1.2.0.tgz\n    version: 1.2.0\n  \
              - digest: {HASH}\n    urls: [charts/one-1.1.0.tgz]\n    version: v1.1.0\n  two:\n  - urls: [two.tgz]\n    version: 1.0.0\n  \
-             - digest: {HASH}\n    version: 0.9.0\ngenerated: \"2023-01-01T00:00:00Z\"\n"
+             - digest: nonsense\n    urls: [two.tgz]\n    version: 0.9.1\n  - digest: {HASH}\n    version: 0.9.0\ngenerated: \"2023-01-01T00:00:00Z\"\n"
         )
     }
 
     #[test]
     fn an_archive_is_found_by_name_and_version() {
         let found = find(index().as_bytes(), &chart("one", "1.2.0")).unwrap();
-        assert_eq!(
-            found,
-            Found { url: "https://elsewhere.example/one-1.2.0.tgz".into(), sha256: HASH.parse().unwrap() }
-        );
+        assert_eq!(found, Found { url: "https://elsewhere.example/one-1.2.0.tgz".into(), sha256: HASH.parse().ok() });
         let relative = find(index().as_bytes(), &chart("one", "1.1.0")).unwrap();
         assert_eq!(relative.url, "https://charts.example/stable/charts/one-1.1.0.tgz");
+        assert_eq!(find(index().as_bytes(), &chart("two", "1.0.0")).unwrap().sha256, None);
     }
 
     #[test]
@@ -97,7 +95,7 @@ mod tests {
         let error = |text: &str, name, version| find(text.as_bytes(), &chart(name, version)).unwrap_err().to_string();
         assert_eq!(error(&index(), "three", "1.0.0"), "it has no chart of this name");
         assert!(error(&index(), "one", "1.3.0").ends_with("the newest ones: 1.2.0, v1.1.0"));
-        assert!(error(&index(), "two", "1.0.0").contains("no SHA-256"));
+        assert!(error(&index(), "two", "0.9.1").contains("no valid SHA-256"));
         assert!(error(&index(), "two", "0.9.0").contains("no address"));
         assert!(error("<html>", "one", "1.0.0").contains("no index of a chart repository"));
         assert!(error("entries: 7\n", "one", "1.0.0").contains("no index of a chart repository"));

@@ -40,10 +40,12 @@ pub struct ChartRef {
 }
 
 impl ChartRef {
-    /// The archive's name among the files that k3s serves.
+    /// The archive's name among the files that k3s serves: in folders by repository, since two may have a chart of the same
+    /// name, and k3s has charts of its own there.
     #[must_use]
     pub fn file(&self) -> String {
-        format!("{}-{}.tgz", self.name, self.version)
+        let repository = self.repository.split_once("://").map_or(self.repository.as_str(), |(_, rest)| rest);
+        format!("{repository}/{}-{}.tgz", self.name, self.version)
     }
 }
 
@@ -73,7 +75,7 @@ impl LockedChart {
     }
 }
 
-/// Has a chart's archive in the store, checked against its repository's index.
+/// Has a chart's archive in the store, checked against its repository's index where that gives a hash, as Helm does.
 ///
 /// `mirror` is the base URL of a mirror of repositories: what lies at `https://HOST/PATH` is asked for at `<mirror>/HOST/PATH`.
 ///
@@ -102,13 +104,8 @@ pub fn resolve(
     let url = entry.url;
     let archive = http.get(&through(mirror, &url), ARCHIVE_LIMIT).map_err(failure)?;
     let found = Sha256::of(&archive);
-    if found != entry.sha256 {
-        return Err(ChartError::Hash {
-            chart: Box::new(chart.clone()),
-            url: shown(&url),
-            expected: entry.sha256,
-            found,
-        });
+    if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
+        return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
     }
     phase.inc((text.len() + archive.len()) as u64);
     store.put(&archive)?;

@@ -11,7 +11,9 @@ use crate::{Bench, fails, stderr, succeeds};
 
 const NAME: &str = "nfs-subdir-external-provisioner";
 const VERSION: &str = "4.0.18";
-/// Where its project publishes it, below a mirror.
+/// Where its project publishes it.
+const HOST: &str = "kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
+/// The same below a mirror.
 const REPOSITORY: &str = "/charts/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
 const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
 const MANIFEST: &str = "var/lib/rancher/k3s/server/manifests/nfs-storage.yaml";
@@ -66,10 +68,10 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
         .always(&format!("/charts/releases.example/{NAME}-{VERSION}.tgz"), Act::Status(500, String::new()));
     let image = locked.bench.dir.path().join("master.img");
     succeeds(locked.command("build").args(["master", "--generic", "--locked", "-o"]).arg(&image));
-    assert_eq!(exported(&image, &format!("{STATIC}/{NAME}-{VERSION}.tgz")), Some((0o600, archive())));
+    assert_eq!(exported(&image, &format!("{STATIC}/{HOST}/{NAME}-{VERSION}.tgz")), Some((0o600, archive())));
     let (mode, manifest) = exported(&image, MANIFEST).unwrap();
     let manifest = String::from_utf8(manifest).unwrap();
-    let line = format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{NAME}-{VERSION}.tgz\"\n");
+    let line = format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{HOST}/{NAME}-{VERSION}.tgz\"\n");
     assert!(mode == 0o600 && manifest.contains(&line), "{manifest}");
     assert!(!manifest.contains("repo:") && !manifest.contains("version:"), "{manifest}");
 
@@ -81,15 +83,56 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
     assert!(exported(&image, STATIC).is_none());
 }
 
+/// A manifest that installs a chart.
+fn manifest(version: &str) -> String {
+    format!(
+        "# Notes.\napiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata:\n  name: notes\nspec:\n  \
+         repo: https://charts.example/stable\n  chart: notes\n  version: {version}\n  valuesContent: |-\n    version: 7\n"
+    )
+}
+
 #[test]
-fn charts_of_the_lab_folder_s_own_manifests_are_told_to_be_missing() {
+fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     let locked = Locked::new();
     let manifests = locked.dir.join("manifests");
     std::fs::create_dir(&manifests).unwrap();
-    let chart = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata:\n  name: mine\n";
-    std::fs::write(manifests.join("mine.yaml"), chart).unwrap();
+    std::fs::write(manifests.join("notes.yaml"), manifest("1.2.3")).unwrap();
+    std::fs::write(manifests.join("any.yaml"), manifest("'>=1'").replace("name: notes", "name: any")).unwrap();
+    // As many small repositories do, without a hash.
+    let index = "entries:\n  notes:\n  - urls: [notes-1.2.3.tgz]\n    version: 1.2.3\n";
+    locked.bench.server.file("/charts/charts.example/stable/index.yaml", index);
+    locked.bench.server.file("/charts/charts.example/stable/notes-1.2.3.tgz", "archive of notes");
     let said = stderr(&succeeds(&mut locked.command("lock")));
-    assert!(said.contains("manifests/mine.yaml: its HelmChart is not in the lock"), "{said}");
+    assert!(said.contains("manifests/any.yaml:2: it names no single version"), "{said}");
+    let text = std::fs::read_to_string(&locked.lock).unwrap();
+    let entry = format!(
+        "[[chart]]\nname = \"notes\"\nversion = \"1.2.3\"\nrepository = \"https://charts.example/stable\"\nsize = 16\n\
+         sha256 = \"{}\"\nurl = \"https://charts.example/stable/notes-1.2.3.tgz\"\n",
+        Sha256::of("archive of notes")
+    );
+    assert!(text.contains(&entry), "{text}");
+
+    let image = locked.bench.dir.path().join("own-charts.img");
+    let build = || {
+        let mut command = locked.command("build");
+        command.args(["master", "--generic", "--locked", "-o"]).arg(&image);
+        command
+    };
+    succeeds(&mut build());
+    let file = "charts.example/stable/notes-1.2.3.tgz";
+    assert_eq!(exported(&image, &format!("{STATIC}/{file}")), Some((0o600, b"archive of notes".to_vec())));
+    let folder = "var/lib/rancher/k3s/server/manifests";
+    let (_, there) = exported(&image, &format!("{folder}/notes.yaml")).unwrap();
+    let expected = manifest("\"\"").replace("https://charts.example/stable", "\"\"");
+    let expected =
+        expected.replace("chart: notes", &format!("chart: \"https://%{{KUBERNETES_API}}%/static/charts/{file}\""));
+    assert_eq!(String::from_utf8(there).unwrap(), expected);
+    let (_, there) = exported(&image, &format!("{folder}/any.yaml")).unwrap();
+    assert_eq!(there, std::fs::read(manifests.join("any.yaml")).unwrap());
+
+    // Another version than the lock's.
+    std::fs::write(manifests.join("notes.yaml"), manifest("1.2.4")).unwrap();
+    fails(&mut build(), 2, &["notes 1.2.4", "`labimg lock` adds it"]);
 }
 
 #[test]

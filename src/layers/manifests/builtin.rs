@@ -89,7 +89,7 @@ pub(super) fn of(lab: Option<&Lab>) -> Result<Vec<Builtin>, ManifestError> {
 }
 
 /// The files that this cluster gets: name → text.
-pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, Vec<u8>>, ManifestError> {
+pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
     let values = values(cluster)?;
     let environment = environment();
     let mut files = BTreeMap::new();
@@ -114,7 +114,7 @@ pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, Vec<u8>>,
         // A template's last newline is not its own.
         let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
         check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;
-        files.insert(builtin.file, text.into_bytes());
+        files.insert(builtin.file, text);
     }
     Ok(files)
 }

@@ -7,6 +7,7 @@
 
 mod builtin;
 mod check;
+mod own_charts;
 mod pods;
 mod user;
 
@@ -118,12 +119,28 @@ pub fn own_images(lab_dir: &Path) -> Result<Vec<ImageName>, ManifestError> {
     parsed.collect()
 }
 
-/// The manifests of a lab folder that name charts of their own.
+/// The charts that a lab folder's manifests name, and what is left to the cluster.
+#[derive(Debug, Default)]
+pub struct OwnCharts {
+    /// Those that a lock can look up.
+    pub charts: Vec<ChartRef>,
+    /// For people: file, line and why.
+    pub left: Vec<String>,
+}
+
+/// The charts that the manifests of a lab folder name.
 ///
 /// # Errors
 /// As [`apply`].
-pub fn with_charts(lab_dir: &Path) -> Result<Vec<PathBuf>, ManifestError> {
-    Ok(user::load(&lab_dir.join("manifests"))?.charts)
+pub fn own_charts(lab_dir: &Path) -> Result<OwnCharts, ManifestError> {
+    let mut own = OwnCharts::default();
+    for (found, path) in user::load(&lab_dir.join("manifests"))?.charts {
+        match found.chart() {
+            Ok(chart) => own.charts.push(chart.clone()),
+            Err(why) => own.left.push(format!("{}:{}: {why}", path.display(), found.line)),
+        }
+    }
+    Ok(own)
 }
 
 /// Puts charts where k3s serves them: on every server, since any of them may be asked.
@@ -135,9 +152,10 @@ pub fn serve(tree: &mut Tree, charts: &[(ChartRef, Content)]) -> Result<(), Mani
         return Ok(());
     }
     tree.begin_layer("charts");
-    folders(tree, STATIC)?;
     for (chart, content) in charts {
-        tree.write(format!("{STATIC}/{}", chart.file()), 0o600, content.clone())?;
+        let path = format!("{STATIC}/{}", chart.file());
+        folders(tree, path.rsplit_once('/').map_or(STATIC, |(folder, _)| folder))?;
+        tree.write(path, 0o600, content.clone())?;
     }
     Ok(())
 }
@@ -150,19 +168,30 @@ fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
     tree.mkdir(path, 0o700)
 }
 
-/// Puts the manifests there, for k3s alone to read (0600): ours, then those of `lab_dir/manifests`. Gives the files of the
-/// lab folder that hold a Secret: an image is for anyone who holds the card, so the user should know.
+/// Puts the manifests there, for k3s alone to read (0600): ours, then those of `lab_dir/manifests`, as they are but for charts
+/// that are in the image. Gives the files of the lab folder that hold a Secret: an image is for anyone who holds the card, so
+/// the user should know.
 ///
 /// # Errors
 /// A file of the lab folder that k3s would not take, with the line and what to do.
 pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, lab_dir: Option<&Path>) -> Result<Vec<PathBuf>, ManifestError> {
     tree.begin_layer("manifests");
     folders(tree, FOLDER)?;
-    let mut files: BTreeMap<String, Vec<u8>> = builtin::render(cluster)?;
+    let mut files: BTreeMap<String, String> = builtin::render(cluster)?;
     let mut secret = Vec::new();
     if let Some(dir) = lab_dir {
-        let loaded = user::load(&dir.join("manifests"))?;
-        files.extend(loaded.files);
+        let folder = dir.join("manifests");
+        let loaded = user::load(&folder)?;
+        let is_here = |wanted: &ChartRef| cluster.charts.iter().any(|(chart, _)| chart == wanted);
+        for (name, text) in loaded.files {
+            let at = |problem: check::Problem| ManifestError::Content {
+                path: folder.join(&name),
+                line: problem.line,
+                what: problem.what,
+            };
+            let text = own_charts::served(&text, is_here).map_err(at)?;
+            files.insert(name, text);
+        }
         secret = loaded.secret;
     }
     for (name, content) in files {

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::check::{self, Known, Name};
+use super::own_charts::{self, OwnChart};
 use super::{ManifestError, builtins};
 
 /// Largest file that is taken, in bytes. etcd holds objects of 1.5 MiB at most; a file may hold many.
@@ -14,11 +15,11 @@ const LIMIT: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     /// Name → content.
-    pub(super) files: BTreeMap<String, Vec<u8>>,
+    pub(super) files: BTreeMap<String, String>,
     /// Those with a Secret in them.
     pub(super) secret: Vec<PathBuf>,
-    /// Those with a `HelmChart` in them.
-    pub(super) charts: Vec<PathBuf>,
+    /// The Helm charts that they install, and the file of each.
+    pub(super) charts: Vec<(OwnChart, PathBuf)>,
     /// The container images that their pods run, as they name them, and the file of each.
     pub(super) images: Vec<(String, PathBuf)>,
 }
@@ -56,7 +57,7 @@ pub(super) fn load(folder: &Path) -> Result<Loaded, ManifestError> {
             ));
         }
         if kind.map_err(bad)? == Name::Skip {
-            loaded.files.insert(name.to_owned(), Vec::new());
+            loaded.files.insert(name.to_owned(), String::new());
             continue;
         }
         if let Some(other) = addons.insert(check::addon(name).to_owned(), name.to_owned()).filter(|other| other != name)
@@ -68,25 +69,26 @@ pub(super) fn load(folder: &Path) -> Result<Loaded, ManifestError> {
         if metadata.len() > LIMIT {
             return Err(bad(format!("larger than {} MiB", LIMIT >> 20)));
         }
-        let bytes = std::fs::read(&path).map_err(read(&path))?;
-        let objects = check_content(&path, &bytes)?;
-        for (kind, list) in [("Secret", &mut loaded.secret), ("HelmChart", &mut loaded.charts)] {
-            if objects.iter().any(|object| object.kind == kind) {
-                list.push(path.clone());
-            }
+        let (text, objects) = check_content(&path, std::fs::read(&path).map_err(read(&path))?)?;
+        if objects.iter().any(|object| object.kind == "Secret") {
+            loaded.secret.push(path.clone());
+        }
+        if objects.iter().any(|object| object.kind == own_charts::KIND) {
+            loaded.charts.extend(own_charts::find(&text).into_iter().map(|chart| (chart, path.clone())));
         }
         loaded.images.extend(objects.into_iter().flat_map(|o| o.images).map(|image| (image, path.clone())));
-        loaded.files.insert(name.to_owned(), bytes);
+        loaded.files.insert(name.to_owned(), text);
     }
     Ok(loaded)
 }
 
-/// Its objects.
-fn check_content(path: &Path, bytes: &[u8]) -> Result<Vec<Known>, ManifestError> {
+/// Its text and objects.
+fn check_content(path: &Path, bytes: Vec<u8>) -> Result<(String, Vec<Known>), ManifestError> {
     let content = |line, what| ManifestError::Content { path: PathBuf::from(path), line, what };
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = bytes.iter().take(e.valid_up_to()).filter(|&&b| b == b'\n').count() as u64 + 1;
-        content(line, "not UTF-8".to_owned())
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        content(before.split(|&b| b == b'\n').count() as u64, "not UTF-8".to_owned())
     })?;
-    check::objects(text).map_err(|problem| content(problem.line, problem.what))
+    let objects = check::objects(&text).map_err(|problem| content(problem.line, problem.what))?;
+    Ok((text, objects))
 }

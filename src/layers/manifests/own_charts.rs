@@ -1,0 +1,308 @@
+//! Helm charts that a manifest of the lab folder names, and how it names them once they are in the image.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+
+use super::{SERVED, check::Problem};
+use crate::charts::ChartRef;
+
+/// The kind of objects that install charts.
+pub(super) const KIND: &str = "HelmChart";
+
+/// Fields of one that name what only the cluster has, so that a lock cannot ask its repository.
+const PRIVATE: [&str; 4] = ["authSecret", "dockerRegistrySecret", "repoCA", "repoCAConfigMap"];
+
+/// A `HelmChart` (docs.k3s.io, "Helm", "Using the Helm Controller").
+#[derive(Debug)]
+pub(super) struct OwnChart {
+    /// Number of its line, from 1.
+    pub(super) line: u64,
+    /// Its place among the documents of the text, from 0.
+    document: usize,
+    /// The chart and where the text names it; or why it is left to the cluster.
+    named: Result<Named, String>,
+}
+
+impl OwnChart {
+    /// The chart, or why it is left to the cluster.
+    pub(super) fn chart(&self) -> Result<&ChartRef, &str> {
+        self.named.as_ref().map(|named| &named.chart).map_err(String::as_str)
+    }
+}
+
+#[derive(Debug)]
+struct Named {
+    chart: ChartRef,
+    /// Bytes of the text: where `chart` is, and all else that says where it comes from.
+    at: Range<usize>,
+    others: [Range<usize>; 2],
+}
+
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "apiVersion")]
+    api_version: String,
+    kind: String,
+    spec: Option<Fields>,
+}
+
+/// The `spec` of an object.
+#[derive(Default, Deserialize)]
+struct Fields(BTreeMap<String, Spanned<Value>>);
+
+/// The charts of a text that [`check::objects`](super::check::objects) found good, in its order. Those whose archive it holds
+/// itself are not among them.
+pub(super) fn find(text: &str) -> Vec<OwnChart> {
+    let objects = match objects(text) {
+        Ok(objects) => objects,
+        Err(line) => {
+            // A matter of its own kind, but no chart is found beside it.
+            let named = Err("an object of its file has a `spec` without names".to_owned());
+            return vec![OwnChart { line, document: 0, named }];
+        }
+    };
+    let charts = objects.into_iter().enumerate().filter(|(_, object)| {
+        let Object { api_version, kind, .. } = &object.value;
+        kind == KIND && api_version.starts_with("helm.cattle.io/")
+    });
+    let charts = charts.map(|(document, object)| {
+        let spec = object.value.spec.unwrap_or_default();
+        let without = spec.text("chartContent").is_empty();
+        without.then(|| OwnChart { line: object.referenced.line(), document, named: named(&spec) })
+    });
+    charts.flatten().collect()
+}
+
+/// Its objects; or the line of one that is unlike what Kubernetes takes.
+fn objects(text: &str) -> Result<Vec<Spanned<Object>>, u64> {
+    serde_saphyr::from_multiple(text).map_err(|e| e.location().map_or(1, |location| location.line()))
+}
+
+fn named(spec: &Fields) -> Result<Named, String> {
+    let [name, repository, version] = ["chart", "repo", "version"].map(|field| spec.text(field));
+    if name.is_empty() {
+        return Err("it names no chart".to_owned());
+    }
+    if name.contains("://") {
+        return Err("it names an address, and a lock takes charts from repositories (`repo`) only".to_owned());
+    }
+    if !is_chart_name(name) {
+        return Err(format!("`{name}` is no name that a chart has in a repository"));
+    }
+    if repository.is_empty() {
+        return Err("it names no repository (`repo`)".to_owned());
+    }
+    if let Some(field) = PRIVATE.iter().find(|field| spec.0.contains_key(**field)) {
+        return Err(format!("its `{field}` is only in the cluster"));
+    }
+    if !is_plain_address(repository) {
+        return Err("its repository is no http or https address, or one with a password or parameters".to_owned());
+    }
+    if !is_one_version(version) {
+        return Err("it names no single version: write one, such as `version: 1.2.3`".to_owned());
+    }
+    let at = |field| spec.span(field).ok_or_else(|| format!("`{field}` is written in a way that labimg does not read"));
+    Ok(Named {
+        chart: ChartRef {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            repository: repository.trim_end_matches('/').to_owned(),
+        },
+        at: at("chart")?,
+        others: [at("repo")?, at("version")?],
+    })
+}
+
+/// As Helm takes them, capital letters and dots included (helm.sh/docs, "General Conventions").
+fn is_chart_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// An address that can stand in a lock, and be a folder below the charts of an image.
+fn is_plain_address(url: &str) -> bool {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/+".contains(c);
+    rest.is_some_and(|rest| {
+        rest.chars().all(plain) && rest.trim_end_matches('/').split('/').all(|part| !["", ".", ".."].contains(&part))
+    })
+}
+
+/// All three numbers of it (semver.org), not a range of versions as Helm takes them.
+fn is_one_version(version: &str) -> bool {
+    let bare = version.strip_prefix('v').unwrap_or(version);
+    let end = bare.find(['-', '+']).unwrap_or(bare.len());
+    let numbers: Vec<&str> = bare[..end].split('.').collect();
+    let is_number = |n: &&str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    numbers.len() == 3
+        && numbers.iter().all(is_number)
+        && bare[end..].chars().all(|c| c.is_ascii_alphanumeric() || "-+.".contains(c))
+}
+
+/// The text, with those charts that `is_here` named as k3s serves them. All else of it stays as it is.
+pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<String, Problem> {
+    let mut edits = Vec::new();
+    let mut moved = Vec::new();
+    for OwnChart { line, document, named } in find(text) {
+        let Some(Named { chart, at, others }) = named.ok().filter(|named| is_here(&named.chart)) else { continue };
+        let address = format!("{SERVED}/{}", chart.file());
+        edits.push((at, format!("\"{address}\"")));
+        // Empty is as good as not there to Kubernetes.
+        edits.extend(others.map(|range| (range, "\"\"".to_owned())));
+        moved.push((line, document, address));
+    }
+    let Some(&(line, ..)) = moved.first() else { return Ok(text.to_owned()) };
+    // YAML has ways to write a text that do not bear this, its anchors and merges for one.
+    let as_meant = |edited: &String| documents(edited) == documents(text).map(|old| expected(old, &moved));
+    edit(text, edits).filter(as_meant).ok_or_else(|| {
+        let what = "labimg cannot say here that the chart is in the image: write chart, repo and version each on a line of \
+                    its own, without anchors";
+        Problem { line, what: what.to_owned() }
+    })
+}
+
+/// The text with other words at some places; nothing when those meet.
+fn edit(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Option<String> {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut edited = String::with_capacity(text.len());
+    let mut done = 0;
+    for (range, new) in edits {
+        edited += text.get(done..range.start)?;
+        edited += &new;
+        done = range.end;
+    }
+    edited += text.get(done..)?;
+    Some(edited)
+}
+
+fn documents(text: &str) -> Option<Vec<Value>> {
+    serde_saphyr::from_multiple(text).ok()
+}
+
+/// What the documents are to be, with charts moved to addresses.
+fn expected(mut documents: Vec<Value>, moved: &[(u64, usize, String)]) -> Vec<Value> {
+    for (_, document, address) in moved {
+        let spec = documents.get_mut(*document).and_then(|object| object.get_mut("spec"));
+        if let Some(spec) = spec.and_then(Value::as_object_mut) {
+            let fields = [("chart", address.as_str()), ("repo", ""), ("version", "")];
+            spec.extend(fields.map(|(field, text)| (field.to_owned(), text.into())));
+        }
+    }
+    documents
+}
+
+impl Fields {
+    /// Empty when there is none.
+    fn text(&self, field: &str) -> &str {
+        self.0.get(field).and_then(|value| value.value.as_str()).unwrap_or_default()
+    }
+
+    fn span(&self, field: &str) -> Option<Range<usize>> {
+        let span = self.0.get(field)?.referenced.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        Some(start..start + usize::try_from(span.byte_len()?).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINE: &str = "# Mine.\napiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { name: mine }\nspec:\n  \
+        # From them.\n  repo: https://charts.example/stable/ # theirs\n  chart: 'one' # this\n  version: 1.2.0\n  \
+        valuesContent: |-\n    chart: one\n";
+
+    fn with(from: &str, to: &str) -> String {
+        assert!(MINE.contains(from), "{from}");
+        MINE.replace(from, to)
+    }
+
+    fn reason(text: &str) -> String {
+        find(text)[0].chart().unwrap_err().to_owned()
+    }
+
+    #[test]
+    fn a_chart_of_a_repository_is_found() {
+        let charts = find(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: x }}\n---\n{MINE}"));
+        let chart = charts[0].chart().unwrap();
+        assert_eq!((charts.len(), charts[0].line), (1, 6));
+        assert_eq!((&chart.name[..], &chart.version[..]), ("one", "1.2.0"));
+        assert_eq!(chart.repository, "https://charts.example/stable");
+    }
+
+    #[test]
+    fn only_where_it_comes_from_is_changed() {
+        let place = "https://%{KUBERNETES_API}%/static/charts/charts.example/stable/one-1.2.0.tgz";
+        let expected = MINE.replace("https://charts.example/stable/ #", "\"\" #");
+        let expected = expected.replace("'one'", &format!("\"{place}\"")).replace("1.2.0\n", "\"\"\n");
+        assert_eq!(served(MINE, |_| true).unwrap(), expected);
+        assert_eq!(served(MINE, |_| false).unwrap(), MINE);
+        let json = "{\"apiVersion\":\"helm.cattle.io/v1\",\"kind\":\"HelmChart\",\"metadata\":{\"name\":\"é\"},\
+            \"spec\":{\"chart\":\"one\",\"version\":\"1.2.0\",\"repo\":\"https://charts.example/stable\"}}";
+        let expected = json.replace("\"one\"", &format!("\"{place}\"")).replace("\"1.2.0\"", "\"\"");
+        let expected = expected.replace("\"https://charts.example/stable\"", "\"\"");
+        assert_eq!(served(json, |_| true).unwrap(), expected);
+    }
+
+    #[test]
+    fn two_of_a_file_are_told_apart() {
+        let two = format!("{MINE}---\n{}", with("1.2.0", "1.3.0"));
+        let edited = served(&two, |chart| chart.version == "1.3.0").unwrap();
+        let (first, second) = edited.split_once("---\n").unwrap();
+        assert!(first == MINE && second.contains("one-1.3.0.tgz"), "{edited}");
+    }
+
+    #[test]
+    fn what_does_not_bear_it_is_told() {
+        let problem = |text: &str| served(text, |_| true).unwrap_err();
+        // The other field would be the address too.
+        let anchored = format!("{}  jobImage: *here\n", with("'one'", "&here one"));
+        assert!(problem(&anchored).what.contains("without anchors"), "{:?}", problem(&anchored));
+        assert_eq!(problem(&anchored).line, 2);
+        let merged = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { annotations: &all { chart: one, version: 1.2.0, \
+            repo: 'https://charts.example' } }\nspec: { <<: *all }\n";
+        assert!(problem(merged).what.contains("without anchors"), "{:?}", problem(merged));
+        let folded = with("chart: 'one' # this", "chart: >-\n    one");
+        match served(&folded, |_| true) {
+            Ok(edited) => assert!(edited.contains("one-1.2.0.tgz"), "{edited}"),
+            Err(problem) => assert_eq!(problem.line, 2),
+        }
+    }
+
+    #[test]
+    fn what_no_lock_can_ask_for_is_left_to_the_cluster() {
+        for (from, to, needle) in [
+            ("chart: 'one'", "name: one", "no chart"),
+            ("chart: 'one'", "chart: https://x.example/one.tgz", "an address"),
+            ("chart: 'one'", "chart: oci://x.example/one", "an address"),
+            ("chart: 'one'", "chart: ../one", "`../one` is no name"),
+            ("repo: https://charts.example/stable/", "set: {}", "no repository"),
+            ("https://charts", "https://me:secret@charts", "password"),
+            ("https://charts.example/stable/", "https://charts.example/?token=1", "password"),
+            ("https://charts.example/stable/", "https://charts.example/../x", "address"),
+            ("https://charts.example/stable/", "ftp://charts.example", "address"),
+            ("version: 1.2.0", "set: {}", "no single version"),
+            ("version: 1.2.0", "version: 1.2", "no single version"),
+            ("version: 1.2.0", "version: ^1.2.0", "no single version"),
+            ("version: 1.2.0", "version: 1.2.0\n  authSecret: { name: x }", "`authSecret`"),
+        ] {
+            let reason = reason(&with(from, to));
+            assert!(reason.contains(needle), "{to}: {reason}");
+        }
+        assert!(
+            reason(&format!("{MINE}---\napiVersion: v1\nkind: Odd\nmetadata: {{ name: x }}\nspec: text\n"))
+                .contains("without names")
+        );
+    }
+
+    #[test]
+    fn what_is_no_chart_or_holds_it_is_not_found() {
+        assert!(find(&with("helm.cattle.io/v1", "other.example/v1")).is_empty());
+        assert!(find(&with("kind: HelmChart", "kind: HelmChartConfig")).is_empty());
+        assert!(find(&with("chart: 'one'", "chartContent: aGVsbG8=")).is_empty());
+    }
+}
