@@ -22,6 +22,14 @@ if [ -z "$version" ]; then
     exit 0
 fi
 
+# A full partition, most of all: what is there stays in use, and nothing half-written takes up more of it.
+give_up() {
+    rm -f "$boot/vmlinuz-$version.new" "$boot/initrd.img-$version.new" "$boot/config.txt.new"
+    echo "labimg: $boot keeps the kernel that it has: free some room there (apt-get autoremove takes old kernels away)," \
+        "then run update-initramfs -u" >&2
+}
+trap give_up EXIT
+
 for file in "vmlinuz-$version" "initrd.img-$version"; do
     # FAT keeps no order by itself: what gets the name must be on the card before.
     cmp -s "/boot/$file" "$boot/$file" && continue
@@ -40,6 +48,7 @@ EOF
 sync "$boot/config.txt.new"
 mv "$boot/config.txt.new" "$boot/config.txt"
 sync -f "$boot"
+trap - EXIT
 
 for file in "$boot"/vmlinuz-* "$boot"/initrd.img-*; do
     [ -e "/boot/${file##*/}" ] || rm -f "$file"
