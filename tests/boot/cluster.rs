@@ -45,8 +45,8 @@ pub fn check_node(node: &Node, name: &str, unit: &str) {
     assert!(!files.contains("labimg-seed"), "{name}: the seed is still on the card: {files}");
 }
 
-/// `labimg status --wait` through the router's port must say ready.
-fn wait_for_ready(lab: &LabFolder, router: &Router, within: Duration) {
+/// `labimg status --wait` through the router's port must say ready, with all these nodes. Gives what it says.
+pub fn wait_for_ready(lab: &LabFolder, nodes: &[(&str, &str)], router: &Router, within: Duration) -> serde_json::Value {
     let server = format!("127.0.0.1:{}", router.port(0, 6443));
     let output = succeed(Command::new(labimg()).current_dir(lab.path("")).args([
         "--json",
@@ -59,9 +59,10 @@ fn wait_for_ready(lab: &LabFolder, router: &Router, within: Duration) {
     ]));
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(status["ready"], true, "{status:#}");
-    for (name, _) in NODES {
-        assert!(status["nodes"].as_array().unwrap().iter().any(|n| n["name"] == name), "no {name} in {status:#}");
+    for (name, _) in nodes {
+        assert!(status["nodes"].as_array().unwrap().iter().any(|n| n["name"] == *name), "no {name} in {status:#}");
     }
+    status
 }
 
 /// A file written on a worker is seen on the master, on the USB disk.
@@ -135,7 +136,7 @@ fn cluster() {
     for node in [&mut master, &mut worker1, &mut worker2] {
         node.wait_for_ssh(minutes(15));
     }
-    wait_for_ready(&lab, &router, ready);
+    wait_for_ready(&lab, &NODES, &router, ready);
     println!("the cluster is ready");
     check_node(&master, "master", "k3s.service");
     check_node(&worker1, "worker1", "k3s-agent.service");
@@ -146,14 +147,12 @@ fn cluster() {
     }
     let key = worker2.run("cat /etc/ssh/ssh_host_ed25519_key.pub");
     for (node, name) in [(&master, "master"), (&worker1, "worker1"), (&worker2, "worker2")] {
-        let report =
-            "grep -q '^Boot  *finished' /boot/firmware/labimg-report.txt && cat /boot/firmware/labimg-report.txt";
-        check_report(&node.wait_until("the report is written", report, minutes(3)), name);
+        wait_for_report(node, name);
     }
 
     println!("the master restarts");
     master.restart(minutes(15));
-    wait_for_ready(&lab, &router, ready);
+    wait_for_ready(&lab, &NODES, &router, ready);
     check_node(&master, "master", "k3s.service");
     check_export(&master, &worker1, "two");
 
@@ -168,7 +167,7 @@ fn cluster() {
         minutes(5),
     );
     check_export(&master, &worker1, "three");
-    wait_for_ready(&lab, &router, ready);
+    wait_for_ready(&lab, &NODES, &router, ready);
     drop(control);
 
     println!("a worker is flashed anew");
@@ -182,7 +181,7 @@ fn cluster() {
     worker2.wait_until("the reflashed worker is accepted", "systemctl is-active k3s-agent.service", ready);
     check_node(&worker2, "worker2", "k3s-agent.service");
     assert_eq!(worker2.run("cat /etc/ssh/ssh_host_ed25519_key.pub"), key, "the reflashed worker has another host key");
-    wait_for_ready(&lab, &router, ready);
+    wait_for_ready(&lab, &NODES, &router, ready);
 
     for (node, name) in [(&mut worker1, "worker1"), (&mut worker2, "worker2"), (&mut master, "master")] {
         node.power_off(minutes(6));
@@ -192,6 +191,12 @@ fn cluster() {
         check_wiped(&lab, name, &seeds[i]);
         check_report(&lab.firmware_text(name, "labimg-report.txt"), name);
     }
+}
+
+/// The report of a node that runs says that all went well.
+pub fn wait_for_report(node: &Node, name: &str) {
+    let report = "grep -q '^Boot  *finished' /boot/firmware/labimg-report.txt && cat /boot/firmware/labimg-report.txt";
+    check_report(&node.wait_until("the report is written", report, minutes(3)), name);
 }
 
 /// The report says that all went well.

@@ -13,6 +13,7 @@ mod ports;
 mod power_cuts;
 mod qmp;
 mod router;
+mod servers;
 mod storage_table;
 mod strained;
 mod switch;
