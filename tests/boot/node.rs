@@ -220,8 +220,19 @@ impl Node {
     fn connection(&self) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
-        ssh.args(["-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=15", "-o", "IdentitiesOnly=yes", "-i"])
-            .arg(&self.key);
+        // A node whose card is being filled may be silent for a minute.
+        ssh.args([
+            "-o",
+            "ConnectTimeout=20",
+            "-o",
+            "ServerAliveInterval=15",
+            "-o",
+            "ServerAliveCountMax=12",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-i",
+        ])
+        .arg(&self.key);
         ssh.arg("-S").arg(self.socket()).args(["-p", &self.port.to_string()]).stdin(Stdio::null());
         ssh
     }
