@@ -61,7 +61,7 @@ pub(super) fn assemble(
     };
     // Before anything is downloaded: what the lock does not have ends the build at once.
     let locked_k3s = locking::k3s(plan, options)?;
-    let locked_charts = locking::charts(plan, options)?;
+    let locked_charts = locking::charts(plan, options, reporter)?;
     let carried = carrying::carried(plan, options, store, http, reporter)?;
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
     store.fetch(&requests, options.jobs, http, reporter)?;

@@ -45,11 +45,23 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
 }
 
 /// The charts that a lock names for the manifests of an image. With none of them in the image, the cluster downloads them.
-pub(super) fn charts<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Vec<&'o LockedChart>, BuildError> {
+pub(super) fn charts<'o>(
+    plan: &Plan,
+    options: &'o BuildOptions,
+    reporter: &Reporter,
+) -> Result<Vec<&'o LockedChart>, BuildError> {
     match &options.locked {
         Some(file) if has_charts(plan, options) => {
-            let wanted = named_charts(plan, options)?.charts;
-            Ok(wanted.iter().map(|chart| file.chart(chart)).collect::<Result<_, _>>()?)
+            let mut locked = Vec::new();
+            for (chart, own) in named_charts(plan, options)?.0 {
+                match file.chart(&chart) {
+                    Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
+                        left_out(&chart, "IMAGE", &e, reporter);
+                    }
+                    found => locked.push(found?),
+                }
+            }
+            Ok(locked)
         }
         _ => Ok(Vec::new()),
     }
@@ -60,13 +72,18 @@ fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
     plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
 }
 
-/// The charts of an image's manifests, each once: the program's, and the lab folder's.
-fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<OwnCharts, ManifestError> {
-    let mut named = options.lab_dir.as_deref().map(manifests::own_charts).transpose()?.unwrap_or_default();
-    named.charts.extend(manifests::charts(Some(&plan.lab))?);
-    named.charts.sort();
-    named.charts.dedup();
-    Ok(named)
+/// The charts of an image's manifests → whether the user's alone name it: not all of those can be had for a lock. With the
+/// reasons why others cannot even be asked for.
+fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
+    let OwnCharts { charts, left } =
+        options.lab_dir.as_deref().map(manifests::own_charts).transpose()?.unwrap_or_default();
+    let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
+    named.extend(manifests::charts(Some(&plan.lab))?.into_iter().map(|chart| (chart, false)));
+    Ok((named, left))
+}
+
+fn left_out(chart: &ChartRef, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
+    reporter.warn(&format!("CHART {} {} IS NOT IN THE {place}: {why}", chart.name, chart.version));
 }
 
 /// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
@@ -152,24 +169,21 @@ fn resolve_charts(
     let mut wanted = BTreeMap::new();
     let mut left = BTreeSet::new();
     for plan in plans.iter().filter(|plan| has_charts(plan, options)) {
-        let named = named_charts(plan, options)?;
-        wanted.extend(named.charts.into_iter().map(|chart| (chart, plan.lab.k3s.charts.as_deref())));
-        left.extend(named.left);
+        let (charts, others) = named_charts(plan, options)?;
+        wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, plan.lab.k3s.charts.as_deref()))));
+        left.extend(others);
     }
     for chart in left {
         reporter
             .warn(&format!("{chart}; its HelmChart is not in the lock, and the cluster looks for the chart itself"));
     }
     let mut locked = Vec::new();
-    for (chart, mirror) in wanted {
+    for (chart, (own, mirror)) in wanted {
         match charts::resolve(&chart, mirror, store, http, reporter) {
-            Ok(found) => locked.push(found),
-            Err(e) if options.k3s == K3sMode::Auto && e.is_unreachable() => {
-                let ChartRef { name, version, .. } = chart;
-                reporter
-                    .warn(&format!("CHART {name} {version} IS NOT IN THE LOCK, because it could not be reached: {e}"));
+            Err(e) if options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
+                left_out(&chart, "LOCK", &e, reporter);
             }
-            Err(e) => return Err(e.into()),
+            found => locked.push(found?),
         }
     }
     Ok(locked)

@@ -78,4 +78,16 @@ impl ChartError {
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Http { source, .. } if source.is_transient())
     }
+
+    /// True when the repository does not give the chart in a way that labimg takes it, though a cluster may: it may want a
+    /// password, be in another network, or name a registry. A chart or version that it does not have is a mistake.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Http { source, .. } => !matches!(source, HttpError::Interrupted(_)),
+            Self::NoRepository { .. } => true,
+            Self::Index { source, .. } => matches!(source, IndexError::Format(_) | IndexError::Lacks(_)),
+            Self::Hash { .. } | Self::Store(_) => false,
+        }
+    }
 }

@@ -53,12 +53,16 @@ pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
         // Helm writes them newest first.
         return Err(IndexError::NoVersion(versions.into_iter().take(NAMED).map(|e| e.version).collect()));
     };
-    let digest = entry.digest.as_deref().map(|d| d.strip_prefix("sha256:").unwrap_or(d));
+    let digest = entry.digest.as_deref().map(|d| d.strip_prefix("sha256:").unwrap_or(d)).filter(|d| !d.is_empty());
     let sha256 = digest.map(str::parse).transpose().map_err(|_| IndexError::Lacks("no valid SHA-256"))?;
     let url = entry.urls.first().ok_or(IndexError::Lacks("no address"))?;
-    // One without a scheme is relative to the index.
-    let url = if url.contains("://") { url.clone() } else { format!("{}/{url}", chart.repository) };
-    Ok(Found { url, sha256 })
+    // It may be relative to the index.
+    let index = reqwest::Url::parse(&format!("{}/", chart.repository));
+    let url = index.and_then(|index| index.join(url)).map_err(|_| IndexError::Lacks("no valid address"))?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(IndexError::Lacks("no address by http or https, but one of another kind,"));
+    }
+    Ok(Found { url: url.into(), sha256 })
 }
 
 #[cfg(test)]
@@ -76,7 +80,7 @@ mod tests {
         format!(
             "apiVersion: v1\nentries:\n  one:\n  - apiVersion: v2\n    created: \"2023-01-01T00:00:00Z\"\n    \
              digest: {HASH}\n    name: one\n    urls:\n    - https://elsewhere.example/one-1.2.0.tgz\n    version: 1.2.0\n  \
-             - digest: {HASH}\n    urls: [charts/one-1.1.0.tgz]\n    version: v1.1.0\n  two:\n  - urls: [two.tgz]\n    version: 1.0.0\n  \
+             - digest: {HASH}\n    urls: [charts/one-1.1.0.tgz]\n    version: v1.1.0\n  two:\n  - urls: [/two.tgz]\n    digest: ''\n    version: 1.0.0\n  \
              - digest: nonsense\n    urls: [two.tgz]\n    version: 0.9.1\n  - digest: {HASH}\n    version: 0.9.0\ngenerated: \"2023-01-01T00:00:00Z\"\n"
         )
     }
@@ -87,7 +91,8 @@ mod tests {
         assert_eq!(found, Found { url: "https://elsewhere.example/one-1.2.0.tgz".into(), sha256: HASH.parse().ok() });
         let relative = find(index().as_bytes(), &chart("one", "1.1.0")).unwrap();
         assert_eq!(relative.url, "https://charts.example/stable/charts/one-1.1.0.tgz");
-        assert_eq!(find(index().as_bytes(), &chart("two", "1.0.0")).unwrap().sha256, None);
+        let bare = find(index().as_bytes(), &chart("two", "1.0.0")).unwrap();
+        assert_eq!(bare, Found { url: "https://charts.example/two.tgz".into(), sha256: None });
     }
 
     #[test]
@@ -97,6 +102,8 @@ mod tests {
         assert!(error(&index(), "one", "1.3.0").ends_with("the newest ones: 1.2.0, v1.1.0"));
         assert!(error(&index(), "two", "0.9.1").contains("no valid SHA-256"));
         assert!(error(&index(), "two", "0.9.0").contains("no address"));
+        let registry = index().replace("https://elsewhere", "oci://elsewhere");
+        assert!(error(&registry, "one", "1.2.0").contains("no address by http or https"));
         assert!(error("<html>", "one", "1.0.0").contains("no index of a chart repository"));
         assert!(error("entries: 7\n", "one", "1.0.0").contains("no index of a chart repository"));
         assert!(find(&[0xff], &chart("one", "1")).is_err());

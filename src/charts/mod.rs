@@ -44,8 +44,7 @@ impl ChartRef {
     /// name, and k3s has charts of its own there.
     #[must_use]
     pub fn file(&self) -> String {
-        let repository = self.repository.split_once("://").map_or(self.repository.as_str(), |(_, rest)| rest);
-        format!("{repository}/{}-{}.tgz", self.name, self.version)
+        format!("{}/{}-{}.tgz", self.repository.replacen("://", "/", 1), self.name, self.version)
     }
 }
 
@@ -75,7 +74,7 @@ impl LockedChart {
     }
 }
 
-/// Has a chart's archive in the store, checked against its repository's index where that gives a hash, as Helm does.
+/// Has a chart's archive in the store, checked against its repository's index where that gives a hash.
 ///
 /// `mirror` is the base URL of a mirror of repositories: what lies at `https://HOST/PATH` is asked for at `<mirror>/HOST/PATH`.
 ///

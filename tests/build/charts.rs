@@ -11,8 +11,8 @@ use crate::{Bench, fails, stderr, succeeds};
 
 const NAME: &str = "nfs-subdir-external-provisioner";
 const VERSION: &str = "4.0.18";
-/// Where its project publishes it.
-const HOST: &str = "kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
+/// Where its project publishes it, as a folder.
+const FOLDER: &str = "https/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
 /// The same below a mirror.
 const REPOSITORY: &str = "/charts/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
 const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
@@ -68,10 +68,10 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
         .always(&format!("/charts/releases.example/{NAME}-{VERSION}.tgz"), Act::Status(500, String::new()));
     let image = locked.bench.dir.path().join("master.img");
     succeeds(locked.command("build").args(["master", "--generic", "--locked", "-o"]).arg(&image));
-    assert_eq!(exported(&image, &format!("{STATIC}/{HOST}/{NAME}-{VERSION}.tgz")), Some((0o600, archive())));
+    assert_eq!(exported(&image, &format!("{STATIC}/{FOLDER}/{NAME}-{VERSION}.tgz")), Some((0o600, archive())));
     let (mode, manifest) = exported(&image, MANIFEST).unwrap();
     let manifest = String::from_utf8(manifest).unwrap();
-    let line = format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{HOST}/{NAME}-{VERSION}.tgz\"\n");
+    let line = format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{FOLDER}/{NAME}-{VERSION}.tgz\"\n");
     assert!(mode == 0o600 && manifest.contains(&line), "{manifest}");
     assert!(!manifest.contains("repo:") && !manifest.contains("version:"), "{manifest}");
 
@@ -102,7 +102,10 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     let index = "entries:\n  notes:\n  - urls: [notes-1.2.3.tgz]\n    version: 1.2.3\n";
     locked.bench.server.file("/charts/charts.example/stable/index.yaml", index);
     locked.bench.server.file("/charts/charts.example/stable/notes-1.2.3.tgz", "archive of notes");
+    // In a network that this computer is not in.
+    std::fs::write(manifests.join("far.yaml"), manifest("1.2.3").replace("charts.example", "far.example")).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
+    assert!(said.contains("CHART notes 1.2.3 IS NOT IN THE LOCK"), "{said}");
     assert!(said.contains("manifests/any.yaml:2: it names no single version"), "{said}");
     let text = std::fs::read_to_string(&locked.lock).unwrap();
     let entry = format!(
@@ -118,8 +121,9 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
         command.args(["master", "--generic", "--locked", "-o"]).arg(&image);
         command
     };
-    succeeds(&mut build());
-    let file = "charts.example/stable/notes-1.2.3.tgz";
+    let said = stderr(&succeeds(&mut build()));
+    assert!(said.contains("CHART notes 1.2.3 IS NOT IN THE IMAGE"), "{said}");
+    let file = "https/charts.example/stable/notes-1.2.3.tgz";
     assert_eq!(exported(&image, &format!("{STATIC}/{file}")), Some((0o600, b"archive of notes".to_vec())));
     let folder = "var/lib/rancher/k3s/server/manifests";
     let (_, there) = exported(&image, &format!("{folder}/notes.yaml")).unwrap();
@@ -127,8 +131,10 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     let expected =
         expected.replace("chart: notes", &format!("chart: \"https://%{{KUBERNETES_API}}%/static/charts/{file}\""));
     assert_eq!(String::from_utf8(there).unwrap(), expected);
-    let (_, there) = exported(&image, &format!("{folder}/any.yaml")).unwrap();
-    assert_eq!(there, std::fs::read(manifests.join("any.yaml")).unwrap());
+    for name in ["any.yaml", "far.yaml"] {
+        let (_, there) = exported(&image, &format!("{folder}/{name}")).unwrap();
+        assert_eq!(there, std::fs::read(manifests.join(name)).unwrap());
+    }
 
     // Another version than the lock's.
     std::fs::write(manifests.join("notes.yaml"), manifest("1.2.4")).unwrap();

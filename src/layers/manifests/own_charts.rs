@@ -157,7 +157,8 @@ pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<
     }
     let Some(&(line, ..)) = moved.first() else { return Ok(text.to_owned()) };
     // YAML has ways to write a text that do not bear this, its anchors and merges for one.
-    let as_meant = |edited: &String| documents(edited) == documents(text).map(|old| expected(old, &moved));
+    let as_meant =
+        |edited: &String| documents(text).is_some_and(|old| documents(edited) == Some(expected(old, &moved)));
     edit(text, edits).filter(as_meant).ok_or_else(|| {
         let what = "labimg cannot say here that the chart is in the image: write chart, repo and version each on a line of \
                     its own, without anchors";
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn only_where_it_comes_from_is_changed() {
-        let place = "https://%{KUBERNETES_API}%/static/charts/charts.example/stable/one-1.2.0.tgz";
+        let place = "https://%{KUBERNETES_API}%/static/charts/https/charts.example/stable/one-1.2.0.tgz";
         let expected = MINE.replace("https://charts.example/stable/ #", "\"\" #");
         let expected = expected.replace("'one'", &format!("\"{place}\"")).replace("1.2.0\n", "\"\"\n");
         assert_eq!(served(MINE, |_| true).unwrap(), expected);
@@ -267,10 +268,7 @@ mod tests {
             repo: 'https://charts.example' } }\nspec: { <<: *all }\n";
         assert!(problem(merged).what.contains("without anchors"), "{:?}", problem(merged));
         let folded = with("chart: 'one' # this", "chart: >-\n    one");
-        match served(&folded, |_| true) {
-            Ok(edited) => assert!(edited.contains("one-1.2.0.tgz"), "{edited}"),
-            Err(problem) => assert_eq!(problem.line, 2),
-        }
+        assert_eq!(problem(&folded).line, 2);
     }
 
     #[test]

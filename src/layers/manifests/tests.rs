@@ -75,7 +75,7 @@ fn charts_in_the_image_are_named_there() {
     apply(&mut tree, &Cluster { charts: &files, ..cluster(None) }, None).unwrap();
     let path = format!("var/lib/rancher/k3s/server/static/charts/{}", chart.file());
     assert_eq!(tree.read_text(&path).unwrap(), "chart");
-    for folder in ["", "/static", "/static/charts", "/static/charts/kubernetes-sigs.github.io", "/manifests"] {
+    for folder in ["", "/static", "/static/charts", "/static/charts/https/kubernetes-sigs.github.io", "/manifests"] {
         let inode = tree.get(TreePath::new(format!("var/lib/rancher/k3s/server{folder}")).unwrap()).unwrap();
         assert_eq!(inode.mode, 0o700, "{folder}");
     }

@@ -88,7 +88,11 @@ impl LockFile {
         self.charts.iter().find(|locked| locked.reference() == *chart).ok_or_else(|| LockFileError::NoChart {
             path: self.path.clone(),
             chart: Box::new(chart.clone()),
-            other: self.charts.iter().find(|locked| locked.name == chart.name).map(|locked| locked.version.clone()),
+            other: self
+                .charts
+                .iter()
+                .find(|locked| locked.name == chart.name && locked.repository == chart.repository)
+                .map(|locked| locked.version.clone()),
         })
     }
 

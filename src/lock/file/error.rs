@@ -86,7 +86,7 @@ pub enum LockFileError {
         /// The architecture.
         architecture: String,
     },
-    /// It has no chart that a manifest names, or another version of it.
+    /// It has no chart that a manifest names, or another version of it from the same repository.
     #[error("{}: it has no chart {} {}{}; `labimg lock` adds it, `--k3s first-boot` leaves charts to the cluster too", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoChart {
         /// The file.
