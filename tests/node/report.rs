@@ -177,6 +177,9 @@ fn k3s_that_waits_for_its_turn_has_not_failed() {
     root.write("run/labimg/k3s-held", "");
     root.run("report", &["finish"]);
     assert!(report(&root).contains("k3s        waits for the USB disk"), "{}", report(&root));
+    root.write("states", "active\n");
+    root.run("report", &["finish"]);
+    assert!(report(&root).contains("k3s        k3s-agent is running"), "{}", report(&root));
 }
 
 #[test]
