@@ -1,4 +1,4 @@
-//! A control plane of two servers, which share an etcd.
+//! A control plane of two servers.
 
 use std::time::Duration;
 

@@ -22,9 +22,19 @@ if [ -z "$version" ]; then
     exit 0
 fi
 
-# A full partition, most of all: what is there stays in use, and nothing half-written takes up more of it.
+in_use() { grep -Fqs -- "$1" "$boot/config.txt"; }
+
+# Removed kernels make room for the new one, all but the one that would start now.
+for file in "$boot"/vmlinuz-* "$boot"/initrd.img-*; do
+    [ -e "/boot/${file##*/}" ] || in_use "${file##*/}" || rm -f "$file"
+done
+
+# A full partition, most of all: what is there stays in use, and nothing of the new kernel takes up more of it.
 give_up() {
     rm -f "$boot/vmlinuz-$version.new" "$boot/initrd.img-$version.new" "$boot/config.txt.new"
+    for name in "vmlinuz-$version" "initrd.img-$version"; do
+        in_use "$name" || rm -f "$boot/$name"
+    done
     echo "labimg: $boot keeps the kernel that it has: free some room there (apt-get autoremove takes old kernels away)," \
         "then run update-initramfs -u" >&2
 }
