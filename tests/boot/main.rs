@@ -44,7 +44,8 @@ fn check_base(node: &Node, lab: &Lab) {
         assert!(sshd.contains(line), "sshd does not say `{line}`");
     }
     assert_eq!(node.run("sudo awk -F: '$2 !~ /^[!*]/ {print $1}' /etc/shadow").trim(), "", "a user has a password");
-    assert!(node.run("resolvectl mdns").contains("yes"), "mDNS is off");
+    // systemd-resolved may just be starting anew: see labimg-mdns-name.
+    node.wait_until("mDNS is on", "resolvectl mdns | grep yes", Duration::from_secs(120));
     assert!(node.run("grep -c zram /proc/swaps").trim() == "1", "no swap in compressed memory");
     assert!(node.run("cat /sys/fs/cgroup/cgroup.controllers").contains("memory"), "no memory cgroup");
     assert!(node.run("findmnt -n -o FSTYPE /boot/firmware").contains("vfat"), "the firmware partition is not mounted");
