@@ -179,7 +179,8 @@ fn look_up_others(
     Ok(found)
 }
 
-fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
+/// Tells that a part of the cluster is not in the image or the lock (`place`).
+pub(super) fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
     reporter.warn(&format!("{what} IS NOT IN THE {place}: {why}"));
 }
 

@@ -56,7 +56,7 @@ pub(super) fn charts<'o>(
             for (chart, own) in named_charts(plan, options)?.0 {
                 match file.chart(&chart) {
                     Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
-                        left_out(&chart, "IMAGE", &e, reporter);
+                        carrying::left_out(&format!("CHART {} {}", chart.name, chart.version), "IMAGE", &e, reporter);
                     }
                     found => locked.push(found?),
                 }
@@ -80,10 +80,6 @@ fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<(BTreeMap<ChartRe
     let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
     named.extend(manifests::charts(Some(&plan.lab))?.into_iter().map(|chart| (chart, false)));
     Ok((named, left))
-}
-
-fn left_out(chart: &ChartRef, place: &str, why: &dyn std::fmt::Display, reporter: &Reporter) {
-    reporter.warn(&format!("CHART {} {} IS NOT IN THE {place}: {why}", chart.name, chart.version));
 }
 
 /// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
@@ -181,7 +177,7 @@ fn resolve_charts(
     for (chart, (own, mirror)) in wanted {
         match charts::resolve(&chart, mirror, store, http, reporter) {
             Err(e) if options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
-                left_out(&chart, "LOCK", &e, reporter);
+                carrying::left_out(&format!("CHART {} {}", chart.name, chart.version), "LOCK", &e, reporter);
             }
             found => locked.push(found?),
         }
