@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::lab_folder::{LabFolder, real_k3s};
-use crate::node::{self, Node, labimg, succeed};
+use crate::node::{self, Node, labimg, minutes, succeed};
 use crate::qmp::{self, Qmp};
 use crate::router::Router;
 
@@ -27,10 +27,6 @@ const REAL_FILES: [(&str, &str); 3] = [
     ("overlays/common/etc/systemd/system/k3s-agent.service.d/path.conf", REAL_PATH),
     ("manifests/nfs-storage.yaml.skip", ""),
 ];
-
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
 
 /// A node that has come up, with its part of the cluster.
 pub fn check_node(node: &Node, name: &str, unit: &str) {

@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 use crate::lab_folder::stand_in;
 use crate::ports::Ports;
 
+/// So many minutes.
+pub fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
 /// The program under test: a copy where the user of the test can read it, else cargo's.
 pub fn labimg() -> PathBuf {
     std::env::var_os("LABIMG_TEST_BIN").map_or_else(|| env!("CARGO_BIN_EXE_labimg").into(), PathBuf::from)

@@ -6,13 +6,9 @@ use serde_json::json;
 
 use crate::cluster::check_node;
 use crate::lab_folder::LabFolder;
-use crate::node;
+use crate::node::{self, minutes};
 use crate::qmp::Qmp;
 use crate::router::Router;
-
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
 
 /// No DHCP for a minute after the boot, a clock in 1970, no USB disk; then a full card and a full firmware partition.
 #[test]

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use crate::cluster::{check_node, wait_for_ready, wait_for_report};
 use crate::lab_folder::LabFolder;
-use crate::node::{self, Node};
+use crate::node::{self, Node, minutes};
 use crate::router::Router;
 
 const NODES: [(&str, &str); 2] = [("master", "master"), ("second", "server")];
-
-fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
 
 /// The further server waits for the master, joins it, and both find each other again after they were off. With the stand-in
 /// always: two of the real k3s form their etcd, but emulated on one computer they are too slow for each other's patience, and
@@ -48,9 +44,9 @@ fn a_further_server_joins_the_control_plane() {
     let mut second = start("second", true);
     let mut master = start("master", false);
     check(&mut master, &mut second);
-    // The one that others look for goes last.
     wait_for_report(&second, "second");
     wait_for_report(&master, "master");
+    // The one that others look for goes last.
     for mut node in [second, master] {
         node.power_off(minutes(6));
     }
