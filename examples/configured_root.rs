@@ -9,16 +9,15 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use labimg::deb::{self, Deb};
-use labimg::debian::deb822::Stanza;
-use labimg::hash::Sha256;
-use labimg::image::ext4::{self, Ext4Options};
-use labimg::layers::configure;
-use labimg::layers::kernel;
-use labimg::layers::packages::{self, Excludes};
-use labimg::lock::LockedPackage;
-use labimg::report::Reporter;
-use labimg::tree::{Blob, Tree};
+use labimg_debian::configure;
+use labimg_debian::deb::{self, Deb};
+use labimg_debian::deb822::Stanza;
+use labimg_debian::kernel;
+use labimg_debian::lock::LockedPackage;
+use labimg_debian::packages::{self, Excludes};
+use labimg_disk::write::ext4::{self, Ext4Options};
+use labimg_tree::hash::Sha256;
+use labimg_tree::{Blob, Tree};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -41,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         debs.push((locked, deb));
     }
     let mut tree = Tree::new(time);
-    let reporter = Reporter::silent();
+    let reporter = labimg_tree::progress::Silent;
     let mut installed = packages::unpack(&mut tree, &architecture, debs, &Excludes::none(), &reporter)?;
     let report = configure::run(&mut tree, &mut installed)?;
     packages::write_database(&mut tree, &installed)?;
@@ -60,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     options.size = ext4::minimum_size(&tree, &options)?;
     let file = fs_err::File::create(&image)?;
     file.set_len(options.size)?;
-    ext4::write(&tree, file.file(), 0, &options)?;
+    ext4::write(&tree, file.file(), 0, &options, &labimg_tree::progress::Silent)?;
     Ok(())
 }
 
@@ -85,7 +84,7 @@ fn locked(deb: &Deb) -> Result<LockedPackage, Box<dyn Error>> {
         architecture: field("Architecture"),
         size: 0,
         sha256: Sha256::of(b""),
-        archive: labimg::lock::ArchiveName::Debian,
+        archive: labimg_debian::lock::ArchiveName::Debian,
         path: String::new(),
         urls: Vec::new(),
         auto: false,

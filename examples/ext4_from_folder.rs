@@ -3,14 +3,14 @@
 //! An image that is there is replaced.
 #![allow(clippy::print_stdout)]
 
-#[path = "../tests/ext4/load.rs"]
+#[path = "../crates/labimg-disk/tests/ext4/load.rs"]
 mod load;
 
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use labimg::image::ext4::{Ext4Options, Ext4Summary, minimum_size, write};
+use labimg_disk::write::ext4::{Ext4Options, Ext4Summary, minimum_size, write};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         file.set_len(options.size)?;
         let options = Ext4Options { writeback, ..options.clone() };
         let begun = Instant::now();
-        let summary = write(&tree, &file, 0, &options)?;
+        let summary = write(&tree, &file, 0, &options, &labimg_tree::progress::Silent)?;
         let written = begun.elapsed().as_secs_f64();
         file.sync_all()?;
         Ok((written, begun.elapsed().as_secs_f64(), summary))

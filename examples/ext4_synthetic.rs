@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::time::Instant;
 
-use labimg::image::ext4::{Ext4Options, minimum_size, write};
-use labimg::tree::{Blob, Content, Tree};
+use labimg_disk::write::ext4::{Ext4Options, minimum_size, write};
+use labimg_tree::{Blob, Content, Tree};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = std::fs::File::create(image)?;
     file.set_len(options.size)?;
     let begun = Instant::now();
-    write(&tree, &file, 0, &options)?;
+    write(&tree, &file, 0, &options, &labimg_tree::progress::Silent)?;
     file.sync_all()?;
     println!("written and synced in {:.3} s, {}", begun.elapsed().as_secs_f64(), memory()?);
     Ok(())

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use labimg::debian::deb822::Stanza;
-use labimg::layers::configure::unknown;
-use labimg::layers::packages::{Package, State, Triggers};
+use labimg_debian::configure::unknown;
+use labimg_debian::deb822::Stanza;
+use labimg_debian::packages::{Package, State, Triggers};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();

@@ -12,13 +12,13 @@ use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use labimg::deb::{self, Deb};
-use labimg::debian::deb822::Stanza;
-use labimg::hash::Sha256;
-use labimg::layers::packages::{Excludes, unpack, write_database};
-use labimg::lock::LockedPackage;
-use labimg::report::{Reporter, Style};
-use labimg::tree::{Blob, ContentReader, InodeId, Kind, Tree, listing};
+use labimg_debian::deb::{self, Deb};
+use labimg_debian::deb822::Stanza;
+use labimg_debian::lock::LockedPackage;
+use labimg_debian::packages::{Excludes, unpack, write_database};
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Silent;
+use labimg_tree::{Blob, ContentReader, InodeId, Kind, Tree, listing};
 use rayon::prelude::*;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -40,7 +40,7 @@ fn read(path: &Path, plain: &Path) -> Result<(LockedPackage, Deb)> {
         architecture: field("Architecture"),
         size: 0,
         sha256: Sha256::of(""),
-        archive: labimg::lock::ArchiveName::Debian,
+        archive: labimg_debian::lock::ArchiveName::Debian,
         path: String::new(),
         urls: Vec::new(),
         auto: false,
@@ -86,11 +86,10 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let debs = paths.par_iter().map(|p| read(p, Path::new(plain))).collect::<Result<Vec<_>>>()?;
     let opened = begun.elapsed();
-    let reporter = Reporter::new(Style::Lines);
     let mut tree = Tree::new(1_700_000_000);
-    let installed = unpack(&mut tree, architecture, debs, &excludes, &reporter)?;
+    let installed = unpack(&mut tree, architecture, debs, &excludes, &Silent)?;
     write_database(&mut tree, &installed)?;
-    reporter.note(&format!("opened in {opened:.3?}, all in {:.3?}, {} paths", begun.elapsed(), tree.len()));
+    eprintln!("opened in {opened:.3?}, all in {:.3?}, {} paths", begun.elapsed(), tree.len());
     if let Some(folder) = std::env::var_os("DUMP").map(PathBuf::from) {
         dump(&tree, &folder)?;
         let order: Vec<_> = installed.packages.iter().map(|p| p.name.as_str()).collect();

@@ -1,10 +1,10 @@
 #![no_main]
 
-use labimg::deb::tar::EntryKind;
-use labimg::debian::deb822::Stanzas;
-use labimg::debian::relation;
-use labimg::layers::packages::Excludes;
-use labimg::tree::TreePath;
+use labimg_debian::deb::tar::EntryKind;
+use labimg_debian::deb822::Stanzas;
+use labimg_debian::relation;
+use labimg_debian::packages::Excludes;
+use labimg_tree::TreePath;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use labimg::deb::{self, Deb};
-use labimg::tree::Blob;
+use labimg_debian::deb::{self, Deb};
+use labimg_tree::Blob;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

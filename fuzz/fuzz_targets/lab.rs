@@ -4,7 +4,8 @@
 
 use std::sync::LazyLock;
 
-use labimg::lab::{self, Parts};
+use labimg::lab;
+use labimg::parts::Parts;
 use libfuzzer_sys::fuzz_target;
 
 static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().expect("the program's own"));

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use labimg::lock::file::LockFile;
+use labimg::lock_file::LockFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -1,6 +1,6 @@
 #![no_main]
 
-use labimg::lock::release::Release;
+use labimg_debian::lock::release::Release;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

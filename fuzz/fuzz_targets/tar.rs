@@ -1,6 +1,6 @@
 #![no_main]
 
-use labimg::deb::tar::{Entries, EntryKind, HeadersOnly, Whole};
+use labimg_debian::deb::tar::{Entries, EntryKind, HeadersOnly, Whole};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,6 +1,6 @@
 #![no_main]
 
-use labimg::debian::version::compare;
+use labimg_debian::version::compare;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|versions: (&str, &str, &str)| {

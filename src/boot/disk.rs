@@ -9,7 +9,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
-use crate::interrupt;
+use labimg_tree::interrupt;
 
 /// Copies the data of `image` to `copy`, leaving holes as they are, and makes it `size` bytes long (at least the image's size).
 ///

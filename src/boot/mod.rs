@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use crate::image::manifest::{Manifest, ManifestError, NODE_PATH};
-use crate::inspect::fat::FatVolume;
-use crate::inspect::{self, InspectError, Region, Volume};
-use crate::interrupt;
-use crate::lab::Parts;
-use crate::plan::PlanError;
-use crate::report::Reporter;
+use crate::parts::Parts;
+use crate::parts::UnknownPart;
+use crate::record::{Manifest, ManifestError, NODE_PATH};
 use console::{Tee, Watch};
 use disk::Disk;
+use labimg_disk::read::fat::FatVolume;
+use labimg_disk::read::{InspectError, Region, Volume, table};
+use labimg_tree::interrupt;
+use labimg_tree::progress::Progress;
 use monitor::{Monitor, Stop};
 use network::{Mac, Network};
 use qemu::{Console, Machine, Qemu};
@@ -49,7 +49,7 @@ pub enum BootError {
     Manifest(#[from] ManifestError),
     /// A board that does not exist.
     #[error(transparent)]
-    Board(#[from] PlanError),
+    Board(#[from] UnknownPart),
     /// The text did not come in time.
     #[error("`{text}` did not appear on the console within {seconds} s; its last lines:\n{tail}")]
     TimedOut {
@@ -137,7 +137,7 @@ pub fn run(
     image: &Path,
     options: &BootOptions,
     screen: &mut dyn Write,
-    reporter: &Reporter,
+    reporter: &dyn Progress,
 ) -> Result<Ending, BootError> {
     let board = match &options.board {
         Some(name) => options.parts.board(name)?.clone(),
@@ -277,6 +277,6 @@ fn firmware_volume(image: &Path) -> Result<FatVolume, BootError> {
 /// Every partition's file system; one that holds none that we know is an error of its own.
 fn partitions(image: &Path) -> Result<impl Iterator<Item = Result<Volume, InspectError>>, BootError> {
     let whole = Region::whole(image).map_err(BootError::Image)?;
-    let table = inspect::table::read(&whole).map_err(BootError::Image)?;
+    let table = table::read(&whole).map_err(BootError::Image)?;
     Ok(table.partitions.into_iter().map(move |p| Volume::in_region(whole.part(p.start, p.len)?)))
 }

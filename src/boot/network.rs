@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// What the network port is connected to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,8 +2,8 @@
 
 use super::BootError;
 use super::config_txt::ConfigTxt;
-use crate::inspect::fat::FatVolume;
-use crate::plan::board::Board;
+use crate::parts::board::Board;
+use labimg_disk::read::fat::FatVolume;
 
 /// What is handed to QEMU.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::BootError;
 use super::network::{Mac, Network};
 use super::payload::Payload;
-use crate::plan::board::{Board, QemuDisk, QemuNetwork};
+use crate::parts::board::{Board, QemuDisk, QemuNetwork};
 
 /// The program that runs 64-bit ARM machines.
 const PROGRAM: &str = "qemu-system-aarch64";
@@ -183,7 +183,7 @@ impl Drop for Qemu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Parts;
+    use crate::parts::Parts;
 
     fn line(change: impl FnOnce(&mut Machine)) -> String {
         let payload = Payload {

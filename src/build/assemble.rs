@@ -4,30 +4,29 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
-use super::{BuildError, BuildOptions, PendingPackage, carrying, locking};
+use super::{BuildError, BuildOptions, PendingPackage, Run, containers, inputs};
 use crate::charts::{self, ChartRef};
-use crate::deb;
-use crate::hash::Sha256;
-use crate::image::ext4::{self, Ext4Options};
-use crate::image::manifest::{self, Manifest, ManifestContainer, ManifestPackage, NODE_PATH};
-use crate::image::table::Layout;
-use crate::image::{FileSystem, ImageError, ImageSpec, PartitionSpec};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
 use crate::layers::board;
-use crate::layers::configure::{self, Pending};
-use crate::layers::kernel;
 use crate::layers::manifests::{self, Cluster};
 use crate::layers::node::{self, Node};
-use crate::layers::packages::{self, Excludes, Installed};
 use crate::layers::{self, overlay, units};
-use crate::lock::file::Archives;
-use crate::lock::{Lock, LockedPackage};
+use crate::lock_file::Archives;
 use crate::plan::Plan;
-use crate::report::{Reporter, Unit};
+use crate::record::{self, Manifest, ManifestContainer, ManifestPackage, NODE_PATH};
 use crate::seed;
-use crate::store::http::Http;
-use crate::store::{self, Store};
-use crate::tree::{Content, Tree};
+use labimg_debian::configure::{self, Pending};
+use labimg_debian::deb;
+use labimg_debian::kernel;
+use labimg_debian::lock::{Lock, LockedPackage};
+use labimg_debian::packages::{self, Excludes, Installed};
+use labimg_disk::write::ext4::{self, Ext4Options};
+use labimg_disk::write::table::Layout;
+use labimg_disk::write::{FileSystem, ImageError, ImageSpec, PartitionSpec};
+use labimg_store::{self as store, Context};
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Unit;
+use labimg_tree::{Content, Tree};
 
 /// What the images of one plan have in common: all but the seed.
 pub(super) struct Assembled {
@@ -48,41 +47,35 @@ pub(super) struct Assembled {
 }
 
 /// Packages to trees.
-pub(super) fn assemble(
-    plan: &Plan,
-    options: &BuildOptions,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<Assembled, BuildError> {
+pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildError> {
     let lock = {
-        let _phase = reporter.phase("Choosing packages", 0, Unit::Items);
-        locking::inputs(plan, options, store, http, reporter)?
+        let _phase = run.context.progress.phase("Choosing packages", 0, Unit::Items);
+        inputs::inputs(plan, run)?
     };
     // Before anything is downloaded: what the lock does not have ends the build at once.
-    let locked_k3s = locking::k3s(plan, options)?;
-    let locked_charts = locking::charts(plan, options, reporter)?;
-    let carried = carrying::carried(plan, options, store, http, reporter)?;
+    let locked_k3s = inputs::k3s(plan, run.options)?;
+    let locked_charts = inputs::charts(plan, run.options, run.context.progress)?;
+    let carried = containers::carried(plan, run)?;
     let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
-    store.fetch(&requests, options.jobs, http, reporter)?;
-    let binary = obtain_k3s(plan, options, locked_k3s, store, http, reporter)?;
+    run.context.store.fetch(&requests, run.options.jobs, run.context.http, run.context.progress)?;
+    let binary = obtain_k3s(plan, locked_k3s, run)?;
     let mirror = plan.lab.k3s.charts.as_deref();
-    let charts = charts::fetch_locked(&locked_charts, mirror, store, http, reporter)?;
-    let archives = carrying::archives(&carried, plan, options, store, http, reporter)?;
+    let charts = charts::fetch_locked(&locked_charts, mirror, &run.context)?;
+    let archives = containers::archives(&carried, plan, run)?;
 
     let ids = Ids::new(plan, &lock)?;
     let partuuids = ids.partuuids()?;
     let mut tree = Tree::new(lock.date);
-    let debs = deb::open_all(store, &lock.packages, reporter)?;
-    let mut installed = packages::unpack(&mut tree, &lock.architecture, debs, &Excludes::none(), reporter)?;
+    let debs = deb::open_all(run.context.store, &lock.packages, run.context.progress)?;
+    let mut installed = packages::unpack(&mut tree, &lock.architecture, debs, &Excludes::none(), run.context.progress)?;
     let pending = {
-        let _phase = reporter.phase("Configuring", 0, Unit::Items);
+        let _phase = run.context.progress.phase("Configuring", 0, Unit::Items);
         configure::run(&mut tree, &mut installed)?.pending
     };
-    let secret_manifests = node_layers(&mut tree, plan, options, &pending, &partuuids, binary.as_ref(), &charts)?;
+    let secret_manifests = node_layers(&mut tree, plan, run.options, &pending, &partuuids, binary.as_ref(), &charts)?;
     layers::containers::apply(&mut tree, &archives)?;
-    let version = kernel_layer(&mut tree, plan, &lock, &installed, store, reporter)?;
-    let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, store, reporter)?;
+    let version = kernel_layer(&mut tree, plan, &lock, &installed, &run.context)?;
+    let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, &run.context)?;
     board::prepare(&mut tree, &plan.board, &partuuids.root, initramfs)?;
     let mut firmware = board::firmware(&tree, &plan.board, &partuuids.root)?;
     firmware.write(seed::SETTINGS, 0o644, seed::SETTINGS_TEXT)?;
@@ -107,22 +100,15 @@ impl Assembled {
     }
 }
 
-fn obtain_k3s(
-    plan: &Plan,
-    options: &BuildOptions,
-    locked: Option<&LockedK3s>,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<Option<K3sBinary>, BuildError> {
+fn obtain_k3s(plan: &Plan, locked: Option<&LockedK3s>, run: &Run<'_>) -> Result<Option<K3sBinary>, BuildError> {
     if plan.role.k3s.is_none() {
         return Ok(None);
     }
     let source = K3sSource::of(Some(&plan.lab));
     let architecture = &plan.board.architecture;
-    let local = options.k3s_bin.as_deref();
-    let wanted = Wanted { mode: options.k3s, local, source: &source, locked, architecture };
-    Ok(Some(k3s::obtain(&wanted, store, http, reporter)?))
+    let local = run.options.k3s_bin.as_deref();
+    let wanted = Wanted { mode: run.options.k3s, local, source: &source, locked, architecture };
+    Ok(Some(k3s::obtain(&wanted, &run.context)?))
 }
 
 /// The file of a package.
@@ -152,7 +138,7 @@ fn node_layers(
         layers::k3s::apply(tree, kind, binary)?;
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
-    let Archives { debian: archive, security } = locking::archives_for_nodes(options);
+    let Archives { debian: archive, security } = inputs::archives_for_nodes(options);
     let node = Node {
         hostname: &plan.role.name,
         timezone: &plan.lab.timezone,
@@ -186,14 +172,14 @@ fn kernel_layer(
     plan: &Plan,
     lock: &Lock,
     installed: &Installed,
-    store: &Store,
-    reporter: &Reporter,
+    context: &Context<'_>,
 ) -> Result<String, BuildError> {
-    let _phase = reporter.phase("Indexing kernel modules", 0, Unit::Items);
+    let _phase = context.progress.phase("Indexing kernel modules", 0, Unit::Items);
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("modules of {version}"));
     let key = module_key(plan, lock, installed, &version);
-    let archive = store
+    let archive = context
+        .store
         .derived(MODULE_INDEXES, &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
     kernel::depmod::install(tree, &version, &archive)?;
     Ok(version)
@@ -214,16 +200,10 @@ fn module_key(plan: &Plan, lock: &Lock, installed: &Installed, version: &str) ->
 }
 
 /// The initramfs. Compressing it costs most, so that is done once for the same archive.
-fn initramfs(
-    tree: &Tree,
-    version: &str,
-    modules: &[String],
-    store: &Store,
-    reporter: &Reporter,
-) -> Result<Content, BuildError> {
-    let _phase = reporter.phase("Making the initramfs", 0, Unit::Items);
+fn initramfs(tree: &Tree, version: &str, modules: &[String], context: &Context<'_>) -> Result<Content, BuildError> {
+    let _phase = context.progress.phase("Making the initramfs", 0, Unit::Items);
     let archive = kernel::initramfs::make(tree, version, modules)?;
-    let blob = store.derived(INITRAMFS, &Sha256::of(&archive), |file| {
+    let blob = context.store.derived(INITRAMFS, &Sha256::of(&archive), |file| {
         kernel::initramfs::compress(&archive, file).map_err(BuildError::from)
     })?;
     Ok(Content::whole(blob))
@@ -281,14 +261,14 @@ fn manifest(
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let hashes: HashMap<&str, Sha256> = lock.packages.iter().map(|p| (p.name.as_str(), p.sha256)).collect();
     Manifest {
-        format: manifest::FORMAT,
+        format: record::FORMAT,
         labimg: env!("CARGO_PKG_VERSION").to_owned(),
         board: plan.board.name.clone(),
         role: plan.role.name.clone(),
         suite: lock.suite.clone(),
         architecture: lock.architecture.clone(),
         date: jiff::Timestamp::from_second(lock.date).unwrap_or_default().to_string(),
-        partitions: manifest::partitions(layout),
+        partitions: record::partitions(layout),
         packages: packages
             .into_iter()
             .map(|p| ManifestPackage {
@@ -301,7 +281,7 @@ fn manifest(
             .collect(),
         // `name/suite` asks for a package of another suite.
         why: plan.packages.iter().map(|(p, why)| (p.split('/').next().unwrap_or(p).to_owned(), why.clone())).collect(),
-        layers: manifest::layers(tree),
+        layers: record::layers(tree),
         k3s,
         containers,
     }

@@ -3,23 +3,23 @@
 use super::RenewError;
 use crate::charts::ChartError;
 use crate::containers::ContainerError;
-use crate::deb::DebError;
-use crate::image::ImageError;
 use crate::k3s::K3sError;
 use crate::layers::board::BoardError;
-use crate::layers::configure::ConfigureError;
 use crate::layers::k3s::K3sLayerError;
-use crate::layers::kernel::KernelError;
 use crate::layers::manifests::ManifestError;
 use crate::layers::overlay::OverlayError;
-use crate::layers::packages::PackagesError;
 use crate::layers::units::UnitsError;
-use crate::lock::LockError;
-use crate::lock::file::LockFileError;
+use crate::lock_file::LockFileError;
 use crate::seed::SeedError;
-use crate::store::StoreError;
-use crate::store::http::HttpError;
-use crate::tree::TreeError;
+use labimg_debian::configure::ConfigureError;
+use labimg_debian::deb::DebError;
+use labimg_debian::kernel::KernelError;
+use labimg_debian::lock::LockError;
+use labimg_debian::packages::PackagesError;
+use labimg_disk::write::ImageError;
+use labimg_store::StoreError;
+use labimg_store::http::HttpError;
+use labimg_tree::TreeError;
 
 /// Why no image was built.
 #[derive(Debug, thiserror::Error)]

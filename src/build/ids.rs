@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use crate::hash::Sha256;
-use crate::image::ImageError;
-use crate::image::table::{Layout, Partition, PartitionKind, PartitionTable};
-use crate::lock::Lock;
+use crate::parts::board::Table;
 use crate::plan::Plan;
-use crate::plan::board::Table;
+use labimg_debian::lock::Lock;
+use labimg_disk::write::ImageError;
+use labimg_disk::write::table::{Layout, Partition, PartitionKind, PartitionTable};
+use labimg_tree::hash::Sha256;
 
 /// Every identifier in the image, made from what goes into it: the same inputs give the same ones.
 pub(super) struct Ids {

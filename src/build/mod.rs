@@ -1,32 +1,32 @@
 //! The whole way from plans to images: each arrow of the data flow once, in order.
 
 mod assemble;
-mod carrying;
+mod containers;
 mod error;
 mod ids;
-mod locking;
-mod renewing;
+mod inputs;
+mod renew;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::image::{self, ImageSpec};
 use crate::k3s::{K3sMode, K3sRecord};
-use crate::lock::file::LockFile;
-use crate::lock::mirror::Mirror;
+use crate::lock_file::LockFile;
 use crate::plan::Plan;
 use crate::plan::target::Target;
-use crate::report::Reporter;
 use crate::secrets::Secrets;
 use crate::seed::{Seed, SeedRequest};
-use crate::store::Store;
-use crate::store::http::Http;
 use assemble::{Assembled, assemble};
+use labimg_debian::lock::mirror::Mirror;
+use labimg_disk::write::{self, ImageSpec};
+use labimg_store::http::Http;
+use labimg_store::{Context, Store};
+use labimg_tree::progress::Progress;
 
 pub use error::BuildError;
-pub use locking::lock;
-pub use renewing::{RenewError, Renewed, renew};
+pub use inputs::lock;
+pub use renew::{RenewError, Renewed, renew};
 
 /// What a build needs beyond the plan.
 #[derive(Debug, Clone)]
@@ -53,6 +53,13 @@ pub struct BuildOptions {
     pub locked: Option<LockFile>,
     /// Base URL of Debian's archive of snapshots, for locked packages that the mirror has dropped.
     pub snapshots: String,
+}
+
+/// What is the same throughout a build.
+#[derive(Debug, Clone, Copy)]
+struct Run<'a> {
+    options: &'a BuildOptions,
+    context: Context<'a>,
 }
 
 /// An image to write.
@@ -112,12 +119,12 @@ pub struct PendingPackage {
 ///
 /// # Errors
 /// See [`BuildError`]; nothing is left under the final name of an image that was not finished.
-pub fn run(outputs: &[Output], options: &BuildOptions, reporter: &Reporter) -> Result<Vec<Built>, BuildError> {
+pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) -> Result<Vec<Built>, BuildError> {
     for output in outputs {
-        image::check_output(&output.path)?;
+        write::check_output(&output.path)?;
     }
-    let store = Store::open(&options.cache)?;
-    let http = Http::new()?;
+    let (store, http) = (Store::open(&options.cache)?, Http::new()?);
+    let run = Run { options, context: Context { store: &store, http: &http, progress } };
     let mut built: Vec<(usize, Built)> = Vec::new();
     let mut plans: Vec<&Plan> = Vec::new();
     for output in outputs {
@@ -126,21 +133,16 @@ pub fn run(outputs: &[Output], options: &BuildOptions, reporter: &Reporter) -> R
         }
     }
     for plan in plans {
-        let assembled = assemble(plan, options, &store, &http, reporter)?;
+        let assembled = assemble(plan, &run)?;
         for (index, output) in outputs.iter().enumerate().filter(|(_, o)| o.target.plan == *plan) {
-            built.push((index, write(output, &assembled, options, reporter)?));
+            built.push((index, write(output, &assembled, &run)?));
         }
     }
     built.sort_by_key(|(index, _)| *index);
     Ok(built.into_iter().map(|(_, built)| built).collect())
 }
 
-fn write(
-    output: &Output,
-    assembled: &Assembled,
-    options: &BuildOptions,
-    reporter: &Reporter,
-) -> Result<Built, BuildError> {
+fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built, BuildError> {
     let Target { plan, node, ssh_keys } = &output.target;
     let mut firmware = assembled.firmware.clone();
     if output.seeded {
@@ -150,14 +152,14 @@ fn write(
             board: &plan.board,
             role: &plan.role,
             ssh_keys,
-            secrets: options.secrets.as_ref(),
+            secrets: run.options.secrets.as_ref(),
             date: assembled.date,
         };
         Seed::make(&request)?.put(&mut firmware)?;
     }
     let spec = ImageSpec { private: output.seeded, ..assembled.spec(plan, &firmware) };
     let beside = assembled.manifest.prepare_beside(&output.path)?;
-    let summary = image::write(&spec, &output.path, reporter)?;
+    let summary = write::write(&spec, &output.path, run.context.progress)?;
     beside.put()?;
     Ok(Built {
         image: output.path.clone(),

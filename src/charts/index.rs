@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{ChartRef, IndexError};
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// Newest versions that a message names.
 const NAMED: usize = 3;

@@ -13,11 +13,11 @@ pub mod index;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Sha256;
-use crate::report::{Reporter, Unit};
-use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store};
-use crate::tree::Content;
+use labimg_store::http::{HttpError, shown};
+use labimg_store::{Context, Request};
+use labimg_tree::Content;
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Unit;
 
 pub use error::{ChartError, IndexError};
 
@@ -80,18 +80,12 @@ impl LockedChart {
 ///
 /// # Errors
 /// [`ChartError`]; [`ChartError::is_unreachable`] tells a repository that cannot be reached from one that is wrong.
-pub fn resolve(
-    chart: &ChartRef,
-    mirror: Option<&str>,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<LockedChart, ChartError> {
-    let phase = reporter.phase(&format!("Looking up chart {}", chart.name), 0, Unit::Bytes);
+pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) -> Result<LockedChart, ChartError> {
+    let phase = context.progress.phase(&format!("Looking up chart {}", chart.name), 0, Unit::Bytes);
     let failure = |source| ChartError::Http { chart: Box::new(chart.clone()), source };
     let index_url = format!("{}/index.yaml", chart.repository);
     let asked = through(mirror, &index_url);
-    let text = match http.get(&asked, INDEX_LIMIT) {
+    let text = match context.http.get(&asked, INDEX_LIMIT) {
         Ok(text) => text,
         Err(HttpError::NotFound { url }) => {
             return Err(ChartError::NoRepository { chart: Box::new(chart.clone()), url });
@@ -101,13 +95,13 @@ pub fn resolve(
     let wrong = |source| ChartError::Index { chart: Box::new(chart.clone()), url: shown(&asked), source };
     let entry = index::find(&text, chart).map_err(wrong)?;
     let url = entry.url;
-    let archive = http.get(&through(mirror, &url), ARCHIVE_LIMIT).map_err(failure)?;
+    let archive = context.http.get(&through(mirror, &url), ARCHIVE_LIMIT).map_err(failure)?;
     let found = Sha256::of(&archive);
     if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
         return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
     }
     phase.inc((text.len() + archive.len()) as u64);
-    store.put(&archive)?;
+    context.store.put(&archive)?;
     let ChartRef { name, version, repository } = chart.clone();
     Ok(LockedChart { name, version, repository, size: archive.len() as u64, sha256: found, url: shown(&url) })
 }
@@ -119,9 +113,7 @@ pub fn resolve(
 pub fn fetch_locked(
     charts: &[&LockedChart],
     mirror: Option<&str>,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
+    context: &Context<'_>,
 ) -> Result<Vec<(ChartRef, Content)>, ChartError> {
     let request = |chart: &&LockedChart| {
         let mut urls = vec![through(mirror, &chart.url), chart.url.clone()];
@@ -129,8 +121,8 @@ pub fn fetch_locked(
         let name = format!("chart {} {}", chart.name, chart.version);
         Request { name, sha256: chart.sha256, size: chart.size, urls }
     };
-    store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, http, reporter)?;
-    let content = |chart: &&LockedChart| Ok((chart.reference(), Content::whole(store.fetched(&chart.sha256)?)));
+    context.store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, context.http, context.progress)?;
+    let content = |chart: &&LockedChart| Ok((chart.reference(), Content::whole(context.store.fetched(&chart.sha256)?)));
     charts.iter().map(content).collect()
 }
 

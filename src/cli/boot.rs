@@ -9,11 +9,12 @@ use clap::Args;
 use super::Outcome;
 use super::inputs::parts_of;
 use super::output::Failure;
+use super::report::Reporter;
 use super::size::parse_size;
 use crate::boot::network::{Mac, Network};
 use crate::boot::{self, BootError, BootOptions, Ending};
-use crate::files::folder_of;
-use crate::report::Reporter;
+use labimg_tree::files::folder_of;
+use labimg_tree::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,19 +5,20 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::HumanBytes;
+use labimg_tree::human::HumanBytes;
 use serde::Serialize;
 
 use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
+use super::report::Reporter;
 use crate::build::{self, BuildOptions, Built};
-use crate::lock::file::LockFile;
-use crate::lock::snapshot;
-use crate::plan::role::FOUNDER;
+use crate::lock_file::LockFile;
+use crate::lock_file::snapshot;
+use crate::parts::role::FOUNDER;
 use crate::plan::target::Target;
-use crate::report::Reporter;
 use crate::secrets::Secrets;
+use labimg_tree::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,9 +7,10 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::Outcome;
 use super::output::{Failure, Output};
+use super::report::Reporter;
 use super::size::parse_size;
-use crate::report::Reporter;
-use crate::store::{self, Keep, Store};
+use labimg_store as store;
+use labimg_store::{Keep, Store};
 
 /// List, check or shrink the cache of downloads
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use indicatif::HumanBytes;
+use labimg_tree::human::HumanBytes;
 
 use crate::changes::{Change, Version};
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanBytes;
+use labimg_tree::human::HumanBytes;
 
 use super::Outcome;
 use super::changes::changes_text;

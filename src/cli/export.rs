@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::Outcome;
 use super::inspect::failure;
 use super::output::{Failure, Output};
-use crate::files::folder_of;
+use super::report::Reporter;
 use crate::inspect::export::{self, ExportError};
-use crate::report::Reporter;
+use labimg_tree::files::folder_of;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,14 +6,16 @@ use clap::Args;
 
 use super::output::{Failure, Output};
 use crate::build::{BuildError, BuildOptions, RenewError};
-use crate::image::ImageError;
 use crate::k3s::{K3sError, K3sMode};
-use crate::lab::{self, LabFolder, Parts};
-use crate::lock::file::{self, LockFileError};
-use crate::lock::mirror::Mirror;
-use crate::lock::{LockError, snapshot};
+use crate::lab::{self, LabFolder};
+use crate::lock_file::snapshot;
+use crate::lock_file::{self, LockFileError};
+use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
-use crate::store;
+use labimg_debian::lock::LockError;
+use labimg_debian::lock::mirror::Mirror;
+use labimg_disk::write::ImageError;
+use labimg_store as store;
 
 /// Which images.
 #[derive(Debug, Args)]
@@ -114,7 +116,7 @@ pub fn parts_of(folders: &[&Path]) -> Result<Parts, Failure> {
 
 /// The lock of a lab, or of the folder that labimg runs in.
 pub fn lock_beside(folder: Option<&LabFolder>) -> PathBuf {
-    folder.map_or(Path::new(""), |folder| &folder.dir).join(file::FILE)
+    folder.map_or(Path::new(""), |folder| &folder.dir).join(lock_file::FILE)
 }
 
 /// Which failures are the user's to mend on the command line or in a file.

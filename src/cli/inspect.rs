@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::Outcome;
 use super::output::{Failure, Output};
+use crate::inspect;
 use crate::inspect::sbom::{self, SbomFormat};
-use crate::inspect::{self, InspectError};
+use labimg_disk::read::InspectError;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanBytes;
+use labimg_tree::human::HumanBytes;
 use serde::Serialize;
 
 use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
+use super::report::Reporter;
 use crate::build::{self, BuildOptions};
-use crate::lock::file::LockFile;
+use crate::lock_file::LockFile;
 use crate::plan::Plan;
 use crate::plan::target::Target;
-use crate::report::Reporter;
+use labimg_tree::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:

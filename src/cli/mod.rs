@@ -15,6 +15,7 @@ mod lock;
 mod new;
 mod output;
 mod problems;
+mod report;
 mod roles;
 mod secrets;
 mod size;
@@ -25,9 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::interrupt;
-use crate::report::{Reporter, Style};
+use labimg_tree::interrupt;
+use labimg_tree::progress::Progress;
 use output::{Failure, Output};
+use report::{Reporter, Style};
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Failure, Output};
-use crate::lab::{self, Parts, template};
+use crate::lab::{self, template};
+use crate::parts::Parts;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,4 +1,4 @@
-//! The one place that prints results and errors; [`crate::report`] shows progress.
+//! The one place that prints results and errors; [`labimg_tree::progress`] shows progress.
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
@@ -9,8 +9,9 @@ use miette::Severity;
 use serde::Serialize;
 
 use super::problems;
-use crate::interrupt;
-use crate::lab::{Checked, LabError, PartsError, Problem};
+use crate::lab::{Checked, LabError, Problem};
+use crate::parts::PartsError;
+use labimg_tree::interrupt;
 
 /// Why a command ends without success.
 #[derive(Debug)]

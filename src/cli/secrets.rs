@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Failure, Output};
+use super::report::Reporter;
 use crate::lab;
-use crate::report::Reporter;
 use crate::secrets::{self, Listed, Rotate, Secrets, SecretsError};
+use labimg_tree::progress::Progress;
 
 /// Show or renew the keys of a lab
 #[derive(Debug, Args)]

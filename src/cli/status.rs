@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Failure, Output};
-use crate::interrupt;
+use super::report::Reporter;
 use crate::kube::{self, Access, Address, Client, KubeError, Objects, Patience, Status};
 use crate::lab;
-use crate::report::Reporter;
+use labimg_tree::interrupt;
 
 /// Wait between two looks at the cluster.
 const EVERY: Duration = Duration::from_secs(2);

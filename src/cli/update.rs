@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::HumanBytes;
+use labimg_tree::human::HumanBytes;
 use serde::Serialize;
 
 use super::Outcome;
@@ -13,13 +13,14 @@ use super::changes::changes_text;
 use super::inputs;
 use super::lock::Common;
 use super::output::{Failure, Output};
+use super::report::Reporter;
 use crate::build::{self, BuildOptions, Renewed};
 use crate::changes::Change;
-use crate::lock::file::{LockFile, LockFileError};
-use crate::lock::snapshot;
+use crate::lock_file::snapshot;
+use crate::lock_file::{LockFile, LockFileError};
 use crate::plan::Plan;
 use crate::plan::target::Target;
-use crate::report::Reporter;
+use labimg_tree::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Container;
 use super::document::{LayoutEntry, LayoutIndex, OciLayout};
-use crate::hash::Sha256;
-use crate::tree::Content;
+use labimg_tree::Content;
+use labimg_tree::hash::Sha256;
 
 /// A tar is a row of blocks of so many bytes (POSIX.1-2017, `pax`, "ustar Interchange Format").
 const BLOCK: u64 = 512;
@@ -92,7 +92,7 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::tree::ContentReader;
+    use labimg_tree::ContentReader;
 
     fn container(name: &str, layers: &[&str]) -> Container {
         let manifest = format!("manifest of {name}");

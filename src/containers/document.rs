@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DocumentError;
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// What is asked for, the newer forms first.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \

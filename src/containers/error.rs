@@ -1,9 +1,9 @@
 //! What can be wrong with a container image.
 
 use super::ImageName;
-use crate::hash::Sha256;
-use crate::store::StoreError;
-use crate::store::http::HttpError;
+use labimg_store::StoreError;
+use labimg_store::http::HttpError;
+use labimg_tree::hash::Sha256;
 
 /// Why there is no container image.
 #[derive(Debug, thiserror::Error)]

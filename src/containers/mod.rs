@@ -20,12 +20,12 @@ use std::collections::BTreeMap;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Sha256;
-use crate::report::{Reporter, Unit};
-use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store, StoreError};
-use crate::tree::Content;
 use document::{ImageManifest, Meaning, Part};
+use labimg_store::http::{HttpError, shown};
+use labimg_store::{Context, Request, StoreError};
+use labimg_tree::Content;
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Unit;
 
 pub use error::{ContainerError, DocumentError};
 pub use reference::{BadName, ImageName};
@@ -65,12 +65,8 @@ struct Container {
 pub struct Source<'a> {
     /// Base URL of a mirror of registries: what `HOST/REPOSITORY` names is asked for as `<mirror>/v2/HOST/REPOSITORY`.
     pub mirror: Option<&'a str>,
-    /// The store.
-    pub store: &'a Store,
-    /// The client.
-    pub http: &'a Http,
-    /// Tells how far it is.
-    pub reporter: &'a Reporter,
+    /// The cache, the network, and where progress is told.
+    pub context: Context<'a>,
 }
 
 /// Looks an image up and keeps its manifest and configuration, checked.
@@ -78,7 +74,7 @@ pub struct Source<'a> {
 /// # Errors
 /// [`ContainerError`]; [`ContainerError::is_unreachable`] tells a registry that cannot be reached from one that is wrong.
 pub fn resolve(name: &ImageName, architecture: &str, source: &Source<'_>) -> Result<LockedContainer, ContainerError> {
-    let phase = source.reporter.phase(&format!("Looking up container image {name}"), 0, Unit::Bytes);
+    let phase = source.context.progress.phase(&format!("Looking up container image {name}"), 0, Unit::Bytes);
     let base = name.address(source.mirror);
     let mut url = format!("{base}/manifests/{}", name.asked());
     let mut text = document(name, &url, name.digest(), source)?;
@@ -95,8 +91,8 @@ pub fn resolve(name: &ImageName, architecture: &str, source: &Source<'_>) -> Res
     let config = document(name, &config_url, Some(manifest.config.sha256), source)?;
     document::check_config(&config, architecture).map_err(|e| wrong(&config_url, e))?;
     phase.inc((text.len() + config.len()) as u64);
-    source.store.put(&config)?;
-    let sha256 = source.store.put(&text)?;
+    source.context.store.put(&config)?;
+    let sha256 = source.context.store.put(&text)?;
     // A layer may be there twice, and is downloaded once.
     let parts: BTreeMap<Sha256, u64> = parts(&manifest).map(|part| (part.sha256, part.size)).collect();
     let size = parts.values().fold(text.len() as u64, |sum, size| sum.saturating_add(*size));
@@ -129,10 +125,10 @@ pub fn fetch_locked(
             requests.push(Request { name, sha256: part.sha256, size: part.size, urls });
         }
     }
-    source.store.fetch(&requests, jobs, source.http, source.reporter)?;
+    source.context.store.fetch(&requests, jobs, source.context.http, source.context.progress)?;
     let mut fetched = Vec::new();
     for (container, (text, manifest)) in containers.iter().zip(manifests) {
-        let content = |part: Part| Ok((part.sha256, Content::whole(source.store.fetched(&part.sha256)?)));
+        let content = |part: Part| Ok((part.sha256, Content::whole(source.context.store.fetched(&part.sha256)?)));
         fetched.push(Container {
             name: container.name.clone(),
             parts: parts(&manifest).map(content).collect::<Result<_, ContainerError>>()?,
@@ -149,7 +145,7 @@ fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>
     let LockedContainer { name, architecture, sha256, .. } = container;
     let of = |mirror| format!("{}/manifests/sha256:{sha256}", name.address(mirror));
     let url = of(source.mirror);
-    let text = if let Some(blob) = source.store.blob(sha256)? {
+    let text = if let Some(blob) = source.context.store.blob(sha256)? {
         let path = blob.path().to_owned();
         Content::whole(blob).to_vec().map_err(|e| StoreError::io("read", &path, e))?
     } else {
@@ -159,7 +155,7 @@ fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>
             }
             done => done,
         }?;
-        source.store.put(&text)?;
+        source.context.store.put(&text)?;
         text
     };
     let manifest = manifest_of(&text, architecture).map_err(|e| document_error(name, &url, e))?;
@@ -174,7 +170,7 @@ fn document(
     source: &Source<'_>,
 ) -> Result<Vec<u8>, ContainerError> {
     let refused = || ContainerError::Refused { name: Box::new(name.clone()), url: shown(url) };
-    let text = source.http.get_as(url, Some(document::ACCEPT), DOCUMENT_LIMIT).map_err(|e| match e {
+    let text = source.context.http.get_as(url, Some(document::ACCEPT), DOCUMENT_LIMIT).map_err(|e| match e {
         // Some registries refuse what does not exist.
         HttpError::NotFound { .. }
         | HttpError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => refused(),

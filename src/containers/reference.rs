@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// The registry that Docker Hub is reached by.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
 use super::report::{self, ImageReport};
 use super::system::System;
-use super::{InspectError, Volume};
 use crate::changes::{self, Change, Version, Versions};
-use crate::interrupt;
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use labimg_disk::read::{InspectError, Volume};
+use labimg_tree::interrupt;
 
 /// What only the second image has, and what only the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ pub fn diff(first: &Path, second: &Path) -> Result<Diff, InspectError> {
     for number in numbers {
         let open = |image: &Path, report: &ImageReport| {
             let there = report.partitions.iter().any(|p| p.entry.number == number && p.file_system.is_some());
-            there.then(|| super::open_partition(image, number)).transpose()
+            there.then(|| labimg_disk::read::open_partition(image, number)).transpose()
         };
         let (old, new) = (open(first, &a)?, open(second, &b)?);
         files.push(compare(number, old.as_ref(), new.as_ref())?);

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
-use super::ext4::{Ext4Entry, Ext4Volume, FileKind, Special};
-use super::fat::{FatEntry, FatVolume};
-use super::system::text;
-use super::{InspectError, Region, Volume, table};
-use crate::interrupt;
-use crate::report::{Phase, Reporter, Unit};
+use super::files::text;
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind, Special};
+use labimg_disk::read::fat::{FatEntry, FatVolume};
+use labimg_disk::read::{InspectError, Region, Volume, table};
+use labimg_tree::interrupt;
+use labimg_tree::progress::{Phase, Progress, Unit};
 
 /// So much is read at once.
 const CHUNK: usize = 1 << 20;
@@ -48,7 +48,7 @@ impl From<io::Error> for ExportError {
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then is no archive.
-pub fn export(image: &Path, out: impl Write, reporter: &Reporter) -> Result<u64, ExportError> {
+pub fn export(image: &Path, out: impl Write, reporter: &dyn Progress) -> Result<u64, ExportError> {
     let root = super::root(image)?;
     let phase = reporter.phase("Exporting files", root.usage().0, Unit::Bytes);
     let mut archive = Archive { tar: Builder::new(out), links: HashMap::new(), count: 0, phase };
@@ -83,7 +83,7 @@ struct Archive<W: Write> {
     /// Inode → the first of its names.
     links: HashMap<u32, Vec<u8>>,
     count: u64,
-    phase: Phase,
+    phase: Box<dyn Phase>,
 }
 
 impl<W: Write> Archive<W> {
@@ -217,8 +217,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::process::Command;
 
-    use super::super::testing::run;
     use super::*;
+    use labimg_testkit::command::succeed;
 
     /// What ustar has no room for, and what is no file: made by mke2fs and debugfs.
     #[test]
@@ -232,15 +232,15 @@ mod tests {
         std::fs::write(files.join(&long), vec![7; (CHUNK * 5) / 2]).unwrap();
         std::fs::hard_link(files.join(&long), files.join("second")).unwrap();
         std::os::unix::fs::symlink(&target, files.join("link")).unwrap();
-        run(Command::new("mke2fs").args(["-q", "-t", "ext4", "-F", "-d"]).arg(&files).arg(&image).arg("32M"));
+        succeed(Command::new("mke2fs").args(["-q", "-t", "ext4", "-F", "-d"]).arg(&files).arg(&image).arg("32M"));
         let commands =
             "mknod small c 5 1\nmknod block b 200 70\nmknod pipe p\nea_set second security.capability value\n";
         let script = dir.path().join("commands");
         std::fs::write(&script, commands).unwrap();
-        run(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(&image));
+        succeed(Command::new("debugfs").args(["-w", "-f"]).arg(&script).arg(&image));
 
         let mut bytes = Vec::new();
-        let count = export(&image, &mut bytes, &Reporter::silent()).unwrap();
+        let count = export(&image, &mut bytes, &labimg_tree::progress::Silent).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
         let mut found = BTreeMap::new();
         for entry in archive.entries().unwrap() {

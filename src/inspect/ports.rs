@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::InspectError;
-use super::ext4::{Ext4Volume, FileKind};
-use super::system::text;
+use super::files::text;
+use labimg_disk::read::InspectError;
+use labimg_disk::read::ext4::{Ext4Volume, FileKind};
 
 /// A port that others can reach.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -3,7 +3,7 @@
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
 use super::why::{Owner, Why};
-use crate::image::manifest::ManifestLayer;
+use crate::record::ManifestLayer;
 
 /// A report as plain text, a line of at most about 100 columns each.
 #[must_use]
@@ -183,7 +183,7 @@ fn wrapped(out: &mut String, title: &str, words: &[String]) {
 
 /// Bytes in a unit that people can read.
 fn size(bytes: u64) -> String {
-    indicatif::HumanBytes(bytes).to_string()
+    labimg_tree::human::HumanBytes(bytes).to_string()
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments) {

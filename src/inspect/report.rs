@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::fat::FatKind;
 use super::system::{self, System};
-use super::table::{self, PartitionInfo, Table};
-use super::{InspectError, Region, Volume};
 use crate::seed;
+use labimg_disk::read::fat::FatKind;
+use labimg_disk::read::table::{self, PartitionInfo, Table};
+use labimg_disk::read::{InspectError, Region, Volume};
 
 /// All that was found in an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -2,17 +2,15 @@
 
 use serde::Serialize;
 
-use super::InspectError;
-use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use super::files::text;
 use super::ports::{self, Port};
-use crate::debian::deb822::Stanzas;
-use crate::image::manifest::{self, Manifest};
+use crate::record::{self, Manifest};
+use labimg_debian::deb822::Stanzas;
+use labimg_disk::read::InspectError;
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
 
 /// How many of the largest files are told.
 const LARGEST: usize = 20;
-/// Most bytes of a text that is read whole; the longest, dpkg's status, has a few million on a full desktop.
-const MOST_TEXT: u64 = 16 << 20;
-
 /// A Linux system.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct System {
@@ -140,10 +138,10 @@ pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>
 
 impl System {
     fn fill(&mut self, root: &Ext4Volume) -> Result<(), InspectError> {
-        if let Some(json) = text(root, manifest::NODE_PATH)? {
+        if let Some(json) = text(root, record::NODE_PATH)? {
             match Manifest::from_json(&json) {
                 Ok(manifest) => self.manifest = Some(manifest),
-                Err(e) => self.problems.push(format!("{}: {e}", manifest::NODE_PATH)),
+                Err(e) => self.problems.push(format!("{}: {e}", record::NODE_PATH)),
             }
         }
         self.packages = self.packages(&text(root, "/var/lib/dpkg/status")?.unwrap_or_default());
@@ -267,15 +265,6 @@ pub(super) fn is_system(root: &Ext4Volume) -> Result<bool, InspectError> {
 
 fn os_release(root: &Ext4Volume) -> Result<Option<String>, InspectError> {
     Ok(text(root, "/etc/os-release")?.or(text(root, "/usr/lib/os-release")?))
-}
-
-/// A file as text; none when it is not there.
-pub(super) fn text(root: &Ext4Volume, path: &str) -> Result<Option<String>, InspectError> {
-    match root.read_up_to(path, MOST_TEXT) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(InspectError::NotFound { .. } | InspectError::WrongKind { .. }) => Ok(None),
-        Err(e) => Err(e),
-    }
 }
 
 #[cfg(test)]

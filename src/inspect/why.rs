@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::InspectError;
-use super::ext4::{Ext4Entry, Ext4Volume, FileKind};
-use super::system::text;
-use crate::debian::deb822::{Stanza, Stanzas};
-use crate::debian::relation;
-use crate::image::manifest::{self, Manifest};
+use super::files::text;
+use crate::record::{self, Manifest};
+use labimg_debian::deb822::{Stanza, Stanzas};
+use labimg_debian::relation;
+use labimg_disk::read::InspectError;
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
 
 /// Where dpkg keeps what it knows of each package.
 const INFO: &str = "/var/lib/dpkg/info";
@@ -63,7 +63,7 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
     let root = super::root(image)?;
     let entry = root.stat(path, false)?;
     let path = canonical(&root, path)?;
-    let manifest = match text(&root, manifest::NODE_PATH)? {
+    let manifest = match text(&root, record::NODE_PATH)? {
         Some(json) => Manifest::from_json(&json).ok(),
         None => None,
     };

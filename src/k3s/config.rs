@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::yaml;
 use crate::lab::{Lab, LabNode};
-use crate::plan::role::K3sKind;
+use crate::parts::role::K3sKind;
 
 /// Where the server's or worker's token lies on the node.
 pub const TOKEN: &str = "/etc/rancher/k3s/token";

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::sums::SumsError;
-use crate::store::http::HttpError;
-use crate::store::{SourceError, StoreError};
+use labimg_store::http::HttpError;
+use labimg_store::{SourceError, StoreError};
 
 /// Why there is no k3s for the image.
 #[derive(Debug, thiserror::Error)]

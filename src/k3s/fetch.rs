@@ -9,12 +9,12 @@ use std::path::PathBuf;
 
 use super::release::Release;
 use super::{K3sError, K3sSource, LockedK3s, sums};
-use crate::files;
-use crate::hash::Sha256;
-use crate::report::{Reporter, Unit};
-use crate::store::http::{Http, HttpError, shown};
-use crate::store::{Request, Store, StoreError};
-use crate::tree::Content;
+use labimg_store::http::{Http, HttpError, shown};
+use labimg_store::{Context, Request, Store, StoreError};
+use labimg_tree::Content;
+use labimg_tree::files;
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::{Progress, Unit};
 
 /// Largest checksum file that is read, in bytes; those of k3s have two lines.
 const SUMS_LIMIT: u64 = 64 << 10;
@@ -40,32 +40,20 @@ impl From<K3sError> for Failed {
 ///
 /// # Errors
 /// [`K3sError`]; [`K3sError::is_unreachable`] tells a release that cannot be reached from one that is wrong.
-pub fn resolve(
-    source: &K3sSource,
-    architecture: &str,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<LockedK3s, K3sError> {
-    resolve_file(&Release::new(source, architecture)?, store, http, reporter)
+pub fn resolve(source: &K3sSource, architecture: &str, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
+    resolve_file(&Release::new(source, architecture)?, context)
 }
 
 /// Has the container images of a release in the store, verified: one archive, as k3s imports it.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_images(
-    source: &K3sSource,
-    architecture: &str,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<LockedK3s, K3sError> {
-    resolve_file(&Release::new(source, architecture)?.images(), store, http, reporter)
+pub fn resolve_images(source: &K3sSource, architecture: &str, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
+    resolve_file(&Release::new(source, architecture)?.images(), context)
 }
 
-fn resolve_file(release: &Release, store: &Store, http: &Http, reporter: &Reporter) -> Result<LockedK3s, K3sError> {
-    fetch(release, store, http, reporter).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+fn resolve_file(release: &Release, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
+    fetch(release, context).map(|(_, locked)| locked).map_err(|failed| *failed.error)
 }
 
 /// The container images that a lock names, and what their file is called.
@@ -75,39 +63,32 @@ fn resolve_file(release: &Release, store: &Store, http: &Http, reporter: &Report
 pub fn fetch_images(
     source: &K3sSource,
     locked: &LockedK3s,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
+    context: &Context<'_>,
 ) -> Result<(&'static str, Content), K3sError> {
     let release = Release::new(source, &locked.architecture)?.images();
-    Ok((release.file, fetch_locked(&release, locked, store, http, reporter)?))
+    Ok((release.file, fetch_locked(&release, locked, context)?))
 }
 
 /// The file and what it is.
-pub(super) fn fetch(
-    release: &Release,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<(Content, LockedK3s), Failed> {
-    let memory = Memory::of(store, release);
+pub(super) fn fetch(release: &Release, context: &Context<'_>) -> Result<(Content, LockedK3s), Failed> {
+    let memory = Memory::of(context.store, release);
     let known = memory.read()?;
     let (sha256, size) = if let Some(known) = known {
         known
     } else {
-        let _phase = reporter.phase("Looking up k3s", 0, Unit::Items);
-        let sha256 = ask_checksum(release, http)?;
-        let size = ask_size(release, http).map_err(|e| Failed { error: Box::new(e), sha256: Some(sha256) })?;
+        let _phase = context.progress.phase("Looking up k3s", 0, Unit::Items);
+        let sha256 = ask_checksum(release, context.http)?;
+        let size = ask_size(release, context.http).map_err(|e| Failed { error: Box::new(e), sha256: Some(sha256) })?;
         (sha256, size)
     };
     let url = release.file_url();
-    let content = download(release, sha256, size, vec![url.clone()], store, http, reporter).map_err(|source| {
+    let content = download(release, sha256, size, vec![url.clone()], context).map_err(|source| {
         let remembered = known.is_some().then(|| memory.path.clone());
         let error = K3sError::Store { version: release.version.clone(), source, remembered };
         Failed { error: Box::new(error), sha256: Some(sha256) }
     })?;
     if known.is_none() {
-        memory.write(sha256, size, reporter)?;
+        memory.write(sha256, size, context.progress)?;
     }
     let locked = LockedK3s {
         version: release.version.clone(),
@@ -123,15 +104,9 @@ pub(super) fn fetch(
 ///
 /// # Errors
 /// [`K3sError::Store`].
-pub(super) fn fetch_locked(
-    release: &Release,
-    locked: &LockedK3s,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
-) -> Result<Content, K3sError> {
+pub(super) fn fetch_locked(release: &Release, locked: &LockedK3s, context: &Context<'_>) -> Result<Content, K3sError> {
     let urls = vec![release.file_url(), locked.url.clone()];
-    download(release, locked.sha256, locked.size, urls, store, http, reporter).map_err(|source| K3sError::Store {
+    download(release, locked.sha256, locked.size, urls, context).map_err(|source| K3sError::Store {
         version: release.version.clone(),
         source,
         remembered: None,
@@ -143,23 +118,21 @@ fn download(
     sha256: Sha256,
     size: u64,
     mut urls: Vec<String>,
-    store: &Store,
-    http: &Http,
-    reporter: &Reporter,
+    context: &Context<'_>,
 ) -> Result<Content, StoreError> {
     urls.dedup();
     let name = format!("{} {} ({})", release.what, release.version, release.architecture);
-    store.fetch(&[Request { name, sha256, size, urls }], 1, http, reporter)?;
-    store.fetched(&sha256).map(Content::whole)
+    context.store.fetch(&[Request { name, sha256, size, urls }], 1, context.http, context.progress)?;
+    context.store.fetched(&sha256).map(Content::whole)
 }
 
 /// What the file must hash to: remembered, or by the release's checksum file.
-pub(super) fn checksum(release: &Release, store: &Store, http: &Http, reporter: &Reporter) -> Result<Sha256, K3sError> {
-    if let Some((sha256, _)) = Memory::of(store, release).read()? {
+pub(super) fn checksum(release: &Release, context: &Context<'_>) -> Result<Sha256, K3sError> {
+    if let Some((sha256, _)) = Memory::of(context.store, release).read()? {
         return Ok(sha256);
     }
-    let _phase = reporter.phase("Looking up k3s", 0, Unit::Items);
-    ask_checksum(release, http)
+    let _phase = context.progress.phase("Looking up k3s", 0, Unit::Items);
+    ask_checksum(release, context.http)
 }
 
 fn ask_checksum(release: &Release, http: &Http) -> Result<Sha256, K3sError> {
@@ -236,7 +209,7 @@ impl Memory {
     }
 
     /// Whole or not at all. A cache that may only be read is no reason to fail: the program is there.
-    fn write(&self, sha256: Sha256, size: u64, reporter: &Reporter) -> Result<(), K3sError> {
+    fn write(&self, sha256: Sha256, size: u64, reporter: &dyn Progress) -> Result<(), K3sError> {
         let line = format!("{sha256} {size} {}\n", self.url);
         match files::write_whole(&self.path, line.as_bytes(), 0o600, false) {
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {

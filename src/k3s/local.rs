@@ -6,8 +6,8 @@ use object::read::elf::FileHeader;
 use object::{Endianness, FileKind, elf};
 
 use super::K3sError;
-use crate::hash::Sha256;
-use crate::tree::{Blob, Content, ContentReader};
+use labimg_tree::hash::Sha256;
+use labimg_tree::{Blob, Content, ContentReader};
 
 /// A file of the user's that goes into the image as k3s.
 #[derive(Debug, Clone)]

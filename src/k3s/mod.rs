@@ -18,12 +18,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::Sha256;
 use crate::lab::Lab;
-use crate::report::Reporter;
-use crate::store::Store;
-use crate::store::http::Http;
-use crate::tree::Content;
+use labimg_store::Context;
+use labimg_tree::Content;
+use labimg_tree::hash::Sha256;
 
 pub use error::K3sError;
 pub use fetch::{fetch_images, resolve, resolve_images};
@@ -221,7 +219,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// [`K3sError`].
-pub fn obtain(wanted: &Wanted<'_>, store: &Store, http: &Http, reporter: &Reporter) -> Result<K3sBinary, K3sError> {
+pub fn obtain(wanted: &Wanted<'_>, context: &Context<'_>) -> Result<K3sBinary, K3sError> {
     if let Some(path) = wanted.local {
         if wanted.mode == K3sMode::FirstBoot {
             return Err(K3sError::Contradiction(path.to_owned()));
@@ -233,21 +231,23 @@ pub fn obtain(wanted: &Wanted<'_>, store: &Store, http: &Http, reporter: &Report
         if wanted.mode == K3sMode::FirstBoot {
             return Ok(K3sBinary::FirstBoot(release.first_boot(Some(locked.sha256), Why::Asked)));
         }
-        let content = fetch::fetch_locked(&release, locked, store, http, reporter)?;
+        let content = fetch::fetch_locked(&release, locked, context)?;
         return Ok(K3sBinary::Embedded { content, locked: locked.clone() });
     }
     if wanted.mode == K3sMode::FirstBoot {
-        let sha256 = match fetch::checksum(&release, store, http, reporter) {
+        let sha256 = match fetch::checksum(&release, context) {
             Ok(sha256) => Some(sha256),
             Err(e) if e.is_unreachable() => {
-                reporter.warn(&format!("{e}; the node will go by the checksum file that it finds there at first boot"));
+                context
+                    .progress
+                    .warn(&format!("{e}; the node will go by the checksum file that it finds there at first boot"));
                 None
             }
             Err(e) => return Err(e),
         };
         return Ok(K3sBinary::FirstBoot(release.first_boot(sha256, Why::Asked)));
     }
-    match fetch::fetch(&release, store, http, reporter) {
+    match fetch::fetch(&release, context) {
         Ok((content, locked)) => Ok(K3sBinary::Embedded { content, locked }),
         Err(failed) if wanted.mode == K3sMode::Auto && failed.error.is_unreachable() => {
             let why = Why::Unreachable(failed.error.to_string());

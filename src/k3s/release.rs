@@ -1,9 +1,9 @@
 //! Names and addresses of a release's files.
 
 use super::{FirstBoot, K3sError, K3sSource, Why};
-use crate::hash::Sha256;
-use crate::lock::mirror;
-use crate::store::http::shown;
+use labimg_debian::lock::mirror;
+use labimg_store::http::shown;
+use labimg_tree::hash::Sha256;
 
 /// One release for one architecture.
 #[derive(Debug, Clone)]

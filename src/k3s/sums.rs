@@ -1,7 +1,7 @@
 //! Checksum files as `sha256sum` writes them (GNU coreutils manual, "md5sum invocation"): one line a file, the hash in
 //! hexadecimal, a space, a space or `*`, the name.
 
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// Why a file's hash is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

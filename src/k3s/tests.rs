@@ -5,9 +5,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::StoreError;
-use crate::store::http::Settings;
-use crate::store::http_server::{Act, Server, dead_url};
+use labimg_store::StoreError;
+use labimg_store::http::Http;
+use labimg_store::http::Settings;
+use labimg_store::{Context, Store};
+use labimg_testkit::http_server::{Act, Server, dead_url};
+use labimg_tree::progress::Silent;
 
 const FOLDER: &str = "/k3s/v1.36.5%2Bk3s1";
 
@@ -44,7 +47,8 @@ impl Bench {
     fn obtain(&self, mode: K3sMode) -> Result<K3sBinary, K3sError> {
         let source = K3sSource { version: DEFAULT_VERSION.to_owned(), url: self.url.clone() };
         let wanted = Wanted { mode, local: None, source: &source, locked: None, architecture: "arm64" };
-        obtain(&wanted, &Store::open(self.cache.path()).unwrap(), &http(), &Reporter::silent())
+        let (store, http) = (Store::open(self.cache.path()).unwrap(), http());
+        obtain(&wanted, &Context { store: &store, http: &http, progress: &Silent })
     }
 
     fn program_path() -> String {
@@ -220,7 +224,7 @@ fn a_file_of_the_users_goes_before_a_release() {
     let source = K3sSource { url: dead_url(""), ..K3sSource::default() };
     let get = |mode| {
         let wanted = Wanted { mode, local: Some(file.path()), source: &source, locked: None, architecture: "arm64" };
-        obtain(&wanted, &store, &http(), &Reporter::silent())
+        obtain(&wanted, &Context { store: &store, http: &http(), progress: &Silent })
     };
     let record = get(K3sMode::Auto).unwrap().record();
     assert_eq!((record.how.as_str(), record.size), ("local stand-in (a script, not k3s)", Some(10)));

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::find::{at_port, patiently};
 use super::{Access, KubeError, tls};
-use crate::store::http::{chain, innermost};
+use labimg_store::http::{chain, innermost};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);

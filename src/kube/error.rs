@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::interrupt::Interrupted;
+use labimg_tree::interrupt::Interrupted;
 
 /// Why the API could not be asked.
 #[derive(Debug, thiserror::Error)]

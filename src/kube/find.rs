@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::access::bare;
 use super::{KubeError, mdns};
-use crate::interrupt;
+use labimg_tree::interrupt;
 
 /// How often a waiting thread looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);

@@ -44,7 +44,7 @@ pub enum LabError {
     },
     /// A board, role or overlay beside it.
     #[error(transparent)]
-    Parts(#[from] super::PartsError),
+    Parts(#[from] crate::parts::PartsError),
     /// It has mistakes.
     #[error("{}", summary(.file, .text, .problems))]
     Invalid {

@@ -8,8 +8,6 @@ mod cidr;
 mod error;
 mod mask;
 mod model;
-mod own_files;
-mod parts;
 mod rules;
 pub mod schema;
 mod ssh_keys;
@@ -21,14 +19,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::files::folder_of;
+use crate::parts::Parts;
+use labimg_tree::files::folder_of;
 
 pub use cidr::{Cidr, CidrError};
 pub use error::{LabError, Label, Place, Problem};
 pub use mask::mask;
 pub use model::*;
-pub use own_files::{OwnFile, OwnKind};
-pub use parts::{Parts, PartsError};
 pub use rules::{label, name_fault};
 pub use ssh_keys::users_key;
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::parts::Parts;
 use crate::containers::ImageName;
-use crate::plan::role::{FOUNDER, K3sKind};
+use crate::parts::Parts;
+use crate::parts::role::{FOUNDER, K3sKind};
 
 /// A cluster: the whole of a `lab.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

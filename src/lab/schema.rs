@@ -4,7 +4,8 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::{Lab, Parts, PartsError};
+use super::Lab;
+use crate::parts::{Parts, PartsError};
 
 /// Where the published schema lies, by the repository that `Cargo.toml` names.
 pub const URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/HEAD/lab.schema.json");

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::LabFolder;
-use crate::plan::ssh_key;
+use crate::ssh_key;
 
 impl LabFolder {
     /// The keys as [`crate::plan::Request`] takes them: keys as they are, files by a path that holds from anywhere that

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
 use super::schema;
-use crate::plan::nearest;
+use labimg_tree::suggest::nearest;
 
 /// Finds unknown settings, missing ones and wrong types.
 pub(super) fn check(root: &DeTable<'_>, found: &mut Vec<Problem>) {
@@ -185,7 +185,7 @@ impl<'s> Walk<'s, '_> {
             let known: Vec<String> = here.keys().map(|k| format!("`{k}`")).collect();
             return format!("known here: {}", known.join(", "));
         }
-        crate::plan::did_you_mean(&near).trim_start_matches(": ").to_owned()
+        labimg_tree::suggest::did_you_mean(&near).trim_start_matches(": ").to_owned()
     }
 
     /// How to write what was meant, when that can be told.

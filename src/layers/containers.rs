@@ -1,7 +1,7 @@
 //! Container images on the card: k3s imports them whenever it starts, before it asks any registry (docs.k3s.io, "Air-Gap
 //! Install").
 
-use crate::tree::{Content, Tree, TreeError};
+use labimg_tree::{Content, Tree, TreeError};
 
 /// Where k3s looks.
 pub const FOLDER: &str = "var/lib/rancher/k3s/agent/images";

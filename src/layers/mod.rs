@@ -1,12 +1,9 @@
 //! Functions that make a tree fuller, each one layer: packages, configuration, kernel, overlays, node, board.
 
 pub mod board;
-pub mod configure;
 pub mod containers;
 pub mod k3s;
-pub mod kernel;
 pub mod manifests;
 pub mod node;
 pub mod overlay;
-pub mod packages;
 pub mod units;

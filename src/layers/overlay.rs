@@ -1,11 +1,10 @@
 //! Overlays: files of `overlays/NAME/` laid over the root by their path: the program's own, then those of the lab folder.
 
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, DirEntry};
 
-use crate::lab::{OwnFile, OwnKind};
-use crate::tree::{Tree, TreeError, TreePath};
-
-static OVERLAYS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/overlays");
+use crate::parts::overlay::{built_in, is_script};
+use crate::parts::{OwnFile, OwnKind};
+use labimg_tree::{Tree, TreeError, TreePath};
 
 /// What can go wrong with an overlay.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +33,6 @@ pub enum OverlayError {
     },
 }
 
-/// Whether the program has an overlay of this name.
-#[must_use]
-pub fn is_built_in(name: &str) -> bool {
-    OVERLAYS.get_dir(name).is_some()
-}
-
 /// Lays the files of `overlays/NAME` over the tree, root's and with the tree's time.
 ///
 /// A file that begins with `#!` is a program (0755), one below `etc/sudoers.d` gets the mode that sudo demands (0440),
@@ -48,7 +41,7 @@ pub fn is_built_in(name: &str) -> bool {
 /// # Errors
 /// No such overlay, or a file of the tree in the way of a folder.
 pub fn apply(tree: &mut Tree, name: &str) -> Result<(), OverlayError> {
-    let folder = OVERLAYS.get_dir(name).ok_or_else(|| OverlayError::Missing(name.to_owned()))?;
+    let folder = built_in(name).ok_or_else(|| OverlayError::Missing(name.to_owned()))?;
     tree.begin_layer(format!("overlay {name}"));
     put(tree, folder, name).map_err(|source| OverlayError::Tree { overlay: name.to_owned(), source })
 }
@@ -104,12 +97,6 @@ fn tree_path(tree: &Tree, path: &[u8]) -> Result<TreePath, TreeError> {
     Ok(parent.join(path.name())?)
 }
 
-/// Whether a file names the program that runs it (execve(2), "Interpreter scripts").
-#[must_use]
-pub fn is_script(content: &[u8]) -> bool {
-    content.starts_with(b"#!")
-}
-
 fn mode(path: &TreePath, program: bool) -> u16 {
     if path.as_bytes().starts_with(b"etc/sudoers.d/") {
         0o440
@@ -123,7 +110,7 @@ fn mode(path: &TreePath, program: bool) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Content;
+    use labimg_tree::Content;
 
     #[test]
     fn files_get_the_mode_that_their_place_and_content_ask_for() {
@@ -147,7 +134,7 @@ mod tests {
     }
 
     fn own(path: &str, kind: OwnKind) -> OwnFile {
-        OwnFile { path: path.to_owned(), sha256: crate::hash::Sha256::of(path), kind }
+        OwnFile { path: path.to_owned(), sha256: labimg_tree::hash::Sha256::of(path), kind }
     }
 
     fn file(path: &str, program: bool) -> OwnFile {
@@ -171,7 +158,7 @@ mod tests {
         let mode = |path: &str| tree.get(path).unwrap().mode;
         assert_eq!((mode("etc/motd"), mode("etc/sudoers.d/me"), mode("usr/local/bin/tool")), (0o644, 0o440, 0o755));
         assert!(tree.contains("usr/lib/systemd/system/mine.service"), "a folder behind a link");
-        assert!(tree.get("etc/link").is_some_and(|i| matches!(&i.kind, crate::tree::Kind::Symlink { .. })));
+        assert!(tree.get("etc/link").is_some_and(|i| matches!(&i.kind, labimg_tree::Kind::Symlink { .. })));
         assert_eq!(tree.layer_name(tree.get("etc/motd").unwrap().layer), "overlay common of the lab folder");
     }
 

@@ -1,9 +1,8 @@
 //! Switches units as a role asks for: after packages and overlays are in place.
 
-use super::configure::ConfigureError;
-use super::configure::systemd;
-use crate::plan::role::Units;
-use crate::tree::{Kind, Tree, TreeError, TreePath};
+use crate::parts::role::Units;
+use labimg_debian::configure::{ConfigureError, systemd};
+use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
 /// What can go wrong with a role's units.
 #[derive(Debug, thiserror::Error)]

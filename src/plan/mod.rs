@@ -1,9 +1,6 @@
 //! What is in an image, decided from flags and defaults alone: no network, no clock, no disk but the key files named
 //! (flags → [`Plan`]).
 
-pub mod board;
-pub mod role;
-pub mod ssh_key;
 pub mod target;
 
 use std::collections::BTreeMap;
@@ -11,27 +8,20 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::lab::{Lab, OwnFile, Parts};
-use crate::layers::node::BUILT_IN_LOCALE;
-use crate::layers::overlay;
-use board::Board;
-use role::{Role, Units};
+use crate::lab::Lab;
+use crate::names::HostnameError;
+use crate::parts::board::Board;
+use crate::parts::role::{Role, Units};
+use crate::parts::{OwnFile, Parts, UnknownPart, overlay};
+use crate::ssh_key::SshKeyError;
+use labimg_tree::suggest::did_you_mean;
 
 /// What is wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A name that nothing has.
-    #[error("unknown {what} `{name}`{} (`{list}` lists them all)", did_you_mean(.nearest))]
-    Unknown {
-        /// `board` or `role`.
-        what: &'static str,
-        /// The name given.
-        name: String,
-        /// Names that look like it, best first.
-        nearest: Vec<String>,
-        /// The command that lists all.
-        list: &'static str,
-    },
+    /// A name that no board or role has.
+    #[error(transparent)]
+    Unknown(#[from] UnknownPart),
     /// A board whose packages come from another release.
     #[error("board {board} needs packages of `{needs}`, which do not go with --suite {suite}")]
     Suite {
@@ -43,13 +33,8 @@ pub enum PlanError {
         suite: String,
     },
     /// An SSH key that is none.
-    #[error("--ssh-key {key}: {why}")]
-    SshKey {
-        /// The key or file as given, shortened.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error(transparent)]
+    SshKey(#[from] SshKeyError),
     /// A node that `lab.toml` does not have.
     #[error("{}: there is no node `{name}`{} (it has {})", file.display(), did_you_mean(.nearest), all.join(", "))]
     NoNode {
@@ -63,36 +48,12 @@ pub enum PlanError {
         all: Vec<String>,
     },
     /// A name that no host can have.
-    #[error("--hostname {name}: {why}")]
-    Hostname {
-        /// The name given.
-        name: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    #[error(transparent)]
+    Hostname(#[from] HostnameError),
 }
 
-/// `: did you mean a or b?`, or nothing.
-pub(crate) fn did_you_mean(names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
-    format!(": did you mean {}?", quoted.join(" or "))
-}
-
-/// The names that look most like `name`, best first, three at most.
-pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    // 0.7 lets one wrong letter in a short word through and keeps unrelated words out.
-    const ALIKE: f64 = 0.7;
-    let mut scored: Vec<(f64, &str)> = names
-        .into_iter()
-        .map(|n| (strsim::jaro_winkler(&name.to_lowercase(), n), n))
-        .filter(|(score, _)| *score >= ALIKE)
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
-}
+/// Part of libc: UTF-8 without a package of locales.
+pub const BUILT_IN_LOCALE: &str = "C.UTF-8";
 
 /// What is asked for in one image.
 #[derive(Debug, Clone, Default)]
@@ -165,7 +126,13 @@ impl Plan {
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
-            overlays: common.overlay.iter().chain(&role.overlay).filter(|o| overlay::is_built_in(o)).cloned().collect(),
+            overlays: common
+                .overlay
+                .iter()
+                .chain(&role.overlay)
+                .filter(|o| overlay::built_in(o).is_some())
+                .cloned()
+                .collect(),
             own_files: parts.own_files(&role),
             board,
             role,
@@ -175,24 +142,6 @@ impl Plan {
             lab: request.lab.clone(),
         })
     }
-}
-
-/// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.
-pub(crate) fn check_hostname(name: &str) -> Result<(), PlanError> {
-    let fail = |why| Err(PlanError::Hostname { name: name.to_owned(), why });
-    if name.is_empty() || name.len() > 63 {
-        return fail("a host name has 1 to 63 characters");
-    }
-    if name.contains('.') {
-        return fail("give the name without a domain: the node is found as NAME.local");
-    }
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return fail("only the letters a to z, digits and `-` are allowed (Kubernetes takes no capitals)");
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        return fail("a host name begins and ends with a letter or digit");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -237,8 +186,5 @@ mod tests {
     #[test]
     fn mistakes_name_what_was_meant() {
         assert!(plan(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
-        for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
-            assert!(check_hostname(name).is_err(), "{name}");
-        }
     }
 }

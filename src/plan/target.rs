@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, PlanError, Request, check_hostname, nearest, ssh_key};
-use crate::lab::{Lab, LabFolder, LabNode, Parts};
+use super::{Plan, PlanError, Request};
+use crate::lab::{Lab, LabFolder, LabNode};
+use crate::names::check_hostname;
+use crate::parts::Parts;
+use crate::ssh_key::{self, SshKeyError};
+use labimg_tree::suggest::nearest;
 
 /// One image to make, and the node that it becomes.
 #[derive(Debug, Clone)]
@@ -91,7 +95,7 @@ fn target(
 }
 
 /// Each key once, in the order given.
-fn read_keys<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<String>, PlanError> {
+fn read_keys<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<String>, SshKeyError> {
     let mut all: Vec<String> = Vec::new();
     for text in texts {
         for key in ssh_key::read(text)? {

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use super::folder::Files;
 use super::{SecretsError, sec1};
-use crate::der;
+use labimg_debian::der;
 
 const DAY: i64 = 24 * 60 * 60;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::interrupt::Interrupted;
+use labimg_tree::interrupt::Interrupted;
 
 /// Why secrets could not be made, read or changed. No message holds any part of a secret.
 #[derive(Debug, thiserror::Error)]

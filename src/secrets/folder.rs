@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::SecretsError;
-use crate::interrupt;
+use labimg_tree::interrupt;
 
 /// How often a lock that someone else holds is tried again.
 const TICK: Duration = Duration::from_millis(20);

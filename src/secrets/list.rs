@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::certificate;
 use super::{Secrets, host_key};
-use crate::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 /// One secret, by what may be known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -27,10 +27,10 @@ use std::path::Path;
 
 use rand_core::{OsRng, RngCore};
 
-use crate::hash::Sha256;
 use crate::lab::Lab;
 use certificate::{AUTHORITIES, CLIENT, SERVICE_KEY};
 use folder::Folder;
+use labimg_tree::hash::Sha256;
 
 pub use error::SecretsError;
 pub use list::Listed;

@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::*;
-use crate::lab::{LabFolder, LabNode, Parts};
+use crate::lab::{LabFolder, LabNode};
+use crate::parts::Parts;
 
 /// 2026-11-24T12:00:00Z.
 const NOW: i64 = 1_795_521_600;

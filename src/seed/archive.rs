@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
-use crate::tree::{Inode, Kind, Tree, TreePath};
+use labimg_tree::{Inode, Kind, Tree, TreePath};
 
 /// The tree as a gzip'd tar: the same tree gives the same bytes.
 ///

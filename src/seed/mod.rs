@@ -10,10 +10,10 @@ use std::io;
 use crate::k3s::config;
 use crate::lab::{DiskRule, Lab, LabNode};
 use crate::layers::node::{UID, USER};
-use crate::plan::board::Board;
-use crate::plan::role::{FOUNDER, K3sKind, Role};
+use crate::parts::board::Board;
+use crate::parts::role::{FOUNDER, K3sKind, Role};
 use crate::secrets::Secrets;
-use crate::tree::{Tree, TreeError, TreePath};
+use labimg_tree::{Tree, TreeError, TreePath};
 
 /// The packed seed's name on the firmware partition.
 pub const ARCHIVE: &str = "labimg-seed.tgz";

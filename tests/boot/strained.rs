@@ -1,15 +1,15 @@
 //! The kernel of a booted node as the judge of what the ext4 writer made of trees that strain it: no loop device is needed.
 
-#[path = "../ext4/trees.rs"]
+#[path = "../../crates/labimg-disk/tests/ext4/trees.rs"]
 mod trees;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
-use labimg::hash::Sha256;
-use labimg::image::ext4::{self, Ext4Options};
-use labimg::tree::{Content, ContentReader, Inode, Kind, Tree};
+use labimg_disk::write::ext4::{self, Ext4Options};
+use labimg_tree::hash::Sha256;
+use labimg_tree::{Content, ContentReader, Inode, Kind, Tree};
 
 use crate::node::{Lab, Node, succeed};
 
@@ -171,7 +171,7 @@ fn write(tree: &Tree, uuid: [u8; 16], to: &Path) {
     options.size = ext4::minimum_size(tree, &options).unwrap() + (64 << 20);
     let file = std::fs::File::create(to).unwrap();
     file.set_len(options.size).unwrap();
-    ext4::write(tree, &file, 0, &options).unwrap();
+    ext4::write(tree, &file, 0, &options, &labimg_tree::progress::Silent).unwrap();
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use labimg::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
-use crate::http_server::{Act, dead_url};
 use crate::locked::Locked;
 use crate::{Bench, fails, stderr, succeeds};
+use labimg_testkit::http_server::{Act, dead_url};
 
 const NAME: &str = "nfs-subdir-external-provisioner";
 const VERSION: &str = "4.0.18";

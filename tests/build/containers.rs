@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use labimg::hash::Sha256;
+use labimg_tree::hash::Sha256;
 use serde_json::{Value, json};
 
 use crate::charts::exported;
-use crate::http_server::{Act, Server, dead_url};
 use crate::locked::{K3S, Locked};
 use crate::{fails, same, stderr, stdout, succeeds};
+use labimg_testkit::http_server::{Act, Server, dead_url};
 
 /// What labimg's own manifest runs.
 const PROVISIONER: &str = "registry.k8s.io/sig-storage/nfs-subdir-external-provisioner:v4.0.2";

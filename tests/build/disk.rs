@@ -64,7 +64,7 @@ fn a_disk_that_fills_while_the_image_is_written() {
         run(Command::new(namespace[0]).args(&namespace[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
     if !possible.status.success() {
         // The other tests of this file need no privilege and test the same place of the program.
-        crate::skipped::skipped("a build on a full disk", &crate::stderr(&possible));
+        labimg_testkit::skipped("a build on a full disk", &crate::stderr(&possible));
         return;
     }
     let bench = Bench::new();

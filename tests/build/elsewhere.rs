@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::http_server::dead_url;
 use crate::locked::Locked;
-use crate::skipped::skipped;
 use crate::{fails, same, succeeds};
+use labimg_testkit::http_server::dead_url;
+use labimg_testkit::skipped;
 
 /// Nobody in particular.
 const OTHER: &str = "65534";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use labimg::inspect::ext4::Ext4Volume;
-use labimg::inspect::{InspectError, Volume, open_partition};
+use labimg_disk::read::ext4::Ext4Volume;
+use labimg_disk::read::{InspectError, Volume, open_partition};
 use md5::{Digest, Md5};
 
 use crate::{Bench, build, fails, labimg, run, shared, stderr, stdout, succeeds};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::read::GzDecoder;
-use labimg::inspect::{Volume, open_partition};
+use labimg_disk::read::{Volume, open_partition};
 use sha2::Digest;
 
 use crate::{Bench, KEY, fails, inputs, labimg, names, same, stderr, stdout, succeeds};

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use labimg::hash::Sha256;
+use labimg_tree::hash::Sha256;
 
 use crate::charts;
-use crate::http_server::{Act, dead_url};
 use crate::network::{forget, middle};
 use crate::{Bench, KEY, fails, labimg, mirror_of, same, shared, stderr, stdout, succeeds};
+use labimg_testkit::http_server::{Act, dead_url};
 
 /// A version that no release has.
 pub const K3S: &str = "v1.99.9+k3s1";

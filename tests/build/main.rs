@@ -15,11 +15,6 @@
     reason = "a panic is how a test fails, names are our own, and speed is no matter here"
 )]
 
-#[path = "../support/http_server.rs"]
-mod http_server;
-#[path = "../support/skipped.rs"]
-mod skipped;
-
 mod charts;
 mod containers;
 mod disk;
@@ -39,8 +34,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use http_server::Server;
-use labimg::lock::LockedPackage;
+use labimg_debian::lock::LockedPackage;
+use labimg_testkit::http_server::Server;
 use tempfile::TempDir;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use labimg::hash::Sha256;
-use labimg::lock::LockedPackage;
+use labimg_debian::lock::LockedPackage;
+use labimg_tree::hash::Sha256;
 
-use crate::http_server::{Act, dead_url};
 use crate::recorded::index_hash;
 use crate::{Bench, fails, labimg, names, same, shared, succeeds};
+use labimg_testkit::http_server::{Act, dead_url};
 
 /// Some packages of a middle size, each to play its part.
 pub fn middle(count: usize) -> Vec<&'static LockedPackage> {

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use labimg::hash::Sha256;
-use labimg::lab::Parts;
-use labimg::lock::mirror::Mirror;
-use labimg::lock::{self, ArchiveName, Lock, LockRequest, LockedPackage};
+use labimg::parts::Parts;
 use labimg::plan::{Plan, Request};
-use labimg::report::Reporter;
-use labimg::store::http::Http;
-use labimg::store::{self, Store};
+use labimg_debian::lock::mirror::Mirror;
+use labimg_debian::lock::{self, ArchiveName, Lock, LockRequest, LockedPackage};
+use labimg_store as store;
+use labimg_store::http::Http;
+use labimg_store::{Context, Store};
+use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Silent;
 
 pub const SUITES: [(&str, &str); 3] =
     [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
@@ -22,10 +23,10 @@ pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
     let real = Mirror::choose(given.as_deref(), Path::new("/")).unwrap();
     let (store, http) = (Store::open(downloads).unwrap(), Http::new().unwrap());
     let lock = |role| {
-        let lock = lock::make(&request(role, &real), &store, &http, &Reporter::silent())
+        let lock = lock::make(&request(role, &real), &Context { store: &store, http: &http, progress: &Silent })
             .unwrap_or_else(|e| panic!("this test needs a Debian mirror, as in LABIMG_MIRROR: {e}"));
         let requests: Vec<_> = lock.packages.iter().map(wanted).collect();
-        store.fetch(&requests, 16, &http, &Reporter::silent()).unwrap();
+        store.fetch(&requests, 16, &http, &Silent).unwrap();
         lock
     };
     let (worker, master) = (lock("worker"), lock("master"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use labimg::hash::Sha256;
+use labimg_tree::hash::Sha256;
 use serde_json::json;
 
 use crate::charts::exported;

@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
-use labimg::hash::Sha256;
-use labimg::lock::LockedPackage;
+use labimg_debian::lock::LockedPackage;
+use labimg_tree::hash::Sha256;
 use serde_json::Value;
 
-use crate::http_server::dead_url;
 use crate::locked::{K3S, Locked, release};
 use crate::{fails, run, shared, stdout, succeeds};
+use labimg_testkit::http_server::dead_url;
 
 /// A version of three binaries of one source, of which two need the third in the very same.
 const OLD: &str = "1:9.9p1-1";

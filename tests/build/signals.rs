@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::http_server::Act;
 use crate::{Bench, build, names, same, shared, succeeds};
+use labimg_testkit::http_server::Act;
 
 const PHASES: [&str; 4] = ["Downloading", "Reading packages", "Configuring", "Writing ext4"];
 

@@ -18,7 +18,7 @@ fn a_second_build_downloads_no_package_and_gives_the_same_bytes() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     }
     same(&first, &second);
-    let packages = |seen: &[crate::http_server::Seen]| seen.iter().filter(|s| s.path.contains(".deb")).count();
+    let packages = |seen: &[labimg_testkit::http_server::Seen]| seen.iter().filter(|s| s.path.contains(".deb")).count();
     let seen = bench.server.seen();
     assert_eq!(packages(&seen), shared().packages.len(), "each package once for both");
 
@@ -82,7 +82,7 @@ fn a_build_tells_programs_what_it_does() {
     let failed = fails(
         bench.build(&bench.dir.path().join("cache")).args(["--json", "--package", "htopp"]),
         2,
-        &["did you mean htop"],
+        &["did you mean `htop`"],
     );
     let last: serde_json::Value = serde_json::from_str(failed.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["code"]), (&"error".into(), &2.into()));

@@ -70,7 +70,7 @@ fn packages_and_keyrings_that_do_not_exist() {
         command.args(more);
         command
     };
-    fails(&mut with(&["--package", "htopp"]), 2, &["htopp", "did you mean htop"]);
+    fails(&mut with(&["--package", "htopp"]), 2, &["htopp", "did you mean `htop`"]);
     fails(&mut with(&["--package", "bash=1.0"]), 2, &["bash"]);
     fails(&mut with(&["--package", "no package"]), 2, &["no package"]);
     fails(

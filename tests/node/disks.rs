@@ -1,12 +1,9 @@
 //! What the master's storage step says about a disk's content.
 
-#[path = "../support/disks.rs"]
-mod table;
-
 use std::process::Command;
 
 use crate::root::{Root, text};
-use table::DISKS;
+use labimg_testkit::disks::DISKS;
 
 #[test]
 fn only_a_blank_disk_is_blank() {

@@ -8,7 +8,7 @@ const REPORT: &str = "boot/firmware/labimg-report.txt";
 
 fn node() -> Root {
     let root = Root::new();
-    let manifest = include_str!("../../src/image/manifest.rs");
+    let manifest = include_str!("../../src/record/mod.rs");
     assert!(manifest.contains("to_string_pretty"), "the script reads one value a line");
     root.write(
         "usr/share/labimg/manifest.json",

@@ -8,11 +8,11 @@ use std::path::Path;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::InspectError;
 use super::report::{self, ImageReport};
 use super::system::{Package, System};
-use crate::hash::Sha256;
-use crate::image::manifest::ManifestContainer;
+use crate::record::ManifestContainer;
+use labimg_disk::read::InspectError;
+use labimg_tree::hash::Sha256;
 
 /// Which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::super::cidr::{Cidr, CidrError};
 use super::{Found, Text, key_span, sections, text, texts};
-use crate::plan::role::FOUNDER;
+use crate::parts::role::FOUNDER;
 
 /// A node's fixed address.
 pub(super) struct Fixed {

@@ -6,7 +6,8 @@ use toml::de::DeTable;
 
 use super::super::ssh_keys;
 use super::{Found, Text, key_span, texts};
-use crate::plan::{PlanError, ssh_key};
+use crate::ssh_key;
+use crate::ssh_key::SshKeyError;
 
 pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, found: &mut Found) {
     let keys = texts(root, "ssh_keys");
@@ -43,13 +44,10 @@ fn check_key(key: &Text<'_>, folder: Option<&Path>, found: &mut Found) {
     };
     match ssh_key::read(&source) {
         Ok(_) => {}
-        Err(PlanError::SshKey { why, .. }) => {
+        Err(SshKeyError { why, .. }) => {
             found
                 .mistake(key.span.clone(), format!("not an SSH public key: {why}"))
                 .help("give the whole line of the `.pub` file, or the path of that file");
-        }
-        Err(other) => {
-            found.mistake(key.span.clone(), other.to_string());
         }
     }
 }

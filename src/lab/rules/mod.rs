@@ -14,7 +14,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::error::Problem;
-use super::parts::Parts;
+use crate::parts::Parts;
 
 pub(super) use settings::timezones;
 pub use settings::{label, name_fault};

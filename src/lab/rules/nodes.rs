@@ -7,9 +7,9 @@ use toml::de::DeTable;
 
 use super::settings::host_name;
 use super::{Found, Text, key_span, sections, text};
-use crate::lab::Parts;
-use crate::plan::role::{FOUNDER, K3sKind};
-use crate::plan::{did_you_mean, nearest};
+use crate::parts::Parts;
+use crate::parts::role::{FOUNDER, K3sKind};
+use labimg_tree::suggest::{did_you_mean, nearest};
 
 pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
     let nodes = sections(root, "nodes");

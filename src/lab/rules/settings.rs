@@ -3,7 +3,7 @@
 use toml::de::DeTable;
 
 use super::{Found, Text, section, sections, text, texts};
-use crate::plan::{self, PlanError};
+use crate::names::{HostnameError, check_hostname};
 
 /// One name a line, sorted; `#` begins a comment.
 const TIMEZONES: &str = include_str!("../timezones.txt");
@@ -38,8 +38,8 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
 /// Why `name` cannot be the name of a node or cluster, if so: those are single DNS labels.
 #[must_use]
 pub fn name_fault(name: &str) -> Option<&'static str> {
-    match plan::check_hostname(name) {
-        Err(PlanError::Hostname { why, .. }) => Some(why),
+    match check_hostname(name) {
+        Err(HostnameError { why, .. }) => Some(why),
         // The machine itself, on every machine (RFC 6761, section 6.3).
         _ if name == "localhost" => Some("every computer calls itself so"),
         _ => None,
@@ -67,7 +67,7 @@ pub fn label(text: &str) -> String {
 
 fn check_domain(domain: &Text<'_>, found: &mut Found) {
     let labels = || domain.value.split('.');
-    if domain.value.len() > 253 || labels().any(|l| plan::check_hostname(l).is_err()) {
+    if domain.value.len() > 253 || labels().any(|l| check_hostname(l).is_err()) {
         let problem = found.mistake(domain.span.clone(), format!("`{}` is no DNS domain", domain.value));
         problem.help("write small letters, digits and `-` with dots between, such as `lab.home.arpa`");
     } else if labels().next_back() == Some("local") {

@@ -5,9 +5,9 @@
 
 mod raspi;
 
-use crate::layers::kernel::{self, KernelError};
-use crate::plan::board::{Board, FirmwareKind};
-use crate::tree::{Content, Kind, Tree, TreeError, TreePath};
+use crate::parts::board::{Board, FirmwareKind};
+use labimg_debian::kernel::{self, KernelError};
+use labimg_tree::{Content, Kind, Tree, TreeError, TreePath};
 
 /// labimg's own kernel hook, for boards without `raspi-firmware`; a POSIX shell script.
 const BOOT_HOOK: &str = include_str!("boot-hook.sh");
@@ -175,7 +175,7 @@ fn missing(board: &Board, path: &str, hint: &'static str) -> BoardError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Parts;
+    use crate::parts::Parts;
 
     fn root() -> Tree {
         let mut tree = Tree::new(1_000);
@@ -211,7 +211,7 @@ mod tests {
         assert!(matches!(firmware(&tree, &board, "a"), Err(BoardError::Missing { .. })));
         prepare(&mut tree, &board, "a", Content::empty()).unwrap();
         let small =
-            Board { firmware: crate::plan::board::Firmware { size_mib: 64, ..board.firmware.clone() }, ..board };
+            Board { firmware: crate::parts::board::Firmware { size_mib: 64, ..board.firmware.clone() }, ..board };
         assert!(matches!(firmware(&tree, &small, "a"), Err(BoardError::TooSmall { .. })));
         let raspi = Parts::built_in().unwrap().board("rpi4").unwrap().clone();
         let error = prepare(&mut tree, &raspi, "a", Content::empty()).unwrap_err().to_string();

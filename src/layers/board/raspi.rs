@@ -4,8 +4,8 @@
 //! written at build time is what the node writes at its next kernel upgrade.
 
 use super::{BoardError, file, missing};
-use crate::plan::board::Board;
-use crate::tree::{Kind, Tree, TreePath};
+use crate::parts::board::Board;
+use labimg_tree::{Kind, Tree, TreePath};
 
 const HOOK: &str = "etc/kernel/postinst.d/z50-raspi-firmware";
 const DEFAULTS: &str = "etc/default/raspi-firmware";
@@ -55,7 +55,7 @@ pub(super) fn fill(
     }
 
     let hook = file(tree, board, HOOK, UNPACKED)?;
-    let hook = hook.to_vec().map_err(|source| crate::tree::TreeError::Read { path: TreePath::default(), source })?;
+    let hook = hook.to_vec().map_err(|source| labimg_tree::TreeError::Read { path: TreePath::default(), source })?;
     let hook = String::from_utf8_lossy(&hook);
     let custom = board.firmware.config.join("\n");
     let values = [
@@ -139,7 +139,7 @@ fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Parts;
+    use crate::parts::Parts;
 
     const SCRIPT: &str = "x\ncat >/boot/firmware/config.txt <<EOF\na=${KERNEL}\nEOF\nif y; then\n  \
                           cat >>/boot/firmware/config.txt <<EOF\nb\nEOF\nfi\ncat >/boot/firmware/cmdline.txt <<EOF\n\

@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::*;
-use crate::hash::Sha256;
 use crate::k3s::{DEFAULT_VERSION, Why};
-use crate::store::http_server::{Act, Server, dead_url};
+use labimg_testkit::http_server::{Act, Server, dead_url};
+use labimg_tree::hash::Sha256;
 
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 const FOLDER: &str = "/k3s/v1.36.5%2Bk3s1";

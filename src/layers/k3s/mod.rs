@@ -1,10 +1,10 @@
 //! k3s on the node: program, unit, kernel modules and settings; or what installs the program at first boot.
 
-use super::configure::{ConfigureError, systemd};
 use super::overlay::{self, OverlayError};
 use crate::k3s::{FirstBoot, K3sBinary, config};
-use crate::plan::role::K3sKind;
-use crate::tree::{Tree, TreeError};
+use crate::parts::role::K3sKind;
+use labimg_debian::configure::{ConfigureError, systemd};
+use labimg_tree::{Tree, TreeError};
 
 /// The program, where k3s' own installer puts it too.
 pub const PROGRAM: &str = "usr/local/bin/k3s";

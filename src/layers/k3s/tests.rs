@@ -1,9 +1,9 @@
 //! What the layer leaves in the tree.
 
 use super::*;
-use crate::hash::Sha256;
 use crate::k3s::{DEFAULT_URL, DEFAULT_VERSION, LockedK3s, Why};
-use crate::tree::Content;
+use labimg_tree::Content;
+use labimg_tree::hash::Sha256;
 
 fn embedded() -> K3sBinary {
     let locked = LockedK3s {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::charts::ChartRef;
 use crate::containers::{BadName, ImageName};
 use crate::lab::Lab;
-use crate::tree::{Content, Tree, TreeError};
+use labimg_tree::{Content, Tree, TreeError};
 
 pub use builtin::{Builtin, builtins};
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::lab::LabNode;
-use crate::tree::{Kind, TreePath};
+use labimg_tree::{Kind, TreePath};
 
 fn lab() -> Lab {
     let node = |name: &str, role: &str| LabNode {
@@ -104,7 +104,7 @@ fn only_root_reads_them_and_the_time_is_not_zero() {
     let dir = folder(&[("app.yaml", GOOD)]);
     let tree = applied(None, Some(dir.path())).unwrap();
     let mut files = 0;
-    for (path, _, inode) in tree.below(&crate::tree::TreePath::new(FOLDER).unwrap()) {
+    for (path, _, inode) in tree.below(&labimg_tree::TreePath::new(FOLDER).unwrap()) {
         assert!(matches!(inode.kind, Kind::File(_)), "{path}");
         assert_eq!((inode.mode, inode.uid, inode.gid, inode.mtime), (0o600, 0, 0, 7), "{path}");
         assert_eq!(tree.layer_name(inode.layer), "manifests");

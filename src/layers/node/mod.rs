@@ -1,7 +1,8 @@
 //! What the image itself says about a node of its role: user, mounts, package sources, time zone, locale, clock. What makes
 //! it one certain node comes later, by its [seed](crate::seed).
 
-use crate::tree::{Tree, TreeError, TreePath};
+use crate::plan::BUILT_IN_LOCALE;
+use labimg_tree::{Tree, TreeError, TreePath};
 
 /// What differs from image to image.
 #[derive(Debug, Clone)]
@@ -34,9 +35,6 @@ pub struct Node<'a> {
 pub const USER: &str = "lab";
 /// The first uid of people (Debian Policy 9.2.2).
 pub const UID: u32 = 1000;
-
-/// Part of libc: UTF-8 without a package of locales.
-pub const BUILT_IN_LOCALE: &str = "C.UTF-8";
 
 /// `hosts(5)` of a node with this name.
 #[must_use]
@@ -145,8 +143,8 @@ fn user(tree: &mut Tree) -> Result<(), TreeError> {
     for (path, (kind, mode)) in skel {
         let to = home.join(&path.as_bytes()["etc/skel".len()..])?;
         match kind {
-            crate::tree::Kind::File(content) => tree.write(&to, mode, content)?,
-            crate::tree::Kind::Dir => tree.mkdir(&to, mode)?,
+            labimg_tree::Kind::File(content) => tree.write(&to, mode, content)?,
+            labimg_tree::Kind::Dir => tree.mkdir(&to, mode)?,
             _ => {}
         }
     }
@@ -180,7 +178,7 @@ fn edit(tree: &mut Tree, path: &str, change: impl FnOnce(&str) -> String) -> Res
     let text = if tree.contains(path) { tree.read_text(path)? } else { String::new() };
     let text = change(&text);
     match tree.get_mut(path) {
-        Some(inode) => inode.kind = crate::tree::Kind::File(text.into()),
+        Some(inode) => inode.kind = labimg_tree::Kind::File(text.into()),
         None => tree.write(path, 0o644, text)?,
     }
     Ok(())

@@ -1,0 +1,107 @@
+//! Debian binary packages (deb(5)): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, each tar perhaps compressed.
+//!
+//! Decompressing is what costs (a kernel package takes seconds), so it is done once for each package: [`decompress`] writes a
+//! *plain form* that the store keeps: the data tar as it is, the control tar, and the data tar's headers once more on their own.
+//! [`Deb::from_plain`] reads back just the last two, a few kilobytes in one place; file contents stay where they lie.
+
+pub mod ar;
+mod control;
+mod open;
+mod plain;
+pub mod tar;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+pub use open::{open, open_all};
+pub use plain::decompress;
+
+use labimg_store::StoreError;
+use labimg_tree::hash::Sha256;
+use labimg_tree::{Blob, Content};
+
+/// A package file, ready to be unpacked.
+#[derive(Debug, Clone)]
+pub struct Deb {
+    /// The members of the control archive by name: `control`, `postinst`, `md5sums`, …
+    pub control: BTreeMap<String, Vec<u8>>,
+    /// When `control` was made, seconds since 1970.
+    pub control_time: i64,
+    /// The data tar, uncompressed, from the blob's first byte; other things follow it.
+    pub data: Blob,
+    /// What is in the data tar, in its order; offsets are those in `data`.
+    pub entries: Vec<tar::Entry>,
+}
+
+/// Why a package file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DebError {
+    /// The file or its plain form cannot be opened or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The plain form cannot be written.
+    #[error("the unpacked package cannot be written: {0}")]
+    Write(io::Error),
+    /// It is no package, or a damaged one.
+    #[error("{path}: {member}: {what}; the file is damaged or no Debian package: fetch it again")]
+    Bad {
+        /// The package file, or its plain form in the store.
+        path: PathBuf,
+        /// Which part of it: `data.tar.xz`, `control.tar.zst`, `ar header`, …
+        member: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// What the store keeps of a package was changed since.
+    #[error("{path}: {what}; `labimg cache verify` throws damaged entries away")]
+    Plain {
+        /// The entry of the store.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The store does not have the package file.
+    #[error("the package file with SHA-256 {0} is not in the cache: fetch it first")]
+    NotFetched(Sha256),
+    /// The store refused.
+    #[error(transparent)]
+    Store(StoreError),
+    /// One of several packages failed.
+    #[error("package {package} {version}: {source}")]
+    Package {
+        /// Its name.
+        package: String,
+        /// Its version.
+        version: String,
+        /// The hash of its file, under which the store has it.
+        sha256: Sha256,
+        /// What failed.
+        source: Box<DebError>,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] labimg_tree::interrupt::Interrupted),
+}
+
+impl Deb {
+    /// The content of a regular file among the entries; `None` for anything else.
+    #[must_use]
+    pub fn content(&self, entry: &tar::Entry) -> Option<Content> {
+        match entry.kind {
+            tar::EntryKind::File { size: 0, .. } => Some(Content::empty()),
+            tar::EntryKind::File { offset, size } if offset.checked_add(size)? <= self.data.len() => {
+                Some(Content::Range { blob: self.data.clone(), offset, len: size })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What makes a kernel in the tree bootable: module indexes and the initramfs.
+
+pub mod depmod;
+mod elf;
+pub mod initramfs;
+mod module;
+mod newc;
+mod superfast;
+mod trie;
+
+use labimg_tree::{Kind, Tree, TreeError, TreePath};
+
+/// What went wrong with a kernel's modules or its initramfs.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The tree has no kernel modules of this version.
+    #[error("the tree has no kernel modules at /lib/modules/{0}: was the kernel package unpacked?")]
+    NoModules(String),
+    /// The tree has no kernel at all, or several.
+    #[error("the tree must have exactly one kernel below /lib/modules, found: {0}")]
+    NotOneKernel(String),
+    /// A module cannot be understood.
+    #[error("{path}: not a usable kernel module: {what}")]
+    Module {
+        /// Its path in the tree or below the version's folder.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A module that a board wants does not exist.
+    #[error("the kernel {version} has no module `{name}`, neither as a file nor built in")]
+    NoModule {
+        /// The module's name.
+        name: String,
+        /// The kernel's version.
+        version: String,
+    },
+    /// A program cannot be put into the initramfs.
+    #[error("{path}: cannot be put into the initramfs: {what}")]
+    Program {
+        /// Its path in the tree.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {what}: {source}")]
+    Write {
+        /// What was being written.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Modules that need each other in a circle.
+    #[error("the kernel modules {0} need each other in a circle")]
+    Cycle(String),
+    /// A kept index archive is damaged.
+    #[error("the kept module indexes are damaged: {0}")]
+    Archive(std::io::Error),
+    /// A tree operation failed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] labimg_tree::interrupt::Interrupted),
+}
+
+/// The version of the tree's only kernel: the name of its folder below `/lib/modules`.
+///
+/// # Errors
+/// When there is none or more than one.
+pub fn version(tree: &Tree) -> Result<String, KernelError> {
+    let mut versions = versions(tree);
+    match (versions.pop(), versions.is_empty()) {
+        (Some(version), true) => Ok(version),
+        (None, _) => Err(KernelError::NotOneKernel("none".into())),
+        (Some(last), false) => {
+            versions.push(last);
+            Err(KernelError::NotOneKernel(versions.join(", ")))
+        }
+    }
+}
+
+/// The versions of all kernels of the tree that have modules, by name.
+#[must_use]
+pub fn versions(tree: &Tree) -> Vec<String> {
+    let Ok(folder) = tree.resolve("lib/modules") else { return Vec::new() };
+    tree.below(&folder)
+        .filter(|(path, _, inode)| path.parent().as_ref() == Some(&folder) && matches!(inode.kind, Kind::Dir))
+        .map(|(path, _, _)| String::from_utf8_lossy(path.name()).into_owned())
+        .collect()
+}
+
+/// The folder of a version's modules, with symbolic links on the way followed.
+fn modules_folder(tree: &Tree, version: &str) -> Result<TreePath, KernelError> {
+    let missing = || KernelError::NoModules(version.to_owned());
+    let folder = tree.resolve(format!("lib/modules/{version}")).map_err(|_| missing())?;
+    match tree.get(&folder).map(|i| &i.kind) {
+        Some(Kind::Dir) => Ok(folder),
+        _ => Err(missing()),
+    }
+}

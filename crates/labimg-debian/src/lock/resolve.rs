@@ -1,0 +1,259 @@
+//! From names to exact packages, as apt would choose them without recommended packages.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::explain::{self, Trouble};
+use super::solve::solve;
+use super::table::Record;
+use super::universe::{BadRelation, Candidate, Group, Id, Pin, Universe};
+use super::walk::walk;
+use crate::relation::{Relation, is_package_name};
+use labimg_tree::suggest::{did_you_mean, nearest_of_many};
+
+/// Why a request cannot be met.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// Not `name`, `name=version` or `name/suite`.
+    #[error("`{0}` is no package request: write `name`, `name=version` or `name/suite`")]
+    Request(String),
+    /// No package has this name.
+    #[error("there is no package `{name}` for {architecture}{}", did_you_mean(.nearest))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The architecture.
+        architecture: String,
+        /// Names that look like it, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// A name that several packages provide.
+    #[error("`{name}` is not a package but provided by {}: ask for one of them", .providers.join(", "))]
+    Virtual {
+        /// The name asked for.
+        name: String,
+        /// Who provides it.
+        providers: Vec<String>,
+    },
+    /// The package has no such version.
+    #[error("`{request}`: there is no such version, only {}", .versions.join(", "))]
+    Version {
+        /// The request.
+        request: String,
+        /// The versions there are, with their suites.
+        versions: Vec<String>,
+    },
+    /// The same name with two versions.
+    #[error("`{0}` is asked for in two different versions")]
+    Twice(String),
+    /// A package that is to be renewed is not there any more.
+    #[error("the mirror no longer has `{request}`{}", gone(.needed_by))]
+    Gone {
+        /// Its name, or the request for it.
+        request: String,
+        /// Packages of the lock that need it.
+        needed_by: Vec<String>,
+    },
+    /// The index has a relation that cannot be read.
+    #[error(transparent)]
+    Relation(#[from] BadRelation),
+    /// No set of packages meets the request.
+    #[error("{0}")]
+    Unsolvable(Trouble),
+}
+
+fn gone(needed_by: &[String]) -> String {
+    match needed_by {
+        [] => String::new(),
+        some => format!(": renew what needs it instead ({})", some.join(", ")),
+    }
+}
+
+/// A chosen package.
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen<'a> {
+    /// What the index says of it, and the place of its suite.
+    pub candidate: Candidate<'a>,
+    /// True when only dependencies asked for it.
+    pub auto: bool,
+}
+
+/// Chooses packages that meet all of `requests`, sorted by name. `suites` names the suites that records refer to by
+/// their place, `manual` those whose packages are taken only when asked for; with `base`, `Essential: yes`, `Priority: required` and apt itself are requests as well.
+///
+/// # Errors
+/// [`ResolveError`]
+pub fn resolve<'a>(
+    records: impl IntoIterator<Item = (usize, Record<'a>)>,
+    suites: &[&str],
+    manual: &[usize],
+    architecture: &'a str,
+    requests: &[String],
+    base: bool,
+) -> Result<Vec<Chosen<'a>>, ResolveError> {
+    let (names, pins) = split_all(requests, suites)?;
+    let universe = Universe::new(records, architecture, &pins, |place| !manual.contains(&place))?;
+    // In the order of the request, which is the order of choice; the base after it.
+    let mut roots = Vec::new();
+    for (name, request) in names.into_iter().zip(requests) {
+        roots.push(target(&universe, name, request, suites)?);
+    }
+    if base {
+        let fixed = |id: &Id| {
+            let record = &universe.get(*id).record;
+            record.essential || record.priority == 1 || record.name == "apt"
+        };
+        roots.extend((0..universe.count()).filter(fixed));
+    }
+    let mut seen = BTreeSet::new();
+    roots.retain(|id| seen.insert(*id));
+    let groups: Vec<Group> = roots
+        .iter()
+        .map(|id| {
+            let relation = Relation::plain(universe.get(*id).record.name);
+            Group { alternatives: vec![relation], satisfied_by: vec![*id] }
+        })
+        .collect();
+    let Some(chosen) = choose(&universe, &groups)? else {
+        return Err(ResolveError::Unsolvable(explain::explain(&universe, &groups)?));
+    };
+    let mut chosen: Vec<Chosen> =
+        chosen.into_iter().map(|id| Chosen { candidate: *universe.get(id), auto: !seen.contains(&id) }).collect();
+    chosen.sort_by_key(|c| c.candidate.record.name);
+    Ok(chosen)
+}
+
+/// What apt's walk gives, else what a search finds; `None` when there is nothing to be found.
+pub(super) fn choose(universe: &Universe, groups: &[Group]) -> Result<Option<BTreeSet<Id>>, BadRelation> {
+    match walk(universe, groups)? {
+        Some(chosen) => Ok(Some(chosen)),
+        None => solve(universe, groups),
+    }
+}
+
+/// The names of requests, and the versions that some of them ask for.
+pub(super) fn split_all<'r>(
+    requests: &'r [String],
+    suites: &[&str],
+) -> Result<(Vec<&'r str>, HashMap<&'r str, Pin>), ResolveError> {
+    let (mut names, mut pins) = (Vec::new(), HashMap::new());
+    for request in requests {
+        let (name, pin) = split(request, suites)?;
+        if let Some(pin) = pin {
+            if pins.get(name).is_some_and(|other| *other != pin) {
+                return Err(ResolveError::Twice(name.to_owned()));
+            }
+            pins.insert(name, pin);
+        }
+        names.push(name);
+    }
+    Ok((names, pins))
+}
+
+/// Name and version of a request.
+fn split<'r>(request: &'r str, suites: &[&str]) -> Result<(&'r str, Option<Pin>), ResolveError> {
+    let bad = || ResolveError::Request(request.to_owned());
+    let (name, pin) = if let Some((name, version)) = request.split_once('=') {
+        (name, Some(Pin::Version(version.to_owned())))
+    } else if let Some((name, suite)) = request.split_once('/') {
+        let place = suites.iter().position(|s| *s == suite).ok_or_else(bad)?;
+        (name, Some(Pin::Suite(place)))
+    } else {
+        (request, None)
+    };
+    if is_package_name(name) { Ok((name, pin)) } else { Err(bad()) }
+}
+
+/// The candidate that a request means: of that name, or the only one that provides it.
+fn target(universe: &Universe, name: &str, request: &str, suites: &[&str]) -> Result<Id, ResolveError> {
+    if let Some(id) = universe.find(name) {
+        return Ok(id);
+    }
+    let versions = universe.versions(name);
+    if !versions.is_empty() {
+        let shown = |c: &Candidate| format!("{} ({})", c.record.version, suites.get(c.suite).unwrap_or(&"?"));
+        let versions = versions.iter().map(shown).collect();
+        return Err(ResolveError::Version { request: request.to_owned(), versions });
+    }
+    let mut providers: Vec<Id> = universe.providers(name).collect();
+    providers.dedup();
+    match providers.as_slice() {
+        [] => Err(ResolveError::Unknown {
+            name: name.to_owned(),
+            architecture: universe.architecture().to_owned(),
+            nearest: nearest_of_many(name, universe.names()),
+        }),
+        [one] => Ok(*one),
+        many => {
+            let mut providers: Vec<String> = many.iter().map(|id| universe.get(*id).record.name.to_owned()).collect();
+            providers.sort();
+            Err(ResolveError::Virtual { name: name.to_owned(), providers })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::table;
+
+    /// `name fields` a line, fields between `; `.
+    fn chosen(packages: &str, requests: &[&str]) -> Result<String, ResolveError> {
+        let end = format!("Version: 1\nArchitecture: all\nFilename: x\nSize: 1\nSHA256: {}\n\n", "0".repeat(64));
+        let stanza = |line: &str| {
+            let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
+            let fields = fields.replace("; ", "\n");
+            format!("Package: {name}\n{fields}{}{end}", if fields.is_empty() { "" } else { "\n" })
+        };
+        let table = table::make(&packages.lines().map(stanza).collect::<String>(), "arm64").unwrap();
+        let records = table::records(&table).map(|r| (0, r.unwrap()));
+        let requests: Vec<String> = requests.iter().map(|r| (*r).to_owned()).collect();
+        let chosen = resolve(records, &["trixie"], &[], "arm64", &requests, false)?;
+        Ok(chosen.iter().map(|c| c.candidate.record.name).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn alternatives_in_apts_order() {
+        let packages = "a Depends: x | y\nb Depends: y\nv Depends: mta\nm Provides: mta\nn Priority: required; Provides: mta\nx\ny";
+        assert_eq!(chosen(packages, &["a"]).unwrap(), "a x");
+        assert_eq!(chosen(packages, &["a", "y"]).unwrap(), "a y");
+        // As apt: the alternative is taken before the later need for the other one is seen.
+        assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b x y");
+        assert_eq!(chosen(packages, &["b", "a"]).unwrap(), "a b y");
+        assert_eq!(chosen(packages, &["v"]).unwrap(), "n v");
+        assert_eq!(
+            chosen("a Depends: gone | x, c:any, d:any\nx\nc Multi-Arch: allowed\nd Multi-Arch: allowed", &["a"])
+                .unwrap(),
+            "a c d x"
+        );
+        assert!(chosen("a Depends: c:any\nc Multi-Arch: foreign", &["a"]).is_err());
+    }
+
+    #[test]
+    fn a_search_where_first_choices_collide() {
+        let packages = "a Depends: x | y\nb Depends: z\nz Conflicts: x\nx\ny";
+        assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b y z");
+        // The walk steps back by itself where an alternative leads nowhere.
+        assert_eq!(chosen("a Depends: x | y\nx Depends: w\nw Depends: gone\ny", &["a"]).unwrap(), "a y");
+    }
+
+    #[test]
+    fn a_chain_deeper_than_the_walk_goes() {
+        let mut packages: Vec<String> = (0..3000).map(|i| format!("p{i} Depends: p{}", i + 1)).collect();
+        packages.push("p3000".to_owned());
+        let packages = packages.join("\n");
+        assert_eq!(chosen(&packages, &["p0"]).unwrap().split(' ').count(), 3001);
+    }
+
+    #[test]
+    fn requests_that_are_none() {
+        let error =
+            |request| chosen("alpha\nbeta Provides: v\ngamma Provides: v, w", &[request]).unwrap_err().to_string();
+        assert!(error("alpah").contains("did you mean `alpha`?") && error("zzzzzz").ends_with("for arm64"));
+        assert!(error("v").contains("provided by beta, gamma"));
+        assert!(error("alpha=2").contains("only 1 (trixie)"));
+        for bad in ["", "a b", "alpha/sid", "=1", "ä"] {
+            assert!(error(bad).contains("no package request"), "{bad}");
+        }
+        assert_eq!(chosen("gamma Provides: w", &["w"]).unwrap(), "gamma");
+    }
+}

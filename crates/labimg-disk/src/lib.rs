@@ -1,0 +1,6 @@
+//! Disk images as files: [`write`] makes them from a [`Tree`](labimg_tree::Tree), [`read`](mod@read) reads any image back.
+//!
+//! Nothing is mounted, and no other program runs: ext4, FAT32, MBR and GPT are written and read here.
+
+pub mod read;
+pub mod write;

@@ -1,0 +1,425 @@
+//! Reads FAT12, FAT16 and FAT32 volumes with long names (Microsoft, "FAT: General Overview of On-Disk Format", 1.03).
+//!
+//! Not with the `fatfs` crate: on a damaged volume that one trips over unchecked arithmetic and assertions and follows circles
+//! of clusters without end, and images here come from anywhere.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use jiff::civil::DateTime;
+
+use super::InspectError;
+use super::region::{Region, u16_at, u32_at};
+use labimg_tree::interrupt;
+
+/// Size of a directory entry.
+const ENTRY: usize = 32;
+/// Most bytes in a folder: 65,536 entries (section 6 of the specification).
+const MOST_FOLDER: u64 = 65_536 * ENTRY as u64;
+/// Largest file that is read into memory.
+const MOST_READ: u64 = 1 << 30;
+/// Attribute bits of a directory entry.
+const VOLUME_ID: u8 = 0x08;
+const DIRECTORY: u8 = 0x10;
+/// All of read-only, hidden, system and volume: a piece of a long name.
+const LONG_NAME: u8 = 0x0f;
+
+/// Which of the three formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FatKind {
+    /// 12 bits a cluster.
+    Fat12,
+    /// 16 bits a cluster.
+    Fat16,
+    /// 32 bits a cluster, of which 28 count.
+    Fat32,
+}
+
+/// An opened FAT volume.
+#[derive(Debug)]
+pub struct FatVolume {
+    region: Region,
+    kind: FatKind,
+    /// The first allocation table.
+    table: Vec<u8>,
+    cluster_size: u64,
+    clusters: u32,
+    /// Byte offset of cluster 2.
+    data: u64,
+    root: Root,
+    volume_id: u32,
+    boot_label: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Root {
+    /// Byte offset and length: FAT12 and FAT16.
+    Fixed(u64, u64),
+    /// First cluster: FAT32.
+    Cluster(u32),
+}
+
+/// One file or folder of a FAT volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FatEntry {
+    /// The long name, or the short one where there is no long one.
+    pub name: String,
+    /// The 8.3 name, in capitals as stored.
+    pub short_name: String,
+    /// True for a folder.
+    pub is_dir: bool,
+    /// Size in bytes; 0 for a folder.
+    pub size: u64,
+    /// Time of last change in seconds since 1970, read as UTC; 0 where the volume holds no valid time.
+    pub mtime: i64,
+    first: u32,
+}
+
+impl FatVolume {
+    /// Opens the volume in `len` bytes from byte `offset` of an image.
+    ///
+    /// # Errors
+    /// When the image cannot be read or this is no sound FAT volume.
+    pub fn open(image: &Path, offset: u64, len: u64) -> Result<Self, InspectError> {
+        Self::in_region(Region::whole(image)?.part(offset, len)?)
+    }
+
+    /// Opens the volume that fills `region`.
+    ///
+    /// # Errors
+    /// As [`FatVolume::open`].
+    pub fn in_region(region: Region) -> Result<Self, InspectError> {
+        let boot = region.bytes(0, 512)?;
+        let bad = |why: &str| Err(region.damaged(format!("FAT boot sector: {why}")));
+        if boot[510..] != [0x55, 0xaa] {
+            return bad("the signature 55 AA is missing");
+        }
+        let sector = u64::from(u16_at(&boot, 11));
+        let cluster_size = sector * u64::from(boot[13]);
+        let reserved = u64::from(u16_at(&boot, 14));
+        let tables = u64::from(boot[16]);
+        let root_entries = u64::from(u16_at(&boot, 17));
+        let wide = u16_at(&boot, 22) == 0;
+        let table_sectors = if wide { u64::from(u32_at(&boot, 36)) } else { u64::from(u16_at(&boot, 22)) };
+        let sectors = match u16_at(&boot, 19) {
+            0 => u64::from(u32_at(&boot, 32)),
+            n => u64::from(n),
+        };
+        if ![512, 1024, 2048, 4096].contains(&sector) || !boot[13].is_power_of_two() {
+            return bad("sector or cluster size is impossible");
+        }
+        if reserved == 0 || !(1..=4).contains(&tables) || table_sectors == 0 {
+            return bad("reserved sectors or allocation tables are missing");
+        }
+        let root_sectors = (root_entries * ENTRY as u64).div_ceil(sector);
+        let first_data = reserved + tables * table_sectors + root_sectors;
+        if first_data >= sectors || sectors * sector > region.len() {
+            return bad("the volume is larger than its partition, or its tables larger than the volume");
+        }
+        let clusters = (sectors - first_data) / u64::from(boot[13]);
+        // By the specification the number of clusters alone decides; Linux and mkfs.fat go by the fields of FAT32, and
+        // small FAT32 volumes are common.
+        let kind = match clusters {
+            _ if wide => FatKind::Fat32,
+            0..4085 => FatKind::Fat12,
+            4085..65525 => FatKind::Fat16,
+            _ => return bad("there are more clusters than FAT16 can count"),
+        };
+        let clusters = clusters.min(0x0fff_fff5) as u32;
+        let bits = match kind {
+            FatKind::Fat12 => 12,
+            FatKind::Fat16 => 16,
+            FatKind::Fat32 => 32,
+        };
+        let table_len = ((u64::from(clusters) + 2) * bits).div_ceil(8);
+        if table_len > table_sectors * sector {
+            return bad("the allocation table is too small for the volume");
+        }
+        let table = region.bytes(reserved * sector, table_len)?;
+        // The extended fields begin after what only FAT32 has.
+        let extended = if wide { 64 } else { 36 };
+        let root = if wide {
+            Root::Cluster(u32_at(&boot, 44))
+        } else {
+            Root::Fixed((first_data - root_sectors) * sector, root_sectors * sector)
+        };
+        Ok(Self {
+            kind,
+            table,
+            cluster_size,
+            clusters,
+            data: first_data * sector,
+            root,
+            volume_id: u32_at(&boot, extended + 3),
+            boot_label: text(&boot[extended + 7..extended + 18]),
+            region,
+        })
+    }
+
+    /// FAT12, FAT16 or FAT32.
+    #[must_use]
+    pub fn kind(&self) -> FatKind {
+        self.kind
+    }
+
+    /// The serial number, shown by Linux as the UUID `XXXX-XXXX`.
+    #[must_use]
+    pub fn volume_id(&self) -> u32 {
+        self.volume_id
+    }
+
+    /// The label: the root folder's label entry, else that of the boot sector; empty when there is none.
+    ///
+    /// # Errors
+    /// When the root folder cannot be read.
+    pub fn label(&self) -> Result<String, InspectError> {
+        let raw = self.root_bytes()?;
+        let entry = raw
+            .chunks_exact(ENTRY)
+            .take_while(|e| e[0] != 0)
+            .find(|e| e[0] != 0xe5 && e[11] & LONG_NAME != LONG_NAME && e[11] & VOLUME_ID != 0);
+        let label = entry.map_or_else(|| self.boot_label.clone(), |e| text(&e[..11]));
+        Ok(if label == "NO NAME" { String::new() } else { label })
+    }
+
+    /// Size of a cluster in bytes.
+    #[must_use]
+    pub fn cluster_size(&self) -> u64 {
+        self.cluster_size
+    }
+
+    /// Bytes in use and free, in whole clusters, counted in the allocation table.
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        let free = (2..self.clusters + 2).filter(|&n| self.next(n) == Some(0)).count() as u64;
+        ((u64::from(self.clusters) - free) * self.cluster_size, free * self.cluster_size)
+    }
+
+    /// What lies in a folder (`/` or empty for the root), in stored order.
+    ///
+    /// # Errors
+    /// When the path is missing or no folder, or the volume is damaged.
+    pub fn list(&self, path: &str) -> Result<Vec<FatEntry>, InspectError> {
+        match self.find(path)? {
+            None => Ok(parse_folder(&self.root_bytes()?)),
+            Some(entry) if entry.is_dir => self.folder(&entry),
+            Some(_) => Err(InspectError::WrongKind { path: path.to_owned(), what: "is a file, not a folder" }),
+        }
+    }
+
+    /// A file's bytes. Names are compared without case, as the format wants.
+    ///
+    /// # Errors
+    /// When the path is missing, a folder or larger than 1 GiB, or the volume is damaged.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, InspectError> {
+        let entry = self
+            .find(path)?
+            .filter(|e| !e.is_dir)
+            .ok_or_else(|| InspectError::WrongKind { path: path.to_owned(), what: "is a folder, not a file" })?;
+        if entry.size == 0 {
+            return Ok(Vec::new());
+        }
+        if entry.size > MOST_READ {
+            return Err(InspectError::TooLarge { path: path.to_owned(), size: entry.size, most: MOST_READ });
+        }
+        let needed = entry.size.div_ceil(self.cluster_size);
+        let chain = self.chain(entry.first, MOST_READ)?;
+        if (chain.len() as u64) < needed {
+            return Err(self.region.damaged(format!("{path}: its chain of clusters ends before its size")));
+        }
+        let mut bytes = self.clusters_bytes(&chain[..needed as usize])?;
+        bytes.truncate(entry.size as usize);
+        Ok(bytes)
+    }
+
+    /// The entry at a path; none for the root itself.
+    ///
+    /// # Errors
+    /// When the path is missing or leads through a file, or the volume is damaged.
+    pub fn find(&self, path: &str) -> Result<Option<FatEntry>, InspectError> {
+        let not_found = || InspectError::NotFound { path: path.to_owned() };
+        let mut at: Option<FatEntry> = None;
+        for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+            let entries = match &at {
+                None => parse_folder(&self.root_bytes()?),
+                Some(entry) if entry.is_dir => self.folder(entry)?,
+                Some(_) => return Err(not_found()),
+            };
+            let wanted = part.to_uppercase();
+            let entry =
+                entries.into_iter().find(|e| e.name.to_uppercase() == wanted || e.short_name.to_uppercase() == wanted);
+            at = Some(entry.ok_or_else(not_found)?);
+        }
+        Ok(at)
+    }
+
+    /// Shows every file below the root to `visit` with its path, folders before what is in them.
+    ///
+    /// # Errors
+    /// When the volume is damaged, or what `visit` gives.
+    pub fn walk<E: From<InspectError>>(
+        &self,
+        mut visit: impl FnMut(&str, &FatEntry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // A damaged volume may have a folder within itself.
+        let mut seen = HashSet::new();
+        let mut todo = vec![(String::new(), parse_folder(&self.root_bytes()?))];
+        while let Some((folder, entries)) = todo.pop() {
+            interrupt::check().map_err(InspectError::from)?;
+            for entry in entries {
+                let path = format!("{folder}/{}", entry.name);
+                visit(&path, &entry)?;
+                if entry.is_dir && seen.insert(entry.first) {
+                    todo.push((path, self.folder(&entry)?));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, entry: &FatEntry) -> Result<Vec<FatEntry>, InspectError> {
+        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, MOST_FOLDER)?)?))
+    }
+
+    fn root_bytes(&self) -> Result<Vec<u8>, InspectError> {
+        match self.root {
+            Root::Fixed(at, len) => self.region.bytes(at, len),
+            Root::Cluster(first) => self.clusters_bytes(&self.chain(first, MOST_FOLDER)?),
+        }
+    }
+
+    /// The table's value for a cluster.
+    fn next(&self, cluster: u32) -> Option<u32> {
+        let at = cluster as usize;
+        match self.kind {
+            FatKind::Fat12 => {
+                let pair = self
+                    .table
+                    .get(at + at / 2..)
+                    .map(|rest| u16::from_le_bytes([*rest.first().unwrap_or(&0), *rest.get(1).unwrap_or(&0)]))?;
+                Some(u32::from(if at % 2 == 1 { pair >> 4 } else { pair & 0xfff }))
+            }
+            FatKind::Fat16 => self.table.get(at * 2..at * 2 + 2).map(|b| u32::from(u16_at(b, 0))),
+            FatKind::Fat32 => self.table.get(at * 4..at * 4 + 4).map(|b| u32_at(b, 0) & 0x0fff_ffff),
+        }
+    }
+
+    /// The clusters from `first` to the end mark, which hold `most` bytes at most.
+    fn chain(&self, first: u32, most: u64) -> Result<Vec<u32>, InspectError> {
+        let end = match self.kind {
+            FatKind::Fat12 => 0xff8,
+            FatKind::Fat16 => 0xfff8,
+            FatKind::Fat32 => 0x0fff_fff8,
+        };
+        let mut chain = Vec::new();
+        let mut at = first;
+        while at < end {
+            if at < 2 || at - 2 >= self.clusters {
+                return Err(self.region.damaged(format!("a chain of clusters leads to {at}, which does not exist")));
+            }
+            if chain.len() >= self.clusters as usize {
+                return Err(self.region.damaged("a chain of clusters leads in a circle"));
+            }
+            if (chain.len() as u64 + 1) * self.cluster_size > most {
+                return Err(self.region.damaged(format!("a chain of clusters is longer than {most} bytes")));
+            }
+            chain.push(at);
+            at = self.next(at).unwrap_or(0);
+        }
+        Ok(chain)
+    }
+
+    fn clusters_bytes(&self, chain: &[u32]) -> Result<Vec<u8>, InspectError> {
+        let mut bytes = vec![0; chain.len() * self.cluster_size as usize];
+        let mut at = 0;
+        // Runs of neighbours are read at once: most files lie in one piece.
+        for run in chain.chunk_by(|a, b| a + 1 == *b) {
+            interrupt::check()?;
+            let len = run.len() * self.cluster_size as usize;
+            let first = u64::from(run.first().copied().unwrap_or(2)) - 2;
+            self.region.read_exact_at(&mut bytes[at..at + len], self.data + first * self.cluster_size)?;
+            at += len;
+        }
+        Ok(bytes)
+    }
+}
+
+fn parse_folder(raw: &[u8]) -> Vec<FatEntry> {
+    let mut entries = Vec::new();
+    // Pieces of the long name that stand before its short entry, last piece first, with the short name's checksum.
+    let mut long: Vec<[u16; 13]> = Vec::new();
+    let mut sum = 0;
+    for e in raw.chunks_exact(ENTRY).take_while(|e| e[0] != 0) {
+        if e[0] == 0xe5 {
+            long.clear();
+        } else if e[11] & LONG_NAME == LONG_NAME {
+            if e[0] & 0x40 != 0 || e[13] != sum {
+                long.clear();
+            }
+            sum = e[13];
+            let at = (1..11).step_by(2).chain((14..26).step_by(2)).chain((28..32).step_by(2));
+            let mut piece = [0; 13];
+            piece.iter_mut().zip(at).for_each(|(unit, at)| *unit = u16_at(e, at));
+            long.push(piece);
+        } else {
+            let pieces = std::mem::take(&mut long);
+            if e[11] & VOLUME_ID != 0 || e[0] == b'.' {
+                continue;
+            }
+            let short_name = short_name(e, false);
+            let units: Vec<u16> = pieces.iter().rev().flatten().copied().take_while(|&u| u != 0).collect();
+            let name = if units.is_empty() || sum != short_sum(&e[..11]) {
+                self::short_name(e, true)
+            } else {
+                String::from_utf16_lossy(&units)
+            };
+            let is_dir = e[11] & DIRECTORY != 0;
+            entries.push(FatEntry {
+                name,
+                short_name,
+                is_dir,
+                size: if is_dir { 0 } else { u64::from(u32_at(e, 28)) },
+                mtime: dos_time(u16_at(e, 24), u16_at(e, 22)).unwrap_or(0),
+                first: u32::from(u16_at(e, 20)) << 16 | u32::from(u16_at(e, 26)),
+            });
+        }
+    }
+    entries
+}
+
+/// The checksum that ties a long name to its short entry.
+fn short_sum(name: &[u8]) -> u8 {
+    name.iter().fold(0_u8, |sum, &b| sum.rotate_right(1).wrapping_add(b))
+}
+
+/// The 8.3 name; with `as_shown`, the two bits that Windows NT keeps for all-lower-case parts are obeyed.
+fn short_name(entry: &[u8], as_shown: bool) -> String {
+    let part = |range: std::ops::Range<usize>, bit: u8| {
+        let part = text(&entry[range]);
+        if as_shown && entry[12] & bit != 0 { part.to_lowercase() } else { part }
+    };
+    let (mut name, extension) = (part(0..8, 0x08), part(8..11, 0x10));
+    if !extension.is_empty() {
+        name.push('.');
+        name.push_str(&extension);
+    }
+    name
+}
+
+/// ASCII without the padding; what is not ASCII depends on a code page that the volume does not name.
+fn text(bytes: &[u8]) -> String {
+    // Some formatters pad labels with NUL in place of spaces.
+    let text: String =
+        bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '\u{fffd}' }).collect();
+    text.trim_end_matches([' ', '\u{fffd}']).to_owned()
+}
+
+fn dos_time(date: u16, time: u16) -> Option<i64> {
+    let date = (1980 + (date >> 9) as i16, (date >> 5 & 15) as i8, (date & 31) as i8);
+    let time = ((time >> 11) as i8, (time >> 5 & 63) as i8, (time & 31) as i8 * 2);
+    let civil = DateTime::new(date.0, date.1, date.2, time.0, time.1, time.2, 0).ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests;

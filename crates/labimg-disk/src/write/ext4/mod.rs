@@ -1,0 +1,256 @@
+//! Writes a tree as an ext4 file system, all of it in one go.
+//!
+//! Everything is known before the first byte is written: the tree is numbered and counted (`plan`), the fixed parts
+//! are placed (`layout`), then folders and files are laid out front to back without gaps (`write`).
+//! The same tree and options give the same bytes. Formats follow the kernel's Documentation/filesystems/ext4.
+
+mod allocate;
+mod bytes;
+mod checksum;
+mod copy;
+mod extents;
+mod folder;
+mod groups;
+mod hash;
+mod inode;
+mod journal;
+mod layout;
+mod output;
+mod plan;
+mod resize;
+mod superblock;
+mod write;
+mod xattr;
+
+use std::fs::File;
+
+use layout::{BLOCK, Layout};
+use plan::Plan;
+
+use labimg_tree::interrupt::Interrupted;
+use labimg_tree::progress::{Progress, Unit};
+use labimg_tree::{Inode, Kind, Tree, TreePath};
+
+/// Why no file system was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Ext4Error {
+    /// The tree needs more room.
+    #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given: make the image larger")]
+    TooSmall {
+        /// The least size in bytes.
+        needed: u64,
+        /// The given size in bytes.
+        given: u64,
+    },
+    /// An option that cannot be.
+    #[error("ext4 cannot be made with {0}")]
+    Option(String),
+    /// Something that ext4 cannot hold.
+    #[error("{path} {what}")]
+    Refused {
+        /// The file.
+        path: TreePath,
+        /// What is wrong with it, as the end of a sentence.
+        what: String,
+    },
+    /// A content could not be read.
+    #[error("the content of {path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The image could not be written.
+    #[error("writing the image at byte {at}: {source}")]
+    Write {
+        /// Where in the image's file.
+        at: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More blocks were needed than were counted beforehand.
+    #[error("the file system is full, though the files were counted to fit: please report this")]
+    Full,
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// How a file system is made.
+#[derive(Debug, Clone)]
+pub struct Ext4Options {
+    /// Size in bytes; what goes beyond a whole number of blocks stays unused.
+    pub size: u64,
+    /// Volume label: 16 bytes at most.
+    pub label: String,
+    /// UUID of the volume.
+    pub uuid: [u8; 16],
+    /// Seed of the hashes that order large folders.
+    pub hash_seed: [u8; 16],
+    /// When it was made: seconds since 1970.
+    pub time: i64,
+    /// Blocks of the journal, of 4 KiB each; none for as many as mke2fs takes.
+    pub journal_blocks: Option<u32>,
+    /// The size in bytes that the mounted file system can grow to by reserved descriptor blocks.
+    pub growth: u64,
+    /// There is an inode for each so many bytes, after growth too; and never fewer than the tree needs.
+    pub inode_ratio: u64,
+    /// Percent of the blocks that only root may take.
+    pub reserved_percent: u8,
+    /// Begins to bring contents to the disk while more are written: for a caller who syncs the file in the end, and who is
+    /// ready a third sooner then. The writing by itself takes half as long again.
+    pub writeback: bool,
+}
+
+impl Ext4Options {
+    /// The usual options: journal as mke2fs, growth to 1 TiB, an inode for each 16 KiB, 5% reserved, no writeback.
+    #[must_use]
+    pub fn new(size: u64, uuid: [u8; 16], hash_seed: [u8; 16], time: i64) -> Self {
+        Self {
+            size,
+            label: String::new(),
+            uuid,
+            hash_seed,
+            time,
+            journal_blocks: None,
+            growth: 1 << 40,
+            inode_ratio: 16_384,
+            reserved_percent: 5,
+            writeback: false,
+        }
+    }
+
+    fn check(&self) -> Result<(), Ext4Error> {
+        /// Reserved descriptor blocks are named by 32-bit block numbers.
+        const LARGEST: u64 = 16 << 40;
+        let problem = if self.label.len() > 16 {
+            format!("the label `{}`: it has more than 16 bytes", self.label)
+        } else if !inode::time_fits(self.time) {
+            format!("the time {}: it is outside 1901 to 2446", self.time)
+        } else if self.size >= LARGEST {
+            format!("{} bytes: it must be below 16 TiB", self.size)
+        } else if self.inode_ratio < BLOCK {
+            format!("an inode for each {} bytes: at least one block, {BLOCK}, is needed", self.inode_ratio)
+        } else if self.reserved_percent > 50 {
+            format!("{}% reserved: 50 is the most", self.reserved_percent)
+        } else if self.journal_blocks.is_some_and(|j| j < journal::LEAST_BLOCKS) {
+            format!("a journal below {} blocks", journal::LEAST_BLOCKS)
+        } else {
+            return Ok(());
+        };
+        Err(Ext4Error::Option(problem))
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ext4Summary {
+    /// Blocks of 4 KiB; a tail too small for a block group is left out.
+    pub blocks: u64,
+    /// Blocks that are free.
+    pub free_blocks: u64,
+    /// Inodes, free ones too.
+    pub inodes: u32,
+    /// Inodes that are free.
+    pub free_inodes: u32,
+}
+
+/// Writes `tree` as a file system into the bytes `offset..offset + options.size` of `out`, which must read as zeros:
+/// what is zero, such as unused inodes and the journal, is not written.
+///
+/// Blocks of zeros in files become holes. Nothing is written when the tree does not fit, counted without these.
+///
+/// # Errors
+/// When options or files are beyond what ext4 can hold, the tree does not fit, reading or writing fails, or the
+/// user asks to stop.
+pub fn write(
+    tree: &Tree,
+    out: &File,
+    offset: u64,
+    options: &Ext4Options,
+    progress: &dyn Progress,
+) -> Result<Ext4Summary, Ext4Error> {
+    with_plan(tree, options, |plan| {
+        let given = Sized::new(plan, options, options.size / BLOCK);
+        let Some(sized) = given.filter(Sized::fits) else {
+            return Err(Ext4Error::TooSmall { needed: least_size(plan, options)?, given: options.size });
+        };
+        let phase = progress.phase("Writing ext4", plan.data, Unit::Bytes);
+        write::write(plan, &sized.layout, sized.journal, out, offset, options, &*phase)
+    })
+}
+
+/// The least size in bytes, a whole number of MiB, that holds `tree`; `options.size` does not count.
+/// Add to it what shall be free.
+///
+/// # Errors
+/// When options or files are beyond what ext4 can hold.
+pub fn minimum_size(tree: &Tree, options: &Ext4Options) -> Result<u64, Ext4Error> {
+    with_plan(tree, options, |plan| least_size(plan, options))
+}
+
+fn with_plan<T>(
+    tree: &Tree,
+    options: &Ext4Options,
+    work: impl FnOnce(&Plan) -> Result<T, Ext4Error>,
+) -> Result<T, Ext4Error> {
+    options.check()?;
+    let path = TreePath::new(plan::LOST_FOUND).unwrap_or_default();
+    let root = tree.get("").ok_or_else(|| Ext4Error::Option("a tree without a root".to_owned()))?;
+    let lost_found = Inode {
+        kind: Kind::Dir,
+        mode: 0o700,
+        uid: 0,
+        gid: 0,
+        mtime: options.time,
+        xattrs: std::collections::BTreeMap::new(),
+        layer: root.layer,
+    };
+    work(&Plan::new(tree, (&path, &lost_found))?)
+}
+
+/// A layout of some size, and what the tree needs of it.
+struct Sized {
+    layout: Layout,
+    journal: u32,
+    free: u64,
+    needed: u64,
+}
+
+impl Sized {
+    fn new(plan: &Plan, options: &Ext4Options, blocks: u64) -> Option<Self> {
+        // Some room for new files even when the file system is not grown.
+        let inodes = plan.inodes() + plan.inodes() / 16 + 64;
+        let layout = Layout::new(blocks, inodes, options.inode_ratio, options.growth)?;
+        let journal = options.journal_blocks.unwrap_or_else(|| journal::usual_blocks(layout.blocks));
+        let free = layout.blocks.checked_sub(layout.fixed_blocks())?;
+        // One for the resize inode.
+        let needed = plan.blocks + u64::from(journal) + extents::most_tree_blocks(1, journal.into()) + 1;
+        Some(Self { layout, journal, free, needed })
+    }
+
+    fn fits(&self) -> bool {
+        self.needed <= self.free
+    }
+}
+
+fn least_size(plan: &Plan, options: &Ext4Options) -> Result<u64, Ext4Error> {
+    const MIB_BLOCKS: u64 = (1 << 20) / BLOCK;
+    let mut blocks = plan.blocks.next_multiple_of(MIB_BLOCKS);
+    loop {
+        let missing = match Sized::new(plan, options, blocks) {
+            Some(sized) if sized.fits() => return Ok(blocks * BLOCK),
+            Some(sized) => sized.needed - sized.free,
+            None => 1,
+        };
+        blocks += missing.next_multiple_of(MIB_BLOCKS);
+        if blocks > u64::from(u32::MAX) {
+            return Err(Ext4Error::Option(format!(
+                "{} files of {} bytes: 16 TiB are the most",
+                plan.inodes(),
+                plan.data
+            )));
+        }
+    }
+}

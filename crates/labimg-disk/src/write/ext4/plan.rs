@@ -1,0 +1,228 @@
+//! Numbers the inodes of a tree, gathers its folders, checks that ext4 can hold it and counts the blocks it needs.
+
+use std::collections::HashMap;
+
+use super::copy::segments;
+use super::extents::most_tree_blocks;
+use super::folder::{Entry, most_blocks};
+use super::inode::{BLOCK_FIELD, MOST_LINKS, device, time_fits};
+use super::layout::{BLOCK, BLOCK_SIZE};
+use super::{Ext4Error, xattr};
+use labimg_tree::interrupt;
+use labimg_tree::{Inode, InodeId, Kind, Tree, TreePath};
+
+/// The inode of `/`.
+pub const ROOT_INO: u32 = 2;
+/// The first inode that is not reserved: `lost+found`.
+pub const FIRST_INO: u32 = 11;
+/// Blocks of `lost+found`, so that `e2fsck` can put files there without allocating.
+pub const LOST_FOUND_BLOCKS: u64 = 4;
+/// The folder that e2fsck wants.
+pub const LOST_FOUND: &[u8] = b"lost+found";
+
+const NO_FOLDER: u32 = u32::MAX;
+
+/// One inode, in the order of their numbers.
+#[derive(Debug)]
+pub struct Node<'t> {
+    /// Its first name.
+    pub path: &'t TreePath,
+    /// What it is.
+    pub inode: &'t Inode,
+    /// Its names; of folders, those that the disk counts.
+    pub links: u32,
+    folder: u32,
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub struct Folder<'t> {
+    /// Its own inode.
+    pub ino: u32,
+    /// The inode of the folder it lies in.
+    pub parent: u32,
+    /// Its names, in byte order.
+    pub entries: Vec<Entry<'t>>,
+}
+
+/// A tree as it will lie on the disk.
+#[derive(Debug)]
+pub struct Plan<'t> {
+    /// `/`, `lost+found`, then all others in the order of their paths.
+    pub nodes: Vec<Node<'t>>,
+    /// The folders, in the order of their inodes.
+    pub folders: Vec<Folder<'t>>,
+    /// Blocks for contents, folders, extent trees, attributes and long links: never too few.
+    pub blocks: u64,
+    /// Bytes of contents that are not known to be holes.
+    pub data: u64,
+}
+
+impl<'t> Plan<'t> {
+    /// Plans a tree. `lost_found` is put in when the tree has none.
+    pub fn new(tree: &'t Tree, lost_found: (&'t TreePath, &'t Inode)) -> Result<Self, Ext4Error> {
+        let mut builder = Builder {
+            nodes: Vec::with_capacity(tree.len() + 1),
+            folders: Vec::new(),
+            by_path: HashMap::new(),
+            by_id: HashMap::with_capacity(tree.len()),
+        };
+        let given = tree.get(LOST_FOUND);
+        for (path, id, inode) in tree.iter() {
+            if path.is_root() {
+                builder.add_folder(path, inode, None);
+                let (path, inode) = (lost_found.0, given.unwrap_or(lost_found.1));
+                if !matches!(inode.kind, Kind::Dir) {
+                    return Err(refuse(path, "must be a folder on ext4"));
+                }
+                builder.add_folder(path, inode, Some(0));
+            } else if path.as_bytes() != LOST_FOUND {
+                builder.add(path, id, inode)?;
+            }
+        }
+        // `lost+found` was put in first; names are in byte order everywhere.
+        if let Some(root) = builder.folders.first_mut() {
+            root.entries.sort_unstable_by_key(|e| e.name);
+        }
+        let mut plan = Self { nodes: builder.nodes, folders: builder.folders, blocks: 0, data: 0 };
+        plan.count()?;
+        Ok(plan)
+    }
+
+    /// The number of the inode at `index` of the nodes.
+    pub fn ino(index: usize) -> u32 {
+        if index == 0 { ROOT_INO } else { index as u32 + FIRST_INO - 1 }
+    }
+
+    /// The inodes in use, the reserved ones too.
+    pub fn inodes(&self) -> u64 {
+        self.nodes.len() as u64 + u64::from(FIRST_INO) - 1
+    }
+
+    /// The index of the folder that a node is.
+    pub fn folder_of(node: &Node) -> Option<usize> {
+        (node.folder != NO_FOLDER).then_some(node.folder as usize)
+    }
+
+    fn count(&mut self) -> Result<(), Ext4Error> {
+        for (done, node) in self.nodes.iter().enumerate() {
+            if done % 4096 == 0 {
+                interrupt::check()?;
+            }
+            self.blocks += match &node.inode.kind {
+                Kind::File(content) => {
+                    let runs = segments(content);
+                    let blocks: u64 = runs.iter().map(|r| r.end - r.start).sum();
+                    self.data += (blocks * BLOCK).min(content.len());
+                    if content.len() > u64::from(u32::MAX) * BLOCK {
+                        return Err(refuse(node.path, "is larger than ext4 allows, 16 TiB"));
+                    }
+                    blocks + most_tree_blocks(runs.len() as u64, blocks)
+                }
+                Kind::Dir => {
+                    let folder = Self::folder_of(node).and_then(|f| self.folders.get(f));
+                    let entries = folder.map_or(&[][..], |f| &f.entries);
+                    let blocks = most_blocks(entries)
+                        .ok_or_else(|| refuse(node.path, "has more names than a hashed folder can hold"))?
+                        .max(LOST_FOUND_BLOCKS * u64::from(node.path.as_bytes() == LOST_FOUND));
+                    blocks + most_tree_blocks(1, blocks)
+                }
+                Kind::Symlink(target) => u64::from(target.len() >= BLOCK_FIELD),
+                _ => 0,
+            };
+            if !node.inode.xattrs.is_empty() {
+                let stored = xattr::encode(&node.inode.xattrs).map_err(|what| refuse(node.path, what))?;
+                self.blocks += u64::from(stored.block.is_some());
+            }
+            check(node)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse(path: &TreePath, what: impl Into<String>) -> Ext4Error {
+    Ext4Error::Refused { path: path.clone(), what: what.into() }
+}
+
+fn check(node: &Node) -> Result<(), Ext4Error> {
+    match &node.inode.kind {
+        Kind::Symlink(target) if target.is_empty() || target.len() >= BLOCK_SIZE || target.contains(&0) => {
+            let what = format!("has a link target of {} bytes; 1 to 4095 without NUL are possible", target.len());
+            return Err(refuse(node.path, what));
+        }
+        Kind::Char(major, minor) | Kind::Block(major, minor) if device(*major, *minor).is_none() => {
+            return Err(refuse(node.path, format!("has the device number {major}:{minor}, which Linux does not have")));
+        }
+        Kind::Dir => {}
+        _ if node.links > MOST_LINKS => {
+            return Err(refuse(node.path, format!("has {} names; ext4 allows {MOST_LINKS}", node.links)));
+        }
+        _ => {}
+    }
+    if !time_fits(node.inode.mtime) {
+        return Err(refuse(node.path, format!("has the time {}, outside 1901 to 2446", node.inode.mtime)));
+    }
+    Ok(())
+}
+
+struct Builder<'t> {
+    nodes: Vec<Node<'t>>,
+    folders: Vec<Folder<'t>>,
+    by_path: HashMap<&'t [u8], u32>,
+    /// The index of the node of each inode that is no folder.
+    by_id: HashMap<InodeId, u32>,
+}
+
+impl<'t> Builder<'t> {
+    fn add(&mut self, path: &'t TreePath, id: InodeId, inode: &'t Inode) -> Result<(), Ext4Error> {
+        let bytes = path.as_bytes();
+        let parent_len = bytes.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let parent = bytes.get(..parent_len).and_then(|parent| self.by_path.get(parent)).copied();
+        let parent = parent.ok_or_else(|| refuse(path, "is in no folder"))?;
+        if matches!(inode.kind, Kind::Dir) {
+            self.add_folder(path, inode, Some(parent));
+            return Ok(());
+        }
+        let next = u32::try_from(self.nodes.len()).map_err(|_| refuse(path, "is one file too many for ext4"))?;
+        let index = *self.by_id.entry(id).or_insert(next);
+        if index == next {
+            self.nodes.push(Node { path, inode, links: 0, folder: NO_FOLDER });
+        }
+        if let Some(node) = self.nodes.get_mut(index as usize) {
+            node.links += 1;
+        }
+        self.name(parent, path, index, inode);
+        Ok(())
+    }
+
+    fn add_folder(&mut self, path: &'t TreePath, inode: &'t Inode, parent: Option<u32>) {
+        // There are no more folders than nodes, whose number is checked.
+        let (index, folder) = (self.nodes.len() as u32, self.folders.len() as u32);
+        self.nodes.push(Node { path, inode, links: 2, folder });
+        self.by_path.insert(path.as_bytes(), folder);
+        let parent_ino = parent.and_then(|p| self.folders.get(p as usize)).map_or(ROOT_INO, |p| p.ino);
+        self.folders.push(Folder { ino: Plan::ino(index as usize), parent: parent_ino, entries: Vec::new() });
+        if let Some(parent) = parent {
+            self.name(parent, path, index, inode);
+            let above = if parent_ino == ROOT_INO { 0 } else { (parent_ino + 1 - FIRST_INO) as usize };
+            if let Some(node) = self.nodes.get_mut(above) {
+                node.links += 1;
+            }
+        }
+    }
+
+    fn name(&mut self, folder: u32, path: &'t TreePath, index: u32, inode: &Inode) {
+        let file_type = match inode.kind {
+            Kind::File(_) => 1,
+            Kind::Dir => super::folder::FOLDER_TYPE,
+            Kind::Char(..) => 3,
+            Kind::Block(..) => 4,
+            Kind::Fifo => 5,
+            Kind::Socket => 6,
+            Kind::Symlink(_) => 7,
+        };
+        if let Some(folder) = self.folders.get_mut(folder as usize) {
+            folder.entries.push(Entry { name: path.name(), ino: Plan::ino(index as usize), file_type });
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Where things lie in a FAT32 volume, and the sectors that say so.
+
+use super::FatOptions;
+use crate::write::ImageError;
+
+/// Size of a sector in bytes.
+pub(super) const SECTOR: u64 = 512;
+/// Sectors before the first allocation table, as mkfs.fat has it: boot sector, `FSInfo` and their backups lie in them.
+const RESERVED: u64 = 32;
+/// `FSInfo`'s sector.
+const FSINFO: u64 = 1;
+/// The backup boot sector; that of `FSInfo` follows it.
+const BACKUP: u64 = 6;
+
+/// Sizes and places, in sectors and clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Geometry {
+    sectors: u64,
+    table_sectors: u64,
+    /// Size of a cluster in bytes.
+    pub(super) cluster_size: u64,
+    /// How many clusters there are; the first has number 2.
+    pub(super) clusters: u64,
+}
+
+impl Geometry {
+    /// With the largest cluster up to 4 KiB that still gives the 65,525 clusters which make a volume FAT32.
+    pub(super) fn new(options: &FatOptions) -> Result<Self, ImageError> {
+        let sectors = options.size / SECTOR;
+        if !options.size.is_multiple_of(SECTOR) || sectors > u64::from(u32::MAX) {
+            return Err(ImageError::Layout(format!(
+                "a FAT32 volume of {} bytes: the size must be a multiple of 512 below 2 TiB",
+                options.size
+            )));
+        }
+        // The specification advises to keep 16 clusters away from the limit: some programs count a little wrong.
+        let sound = |g: &Self| (65_525 + 16..0x0fff_fff5).contains(&g.clusters);
+        [4096, 2048, 1024, 512]
+            .map(|cluster_size| Self::with_cluster(sectors, cluster_size))
+            .into_iter()
+            .find(sound)
+            .ok_or(ImageError::TooSmall { partition: options.label.clone(), size: options.size, needed: 33 << 20 })
+    }
+
+    fn with_cluster(sectors: u64, cluster_size: u64) -> Self {
+        let per_cluster = cluster_size / SECTOR;
+        // Each cluster takes its sectors and 4 bytes in each of two tables. Tables of whole 4 KiB keep the clusters
+        // aligned as the partition is.
+        let most = sectors.saturating_sub(RESERVED) * SECTOR / (cluster_size + 8);
+        let table_sectors = ((most + 2) * 4).div_ceil(SECTOR).next_multiple_of(8);
+        let clusters = sectors.saturating_sub(RESERVED + 2 * table_sectors) / per_cluster;
+        Self { sectors, table_sectors, cluster_size, clusters }
+    }
+
+    /// Byte offsets of the two allocation tables.
+    pub(super) fn tables(&self) -> [u64; 2] {
+        [RESERVED * SECTOR, (RESERVED + self.table_sectors) * SECTOR]
+    }
+
+    /// Byte offset of a cluster.
+    pub(super) fn cluster(&self, number: u64) -> u64 {
+        (RESERVED + 2 * self.table_sectors) * SECTOR + (number - 2) * self.cluster_size
+    }
+
+    /// Boot sector and `FSInfo` with their backups: byte offset and content of each.
+    pub(super) fn sectors(&self, options: &FatOptions, label: [u8; 11], offset: u64, used: u64) -> [(u64, Vec<u8>); 4] {
+        let (boot, info) = (self.boot(options, label, offset), self.info(used));
+        [(0, boot.clone()), (FSINFO, info.clone()), (BACKUP, boot), (BACKUP + 1, info)]
+            .map(|(sector, bytes)| (sector * SECTOR, bytes))
+    }
+
+    fn boot(&self, options: &FatOptions, label: [u8; 11], offset: u64) -> Vec<u8> {
+        let mut b = vec![0; SECTOR as usize];
+        let mut put = |at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &[0xeb, 0x58, 0x90]); // a jump to the code below
+        put(3, b"MSWIN4.1"); // what the specification advises: some systems look for it
+        put(11, &(SECTOR as u16).to_le_bytes());
+        put(13, &[(self.cluster_size / SECTOR) as u8]);
+        put(14, &(RESERVED as u16).to_le_bytes());
+        put(16, &[2]); // allocation tables
+        put(21, &[0xf8]); // a disk that stays in its drive
+        put(24, &63_u16.to_le_bytes()); // sectors a track and heads, as the partition table's
+        put(26, &255_u16.to_le_bytes());
+        put(28, &u32::try_from(offset / SECTOR).unwrap_or(0).to_le_bytes()); // sectors before the volume
+        put(32, &(self.sectors as u32).to_le_bytes());
+        put(36, &(self.table_sectors as u32).to_le_bytes());
+        put(44, &2_u32.to_le_bytes()); // the root folder's first cluster
+        put(48, &(FSINFO as u16).to_le_bytes());
+        put(50, &(BACKUP as u16).to_le_bytes());
+        put(64, &[0x80, 0, 0x29]); // drive number; the mark that the next three are valid
+        put(67, &options.volume_id.to_le_bytes());
+        put(71, &label);
+        put(82, b"FAT32   ");
+        put(90, &[0xcd, 0x18, 0xeb, 0xfe]); // a PC's BIOS is told that this does not start it (int 0x18), and waits
+        put(510, &[0x55, 0xaa]);
+        b
+    }
+
+    fn info(&self, used: u64) -> Vec<u8> {
+        let mut b = vec![0; SECTOR as usize];
+        let mut put = |at: usize, number: u32| b[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        put(0, 0x4161_5252);
+        put(484, 0x6141_7272);
+        put(488, (self.clusters - used) as u32);
+        // Where to look for a free cluster; all ones when nobody knows.
+        put(492, if used < self.clusters { used as u32 + 2 } else { u32::MAX });
+        put(508, 0xaa55_0000);
+        b
+    }
+}

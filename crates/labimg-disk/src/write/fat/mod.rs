@@ -1,0 +1,259 @@
+//! Writes a tree as a FAT32 volume (Microsoft, "FAT: General Overview of On-Disk Format", 1.03).
+//!
+//! FAT32 and not FAT16, whatever the size: the firmware of Raspberry Pis wants it.
+//!
+//! Not with the `fatfs` crate: 0.3.6 writes long-name entries before `.` and `..` and leads `..` below the root to cluster 2
+//! in place of 0, so that `fsck.vfat` finds every folder damaged. Written at once, all files also lie in one piece.
+
+mod geometry;
+mod names;
+mod time;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+
+use super::{ImageError, write_sparse};
+use geometry::Geometry;
+use labimg_tree::interrupt;
+use labimg_tree::{Content, ContentReader, Kind, Tree, TreePath};
+use names::Name;
+use time::DosTime;
+
+/// Size of a directory entry in bytes.
+const ENTRY: u64 = 32;
+/// Most bytes of a folder.
+const MOST_FOLDER: u64 = 65_536 * ENTRY;
+/// The first cluster: the root folder's.
+const ROOT: u64 = 2;
+/// Marks the end of a chain in the allocation table.
+const END: u32 = 0x0fff_ffff;
+/// Attribute bits.
+const VOLUME_ID: u8 = 0x08;
+const DIRECTORY: u8 = 0x10;
+const ARCHIVE: u8 = 0x20;
+const LONG_NAME: u8 = 0x0f;
+
+/// What a volume is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FatOptions {
+    /// Size in bytes, a multiple of 512: at least 33 MiB, since FAT32 needs 65,525 clusters.
+    pub size: u64,
+    /// Label: up to 11 ASCII characters, written in capitals.
+    pub label: String,
+    /// Serial number, shown by Linux as the UUID `XXXX-XXXX`.
+    pub volume_id: u32,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FatSummary {
+    /// Size of a cluster in bytes.
+    pub cluster_size: u64,
+    /// Bytes in use, in whole clusters.
+    pub used: u64,
+    /// Bytes free, in whole clusters.
+    pub free: u64,
+}
+
+/// Writes `tree` as a FAT32 volume into `out` from byte `offset`. That part of `out` must read as zeros, as in a fresh
+/// sparse file; runs of zeros stay holes. Owners, modes and attributes have no place in FAT; times are written as UTC.
+///
+/// # Errors
+/// Links, devices, names that FAT cannot hold or that differ only in case, files of 4 GiB and more: by path. A volume
+/// too small for the files or for FAT32. Read and write errors.
+pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Result<FatSummary, ImageError> {
+    let geometry = Geometry::new(options)?;
+    let label = names::label(&options.label)?;
+    names::check(tree)?;
+    let plan = Plan::new(tree, geometry.cluster_size)?;
+    let used = plan.end - ROOT;
+    if used > geometry.clusters {
+        let needed = geometry.cluster(ROOT) + used * (geometry.cluster_size + 8);
+        return Err(ImageError::TooSmall { partition: options.label.clone(), size: options.size, needed });
+    }
+
+    for (at, bytes) in geometry.sectors(options, label, offset, used) {
+        write_sparse(out, offset + at, &bytes)?;
+    }
+    let table = plan.table();
+    for at in geometry.tables() {
+        write_sparse(out, offset + at, &table)?;
+    }
+    for (path, extent) in &plan.extents {
+        interrupt::check()?;
+        let at = offset + geometry.cluster(extent.first);
+        match tree.get(path).map(|inode| &inode.kind) {
+            Some(Kind::Dir) => write_sparse(out, at, &plan.folder(tree, path, label))?,
+            Some(Kind::File(content)) => copy(path, content, out, at)?,
+            _ => {}
+        }
+    }
+    let cluster_size = geometry.cluster_size;
+    Ok(FatSummary { cluster_size, used: used * cluster_size, free: (geometry.clusters - used) * cluster_size })
+}
+
+/// Clusters in one piece.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    first: u64,
+    count: u64,
+}
+
+/// What goes where.
+struct Plan<'a> {
+    /// The entries of each folder: the paths in it with the names they are stored under.
+    folders: HashMap<&'a TreePath, Vec<(&'a TreePath, Name)>>,
+    /// Folders, then files, one after the other; empty files have none.
+    extents: Vec<(&'a TreePath, Extent)>,
+    first: HashMap<&'a TreePath, u64>,
+    /// The first cluster that stays free.
+    end: u64,
+}
+
+impl<'a> Plan<'a> {
+    fn new(tree: &'a Tree, cluster_size: u64) -> Result<Self, ImageError> {
+        let mut children: HashMap<TreePath, Vec<&TreePath>> = HashMap::new();
+        for (path, _, _) in tree.iter() {
+            if let Some(parent) = path.parent() {
+                children.entry(parent).or_default().push(path);
+            }
+        }
+        let mut plan = Self { folders: HashMap::new(), extents: Vec::new(), first: HashMap::new(), end: ROOT };
+        for (path, _, inode) in tree.iter() {
+            if !matches!(inode.kind, Kind::Dir) {
+                continue;
+            }
+            let inside = children.remove(path).unwrap_or_default();
+            // `names::check` saw to it that every path is UTF-8.
+            let texts: Vec<_> = inside.iter().map(|p| std::str::from_utf8(p.name()).unwrap_or_default()).collect();
+            let names = names::shorten(&texts);
+            // The root has the label, every other folder `.` and `..`.
+            let own = if path.is_root() { 1 } else { 2 };
+            let len = (own + names.iter().map(Name::entries).sum::<usize>()) as u64 * ENTRY;
+            if len > MOST_FOLDER {
+                let why = "more files than a FAT folder can hold: divide it".to_owned();
+                return Err(ImageError::Fat { path: path.clone(), why });
+            }
+            plan.place(path, len, cluster_size);
+            plan.folders.insert(path, inside.into_iter().zip(names).collect());
+        }
+        for (path, _, inode) in tree.iter() {
+            if let Kind::File(content) = &inode.kind
+                && !content.is_empty()
+            {
+                plan.place(path, content.len(), cluster_size);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn place(&mut self, path: &'a TreePath, len: u64, cluster_size: u64) {
+        let extent = Extent { first: self.end, count: len.div_ceil(cluster_size) };
+        self.extents.push((path, extent));
+        self.first.insert(path, extent.first);
+        self.end += extent.count;
+    }
+
+    /// The allocation table up to the last cluster in use; what follows is zero: free.
+    fn table(&self) -> Vec<u8> {
+        // The media byte again, and the marks of a clean volume without disk errors.
+        let mut table = vec![0x0fff_fff8, END];
+        for (_, Extent { first, count }) in &self.extents {
+            // Each points to the next. The volume has less than 2^28 clusters.
+            table.extend((first + 1..first + count).map(|next| next as u32));
+            table.push(END);
+        }
+        table.into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+
+    /// A folder's entries.
+    fn folder(&self, tree: &Tree, path: &TreePath, label: [u8; 11]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let time = |path: &TreePath| DosTime::new(tree.get(path).map_or(0, |inode| inode.mtime));
+        match path.parent() {
+            None => bytes.extend(entry(label, VOLUME_ID, time(path), 0, 0)),
+            Some(parent) => {
+                let mut dots = [b' '; 11];
+                for (number, target) in [path, &parent].into_iter().enumerate() {
+                    dots[number] = b'.';
+                    // A `..` that leads to the root has cluster 0, wherever the root lies.
+                    let first = if target.is_root() { 0 } else { self.first_of(target) };
+                    bytes.extend(entry(dots, DIRECTORY, time(target), first, 0));
+                }
+            }
+        }
+        for (child, name) in self.folders.get(path).into_iter().flatten() {
+            bytes.extend(long_entries(name));
+            let (attributes, size) = match tree.get(child).map(|inode| &inode.kind) {
+                Some(Kind::File(content)) => (ARCHIVE, content.len() as u32),
+                _ => (DIRECTORY, 0),
+            };
+            bytes.extend(entry(name.short, attributes, time(child), self.first_of(child), size));
+        }
+        bytes
+    }
+
+    /// The first cluster; 0 for an empty file.
+    fn first_of(&self, path: &TreePath) -> u64 {
+        self.first.get(path).copied().unwrap_or(0)
+    }
+}
+
+fn entry(short: [u8; 11], attributes: u8, at: DosTime, first: u64, size: u32) -> [u8; ENTRY as usize] {
+    let mut e = [0; ENTRY as usize];
+    let mut put = |at: usize, bytes: &[u8]| e[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &short);
+    put(11, &[attributes]);
+    put(14, &at.time.to_le_bytes()); // made
+    put(16, &at.date.to_le_bytes());
+    put(18, &at.date.to_le_bytes()); // read
+    put(20, &((first >> 16) as u16).to_le_bytes());
+    put(22, &at.time.to_le_bytes()); // changed
+    put(24, &at.date.to_le_bytes());
+    put(26, &(first as u16).to_le_bytes());
+    put(28, &size.to_le_bytes());
+    e
+}
+
+/// The entries that hold a long name, its end first; they stand before the short entry and carry its checksum.
+fn long_entries(name: &Name) -> Vec<u8> {
+    let Some(long) = &name.long else { return Vec::new() };
+    let sum = name.short.iter().fold(0_u8, |sum, &b| sum.rotate_right(1).wrapping_add(b));
+    // A zero ends a name that does not fill its last entry, and all ones pad it.
+    let mut units = long.clone();
+    if units.len() % 13 != 0 {
+        units.push(0);
+        units.resize(units.len().next_multiple_of(13), 0xffff);
+    }
+    let mut bytes = Vec::new();
+    for (number, piece) in units.chunks(13).enumerate().rev() {
+        let last = (number + 1) * 13 == units.len();
+        // At most 20 pieces: names have up to 255 units.
+        let mut e = vec![(number as u8 + 1) | if last { 0x40 } else { 0 }];
+        e.extend(piece.iter().take(5).flat_map(|u| u.to_le_bytes()));
+        e.extend([LONG_NAME, 0, sum]);
+        e.extend(piece.iter().skip(5).take(6).flat_map(|u| u.to_le_bytes()));
+        e.extend([0, 0]);
+        e.extend(piece.iter().skip(11).flat_map(|u| u.to_le_bytes()));
+        bytes.extend(e);
+    }
+    bytes
+}
+
+fn copy(path: &TreePath, content: &Content, out: &File, mut at: u64) -> Result<(), ImageError> {
+    let mut reader = ContentReader::new(content);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        interrupt::check()?;
+        let count = reader.read(&mut buffer).map_err(|source| ImageError::Content { path: path.clone(), source })?;
+        if count == 0 {
+            return Ok(());
+        }
+        write_sparse(out, at, &buffer[..count])?;
+        at += count as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests;

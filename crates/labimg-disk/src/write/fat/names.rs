@@ -1,0 +1,172 @@
+//! Which names FAT can hold, and the short name that stands beside each long one.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::write::ImageError;
+use labimg_tree::{Kind, Tree, TreePath};
+
+/// Checks every path of a tree before anything is written.
+///
+/// # Errors
+/// The first path that FAT cannot hold, or that only its case sets apart from another.
+pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
+    let mut seen: HashMap<String, &TreePath> = HashMap::new();
+    for (path, _, inode) in tree.iter() {
+        let bad = |why: String| Err(ImageError::Fat { path: path.clone(), why });
+        match &inode.kind {
+            Kind::File(content) if content.len() > u64::from(u32::MAX) => {
+                return bad("FAT holds files of less than 4 GiB only".to_owned());
+            }
+            Kind::Dir | Kind::File(_) => {}
+            _ => return bad("FAT holds files and folders only: put a copy in place of the link or device".to_owned()),
+        }
+        let Ok(text) = std::str::from_utf8(path.as_bytes()) else {
+            return bad("its name is not UTF-8: rename it".to_owned());
+        };
+        let name = text.rsplit('/').next().unwrap_or_default();
+        if let Some(c) = name.chars().find(|c| c.is_ascii_control() || "\"*:<>?\\|".contains(*c)) {
+            return bad(format!("FAT does not allow {c:?} in names: rename it"));
+        }
+        if name.ends_with(['.', ' ']) {
+            return bad("FAT names cannot end with a dot or a space: rename it".to_owned());
+        }
+        if let Some(other) = seen.insert(text.to_uppercase(), path) {
+            return bad(format!("only upper and lower case set it apart from {other}, which FAT ignores: rename one"));
+        }
+    }
+    Ok(())
+}
+
+/// A label as stored: 11 bytes, padded with spaces.
+///
+/// # Errors
+/// When it is too long or holds characters that labels cannot.
+pub(super) fn label(text: &str) -> Result<[u8; 11], ImageError> {
+    let upper = text.to_ascii_uppercase();
+    let fits = (1..=11).contains(&upper.len()) && upper.bytes().all(|b| b == b' ' || is_short(b));
+    if !fits || upper.starts_with(' ') {
+        return Err(ImageError::Layout(format!(
+            "`{text}` cannot be the label of a FAT volume: 1 to 11 ASCII letters, digits, `-` and `_` can"
+        )));
+    }
+    let mut label = [b' '; 11];
+    label[..upper.len()].copy_from_slice(upper.as_bytes());
+    Ok(label)
+}
+
+/// The entries that name one file or folder, without what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    /// The 8.3 name: eight bytes and three, padded with spaces.
+    pub(super) short: [u8; 11],
+    /// The long name in UTF-16; none where the short one says all.
+    pub(super) long: Option<Vec<u16>>,
+}
+
+impl Name {
+    /// How many directory entries it takes.
+    pub(super) fn entries(&self) -> usize {
+        1 + self.long.as_ref().map_or(0, |long| long.len().div_ceil(13))
+    }
+}
+
+/// Gives each name of one folder its short name, in the same order. They must differ by more than case.
+pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
+    let bases: Vec<Base> = names.iter().map(|name| Base::of(name)).collect();
+    // Names that fit as they are come first: no other file may get theirs.
+    let mut taken: HashSet<[u8; 11]> = bases.iter().filter(|b| b.fits).map(|b| b.short).collect();
+    let mut tails: HashMap<[u8; 11], u32> = HashMap::new();
+    let all = names.iter().zip(bases).map(|(name, base)| {
+        let short = if base.fits { base.short } else { base.with_tail(&mut taken, &mut tails) };
+        Name { short, long: (!base.exact).then(|| name.encode_utf16().collect()) }
+    });
+    all.collect()
+}
+
+/// What a long name gives for a short one: the "basis-name generation algorithm" of the specification.
+struct Base {
+    short: [u8; 11],
+    /// Nothing but case was lost.
+    fits: bool,
+    /// Nothing was lost.
+    exact: bool,
+}
+
+impl Base {
+    fn of(name: &str) -> Self {
+        let stripped = name.trim_start_matches('.');
+        let (stem, extension) = stripped.rsplit_once('.').unwrap_or((stripped, ""));
+        let mut short = [b' '; 11];
+        let mut fits = stripped == name;
+        for (text, range) in [(stem, 0..8), (extension, 8..11)] {
+            let mut place = short[range].iter_mut();
+            for c in text.chars() {
+                let byte = u8::try_from(c.to_ascii_uppercase()).ok().filter(|&b| is_short(b));
+                fits &= byte.is_some();
+                if matches!(c, ' ' | '.') {
+                    continue;
+                }
+                match place.next() {
+                    Some(place) => *place = byte.unwrap_or(b'_'),
+                    None => fits = false,
+                }
+            }
+        }
+        fits &= short[0] != b' ';
+        Self { short, fits, exact: fits && !name.bytes().any(|b| b.is_ascii_lowercase()) }
+    }
+
+    /// The first of `STEM~1.EXT`, `STEM~2.EXT` … that is free.
+    fn with_tail(&self, taken: &mut HashSet<[u8; 11]>, tails: &mut HashMap<[u8; 11], u32>) -> [u8; 11] {
+        let next = tails.entry(self.short).or_insert(1);
+        loop {
+            let tail = format!("~{next}");
+            *next += 1;
+            let stem = self.short[..8].iter().position(|&b| b == b' ').unwrap_or(8).min(8 - tail.len());
+            let mut short = self.short;
+            short[..8].fill(b' ');
+            short[..stem].copy_from_slice(&self.short[..stem]);
+            short[stem..stem + tail.len()].copy_from_slice(tail.as_bytes());
+            if taken.insert(short) {
+                return short;
+            }
+        }
+    }
+}
+
+/// What may stand in a short name, letters being capital.
+fn is_short(b: u8) -> bool {
+    b.is_ascii_uppercase() || b.is_ascii_digit() || b"!#$%&'()-@^_`{}~".contains(&b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shorts(names: &[&str]) -> Vec<String> {
+        let text = |n: Name| String::from_utf8(n.short.to_vec()).unwrap() + if n.long.is_some() { "+" } else { "" };
+        shorten(names).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn short_names() {
+        let names =
+            ["KERNEL.IMG", "config.txt", "bcm2711-rpi-4-b.dtb", "bcm2711-rpi-400.dtb", "BCM271~1.DTB", ".hidden"];
+        let expected = ["KERNEL  IMG", "CONFIG  TXT+", "BCM271~2DTB+", "BCM271~3DTB+", "BCM271~1DTB", "HIDDEN~1   +"];
+        assert_eq!(shorts(&names), expected);
+        assert_eq!(
+            shorts(&["a b.c", "grüße", "x.y.z", "+"]),
+            ["AB~1    C  +", "GR__E~1    +", "XY~1    Z  +", "_~1        +"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn short_names_differ(names in prop::collection::btree_set("[a-c.~1]{1,12}[a-c1]", 1..60)) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let all: HashSet<[u8; 11]> = shorten(&names).into_iter().map(|n| n.short).collect();
+            prop_assert_eq!(all.len(), names.len());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Writes images: partition table, FAT and ext4 file systems, boot loader blobs, into one sparse file.
+
+mod error;
+pub mod ext4;
+pub mod fat;
+mod output;
+pub mod table;
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use uuid::Uuid;
+
+use ext4::{Ext4Error, Ext4Options};
+use labimg_tree::interrupt;
+use labimg_tree::progress::{Progress, Unit};
+use labimg_tree::{Content, Kind, Tree};
+use table::{Layout, Partition, PartitionKind, PartitionTable};
+
+pub use error::ImageError;
+pub use output::{OutputFile, check_output};
+
+/// All that goes into one image.
+#[derive(Debug)]
+pub struct ImageSpec<'a> {
+    /// Which partition table.
+    pub table: PartitionTable,
+    /// The first byte that partitions may take, for boards whose boot loader lies before them; 0 for the usual 4 MiB.
+    pub first: u64,
+    /// The partitions in disk order.
+    pub partitions: Vec<PartitionSpec<'a>>,
+    /// Boot loader parts that lie outside partitions: byte offset and content.
+    pub raw: Vec<(u64, Content)>,
+    /// The image holds secrets: only its owner may read the file.
+    pub private: bool,
+}
+
+/// One partition and what goes into it.
+#[derive(Debug)]
+pub struct PartitionSpec<'a> {
+    /// Up to 36 characters, for people.
+    pub name: String,
+    /// Size in bytes; rounded up to whole 4 MiB.
+    pub size: u64,
+    /// Names the partition in a GPT.
+    pub guid: Uuid,
+    /// What goes into it.
+    pub files: FileSystem<'a>,
+}
+
+/// A file system to be written.
+#[derive(Debug)]
+pub enum FileSystem<'a> {
+    /// FAT32.
+    Fat {
+        /// Its files.
+        tree: &'a Tree,
+        /// Up to 11 ASCII characters.
+        label: String,
+        /// Serial number: the UUID `XXXX-XXXX`.
+        volume_id: u32,
+    },
+    /// ext4.
+    Ext4 {
+        /// Its files.
+        tree: &'a Tree,
+        /// Label, UUID and so on; size and writeback are set here.
+        options: Ext4Options,
+    },
+}
+
+impl FileSystem<'_> {
+    fn tree(&self) -> &Tree {
+        match self {
+            Self::Fat { tree, .. } | Self::Ext4 { tree, .. } => tree,
+        }
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// Bytes in use and free in each partition's file system.
+    pub usage: Vec<(u64, u64)>,
+    /// Bytes that the image takes on the disk it was written to: holes count nothing.
+    pub occupied: u64,
+}
+
+impl ImageSpec<'_> {
+    /// Where each partition will lie.
+    ///
+    /// # Errors
+    /// As [`Layout::new`]; boot loader parts that overlap the table, a partition or each other.
+    pub fn layout(&self) -> Result<Layout, ImageError> {
+        let partition = |spec: &PartitionSpec| Partition {
+            start: 0,
+            len: spec.size,
+            kind: match spec.files {
+                FileSystem::Fat { .. } => PartitionKind::Boot,
+                FileSystem::Ext4 { .. } => PartitionKind::Linux,
+            },
+            guid: spec.guid,
+            name: spec.name.clone(),
+        };
+        let layout = Layout::new(self.table, self.first, self.partitions.iter().map(partition).collect())?;
+        let mut taken = vec![("the partition table".to_owned(), 0, layout.table_len())];
+        taken.extend(layout.partitions.iter().map(|p| (format!("partition `{}`", p.name), p.start, p.start + p.len)));
+        if matches!(self.table, PartitionTable::Gpt { .. }) {
+            taken.push(("the copy of the partition table".to_owned(), layout.size - table::ALIGNMENT, layout.size));
+        }
+        for (at, content) in &self.raw {
+            let end = at.saturating_add(content.len());
+            if let Some((what, ..)) = taken.iter().find(|(_, from, to)| *at < *to && end > *from) {
+                return Err(ImageError::Layout(format!("boot loader bytes {at} to {end} overlap {what}")));
+            }
+            if end > layout.size {
+                return Err(ImageError::Layout(format!(
+                    "boot loader bytes {at} to {end} lie past the end of the image"
+                )));
+            }
+            taken.push((format!("other boot loader bytes at {at}"), *at, end));
+        }
+        Ok(layout)
+    }
+}
+
+/// Writes an image to `path`: sparse, whole or not at all, and the same bytes for the same spec.
+///
+/// # Errors
+/// What the file systems cannot hold, partitions too small, a full disk, read and write errors, or Ctrl-C.
+pub fn write(spec: &ImageSpec, path: &Path, reporter: &dyn Progress) -> Result<ImageSummary, ImageError> {
+    let layout = spec.layout()?;
+    let trees = spec.partitions.iter().map(|p| bytes_in(p.files.tree())).sum::<u64>();
+    let needed = trees + spec.raw.iter().map(|(_, content)| data_len(content)).sum::<u64>();
+    let output = OutputFile::create(path, layout.size, needed, spec.private)?;
+    let usage = fill(spec, &layout, output.file(), reporter).map_err(|e| output.explain(e, needed))?;
+    let phase = reporter.phase("Syncing image to disk", 0, Unit::Bytes);
+    let occupied = match output.file().metadata() {
+        Ok(there) => there.blocks() * 512,
+        Err(source) => return Err(ImageError::Output { path: path.to_owned(), what: "cannot be looked up", source }),
+    };
+    output.finish()?;
+    phase.inc(occupied);
+    Ok(ImageSummary { layout, usage, occupied })
+}
+
+fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &dyn Progress) -> Result<Vec<(u64, u64)>, ImageError> {
+    layout.write(out)?;
+    for (at, content) in &spec.raw {
+        let bytes = content.to_vec().map_err(|source| ImageError::Raw { at: *at, source })?;
+        write_sparse(out, *at, &bytes)?;
+    }
+    let mut usage = Vec::new();
+    for (partition, place) in spec.partitions.iter().zip(&layout.partitions) {
+        interrupt::check()?;
+        usage.push(match &partition.files {
+            FileSystem::Fat { tree, label, volume_id } => {
+                let phase = reporter.phase(&format!("Writing {}", partition.name), 0, Unit::Bytes);
+                let options = fat::FatOptions { size: place.len, label: label.clone(), volume_id: *volume_id };
+                let summary = fat::write(tree, out, place.start, &options)?;
+                phase.inc(summary.used);
+                (summary.used, summary.free)
+            }
+            FileSystem::Ext4 { tree, options } => {
+                let options = Ext4Options { size: place.len, writeback: true, ..options.clone() };
+                let summary =
+                    ext4::write(tree, out, place.start, &options, reporter).map_err(|source| match source {
+                        Ext4Error::Interrupted(interrupted) => ImageError::Interrupted(interrupted),
+                        source => ImageError::Ext4 { partition: partition.name.clone(), source },
+                    })?;
+                ((summary.blocks - summary.free_blocks) * BLOCK as u64, summary.free_blocks * BLOCK as u64)
+            }
+        });
+    }
+    Ok(usage)
+}
+
+/// Bytes of all files of a tree, each hard-linked one counted once.
+fn bytes_in(tree: &Tree) -> u64 {
+    let mut seen = std::collections::HashSet::new();
+    let mut total = 0;
+    for (_, id, inode) in tree.iter() {
+        if let Kind::File(content) = &inode.kind
+            && seen.insert(id)
+        {
+            total += data_len(content);
+        }
+    }
+    total
+}
+
+/// Bytes of a content that are no holes.
+fn data_len(content: &Content) -> u64 {
+    match content {
+        Content::Sparse { pieces, .. } => pieces.iter().map(|(_, piece)| data_len(piece)).sum(),
+        _ => content.len(),
+    }
+}
+
+/// The block size of the file systems that images lie on.
+const BLOCK: usize = 4096;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
+/// Writes `bytes` at byte `at` of a file that reads as zeros there: blocks of zeros are left out and stay holes.
+fn write_sparse(out: &File, at: u64, bytes: &[u8]) -> Result<(), ImageError> {
+    let mut done = 0;
+    for run in bytes.chunks(BLOCK).collect::<Vec<_>>().chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+        let len = run.iter().map(|block| block.len()).sum::<usize>();
+        let at = at + done as u64;
+        if !run.first().is_some_and(|block| is_zero(block)) {
+            out.write_all_at(&bytes[done..done + len], at).map_err(|source| ImageError::Write { at, source })?;
+        }
+        done += len;
+    }
+    Ok(())
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    ZEROS.get(..block.len()).is_some_and(|zeros| zeros == block)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use super::*;
+use crate::read::{Volume, open_partition};
+use labimg_tree::{Inode, TreePath};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+const MIB: u64 = 1 << 20;
+
+fn boot_tree() -> Tree {
+    let mut tree = Tree::new(1_760_000_000);
+    tree.write("config.txt", 0o644, "arm_64bit=1\nkernel=vmlinuz\n").unwrap();
+    tree.write("vmlinuz", 0o644, vec![0x5a; 5_000_000]).unwrap();
+    tree
+}
+
+/// Files of each kind that a writer treats differently.
+fn root_tree() -> Tree {
+    let mut tree = Tree::new(1_760_000_000);
+    tree.write("usr/lib/os-release", 0o644, "NAME=Debian\n").unwrap();
+    tree.symlink("etc/os-release", "../usr/lib/os-release").unwrap();
+    tree.write("usr/bin/su", 0o4755, "elf").unwrap();
+    tree.write("usr/bin/ping", 0o755, "elf").unwrap();
+    tree.get_mut("usr/bin/ping").unwrap().xattrs =
+        BTreeMap::from([("security.capability".to_owned(), b"\x01\0\0\x02\0 \0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())]);
+    tree.write("usr/lib/large", 0o644, "x".repeat(2_000_000)).unwrap();
+    let device = Inode { kind: Kind::Char(5, 1), mode: 0o600, ..tree.get("").unwrap().clone() };
+    tree.mkdir("dev", 0o755).unwrap();
+    tree.insert(&TreePath::new("dev/console").unwrap(), device).unwrap();
+    tree
+}
+
+fn spec<'a>(table: PartitionTable, boot: &'a Tree, root: &'a Tree) -> ImageSpec<'a> {
+    let partition = |name: &str, size, guid, files| PartitionSpec {
+        name: name.to_owned(),
+        size,
+        guid: Uuid::from_u128(guid),
+        files,
+    };
+    let options =
+        Ext4Options { label: "root".to_owned(), ..Ext4Options::new(0, [0x11; 16], [0x22; 16], 1_760_000_000) };
+    ImageSpec {
+        table,
+        first: 0,
+        partitions: vec![
+            partition(
+                "boot",
+                64 * MIB,
+                1,
+                FileSystem::Fat { tree: boot, label: "BOOT".to_owned(), volume_id: 0x00c0_ffee },
+            ),
+            partition("root", 128 * MIB, 2, FileSystem::Ext4 { tree: root, options }),
+        ],
+        raw: vec![(32 * 1024, Content::from("boot loader"))],
+        private: false,
+    }
+}
+
+const TABLES: [PartitionTable; 2] =
+    [PartitionTable::Mbr { signature: 0x1ab1_ab1a }, PartitionTable::Gpt { disk_guid: Uuid::from_u128(7) }];
+
+/// A tool that must succeed on a file.
+fn judge(program: &str, args: &[&str], file: &Path) {
+    let output = Command::new(program).args(args).arg(file).env("LC_ALL", "C").output();
+    let output = output.unwrap_or_else(|e| panic!("{program} (install dosfstools, e2fsprogs and fdisk): {e}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {said}");
+}
+
+#[test]
+fn a_whole_image_is_accepted_and_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (boot, root) = (boot_tree(), root_tree());
+    for table in TABLES {
+        let path = dir.path().join("node.img");
+        let summary = write(&spec(table, &boot, &root), &path, &labimg_tree::progress::Silent).unwrap();
+        assert!(summary.occupied < 40 * MIB, "{} bytes on the disk", summary.occupied);
+        judge("sfdisk", &["--verify"], &path);
+        let all = std::fs::read(&path).unwrap();
+        assert_eq!(all.len() as u64, summary.layout.size);
+        assert_eq!(&all[32 * 1024..32 * 1024 + 11], b"boot loader");
+        for (place, judge_of, args) in [(0, "fsck.vfat", &["-n"][..]), (1, "e2fsck", &["-fn"])] {
+            let part = &summary.layout.partitions[place];
+            let file = dir.path().join("partition");
+            std::fs::write(&file, &all[part.start as usize..(part.start + part.len) as usize]).unwrap();
+            judge(judge_of, args, &file);
+        }
+        let fat = open_partition(&path, 1).unwrap();
+        assert_eq!(fat.read_file("config.txt").unwrap(), b"arm_64bit=1\nkernel=vmlinuz\n");
+        assert_eq!(fat.names("").unwrap(), ["config.txt", "vmlinuz"]);
+        let ext4 = open_partition(&path, 2).unwrap();
+        assert_eq!(ext4.read_file("/usr/lib/large").unwrap().len(), 2_000_000);
+        let Volume::Ext4(volume) = &ext4 else { panic!("{ext4:?}") };
+        assert_eq!(volume.stat("/usr/bin/su", true).unwrap().mode, 0o4755);
+        assert!(open_partition(&path, 3).is_err());
+
+        let again = dir.path().join("again.img");
+        write(&spec(table, &boot, &root), &again, &labimg_tree::progress::Silent).unwrap();
+        assert!(std::fs::read(&again).unwrap() == all, "the same spec gives the same bytes");
+    }
+}
+
+#[test]
+fn boot_loader_bytes_must_not_overlap() {
+    let (boot, root) = (boot_tree(), root_tree());
+    let refused = |table, raw: Vec<(u64, Content)>| {
+        let spec = ImageSpec { raw, ..spec(table, &boot, &root) };
+        spec.layout().err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let ten = || Content::from("0123456789");
+    assert_eq!(refused(TABLES[0], vec![(512, ten()), (522, ten())]), "");
+    assert!(refused(TABLES[0], vec![(505, ten())]).contains("the partition table"));
+    assert!(refused(TABLES[1], vec![(8192, ten())]).contains("the partition table"));
+    assert!(refused(TABLES[0], vec![(4 * MIB - 5, ten())]).contains("partition `boot`"));
+    assert!(refused(TABLES[0], vec![(512, ten()), (520, ten())]).contains("other boot loader bytes"));
+    assert!(refused(TABLES[0], vec![(u64::MAX - 5, ten())]).contains("past the end"));
+    assert!(refused(TABLES[1], vec![(198 * MIB, ten())]).contains("copy of the partition table"));
+}
+
+#[test]
+fn a_failed_image_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("node.img");
+    let (mut boot, root) = (boot_tree(), root_tree());
+    boot.symlink("link", "config.txt").unwrap();
+    let error = write(&spec(TABLES[0], &boot, &root), &path, &labimg_tree::progress::Silent).unwrap_err().to_string();
+    assert!(error.contains("/link"), "{error}");
+    let boot = boot_tree();
+    let mut small = spec(TABLES[0], &boot, &root);
+    small.partitions[1].size = MIB;
+    let error = write(&small, &path, &labimg_tree::progress::Silent).unwrap_err().to_string();
+    assert!(error.contains("partition `root`") && error.contains("larger"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,91 @@
+//! The kernel as a judge, where loop devices may be used (as root); elsewhere says that it was not asked.
+
+use std::path::Path;
+use std::process::Command;
+
+use labimg_tree::Tree;
+
+use super::judge::{Depth, Image, compare as compare_trees, fsck, run};
+use super::load::load;
+use labimg_testkit::skipped;
+
+/// A mounted image; unmounted when dropped.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn new(image: &Image, options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new("mount")
+            .args(["-t", "ext4", "-o", options])
+            .args([image.path(), folder.path()])
+            .output()
+            .expect("mount is needed for this test");
+        if output.status.success() {
+            return Some(Self(folder));
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A broken file system is a failure, a missing right is not.
+        assert!(
+            ["superuser", "permitted", "denied", "loop device"].iter().any(|why| said.contains(why)),
+            "the kernel does not mount the image: {said}"
+        );
+        skipped("mounts of images by the kernel", &said);
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        run("umount", &[self.path().as_os_str()]);
+    }
+}
+
+/// Mounts the image and compares all that is in it.
+pub fn compare(image: &Image, tree: &Tree) {
+    let Some(mounted) = Mounted::new(image, "loop,ro") else { return };
+    let temp = tempfile::tempdir().unwrap();
+    // Holes of large files are not read.
+    let back = load(mounted.path(), &temp.path().join("pack")).unwrap();
+    compare_trees(tree, &back, Depth::Mounted);
+}
+
+/// Mounts the image, adds to it and takes away from it, and checks it again.
+pub fn write_to(image: &Image) {
+    let Some(mounted) = Mounted::new(image, "loop") else { return };
+    let at = mounted.path();
+    for i in 0..3000 {
+        std::fs::write(at.join(format!("names/new-{i}")), vec![1; i]).unwrap();
+        std::fs::remove_file(at.join(format!("hard/{}", i + 1))).unwrap();
+    }
+    std::fs::create_dir_all(at.join("new/folder")).unwrap();
+    std::fs::remove_dir_all(at.join("extents")).unwrap();
+    std::fs::remove_dir_all(at.join("xattrs")).unwrap();
+    std::fs::write(at.join("sparse-8g"), "short now").unwrap();
+    drop(mounted);
+    fsck(image.path());
+}
+
+/// Grows the image to `size` bytes while it is mounted, writes to it, and checks it.
+pub fn grow(image: &Image, size: u64) {
+    image.file().set_len(size).unwrap();
+    let Some(mounted) = Mounted::new(image, "loop") else { return };
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    let at = mounted.path().to_string_lossy().into_owned();
+    let device = mounts.lines().find(|l| l.contains(&at)).and_then(|l| l.split(' ').next()).unwrap();
+    let output = Command::new("resize2fs").arg(device).output().expect("resize2fs is needed for this test");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("Permission denied") {
+        // CAP_SYS_RESOURCE is needed, which containers often lack.
+        skipped("growing of mounted images", &said);
+        return;
+    }
+    assert!(output.status.success(), "resize2fs: {said}");
+    std::fs::write(mounted.path().join("after"), vec![1; 100 << 20]).unwrap();
+    drop(mounted);
+    fsck(image.path());
+    assert!(super::judge::block_count(image.path()) * 4096 > size - (128 << 20));
+}

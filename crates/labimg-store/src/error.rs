@@ -1,0 +1,149 @@
+//! What can go wrong in the store.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::http::HttpError;
+use labimg_tree::hash::Sha256;
+use labimg_tree::interrupt::Interrupted;
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused something.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// No room for what has to be written.
+    #[error(
+        "no room{} at {} ({cause}): free some space (`labimg cache prune` removes old entries), or name a folder on another disk with --cache",
+        more(*needed), path.display()
+    )]
+    Full {
+        /// Where it was to go.
+        path: PathBuf,
+        /// Bytes that are still to be written; 0 when that is not known.
+        needed: u64,
+        /// The system's words, or what is free.
+        cause: String,
+    },
+    /// The cache may only be read, and does not hold everything.
+    #[error(
+        "the cache {} may not be written and lacks {}: make it writable, or name another one with --cache",
+        dir.display(), listed(missing)
+    )]
+    ReadOnly {
+        /// The cache.
+        dir: PathBuf,
+        /// Names of what is not there.
+        missing: Vec<String>,
+    },
+    /// Some files could not be downloaded.
+    #[error("{}", failures(.0))]
+    Fetch(Vec<Failed>),
+    /// A prune while a build runs.
+    #[error("the cache {} is in use by a running labimg: try again when it has ended", .0.display())]
+    Busy(PathBuf),
+    /// No place for the cache is known.
+    #[error("no folder for the cache: neither XDG_CACHE_HOME nor HOME is set; name one with --cache")]
+    NoHome,
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// A file that could not be downloaded from anywhere.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its name.
+    pub name: String,
+    /// The last failure of each place.
+    pub causes: Vec<SourceError>,
+}
+
+/// Why one place did not give the right file.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It did not give a file.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// It gives a file of another size.
+    #[error(
+        "{url}: {found} bytes, {expected} expected; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
+    )]
+    Size {
+        /// Where.
+        url: String,
+        /// As the lock has it, in bytes.
+        expected: u64,
+        /// As the server has it, in bytes.
+        found: u64,
+    },
+    /// It gives other bytes.
+    #[error(
+        "{url}: SHA-256 is {computed}, expected {expected}; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
+    )]
+    Hash {
+        /// Where.
+        url: String,
+        /// As the lock has it.
+        expected: Sha256,
+        /// Of what came.
+        computed: Sha256,
+    },
+}
+
+impl StoreError {
+    /// An error of the system while `action` (`read`, `write`) was done to a file of the cache.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// A failed write, while `needed` bytes are still to come; 0 when that is not known.
+    pub fn write(path: &Path, needed: u64, source: io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+            return Self::Full { path: path.to_owned(), needed, cause: source.to_string() };
+        }
+        Self::io("write", path, source)
+    }
+}
+
+fn more(needed: u64) -> String {
+    if needed == 0 { String::new() } else { format!(" for {} more", labimg_tree::human::HumanBytes(needed)) }
+}
+
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        // Writing to a String does not fail.
+        let _ = write!(text, " and {} more", names.len() - SHOWN);
+    }
+    text
+}
+
+fn failures(failed: &[Failed]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = String::from("some files cannot be downloaded");
+    for Failed { name, causes } in failed.iter().take(SHOWN) {
+        let _ = write!(text, "\n  `{name}`");
+        match causes.as_slice() {
+            [] => text.push_str(": no address is known for it"),
+            causes => causes.iter().for_each(|cause| {
+                let _ = write!(text, "\n    {cause}");
+            }),
+        }
+    }
+    if failed.len() > SHOWN {
+        let _ = write!(text, "\n  and {} more", failed.len() - SHOWN);
+    }
+    text
+}

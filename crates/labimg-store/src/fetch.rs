@@ -1,0 +1,372 @@
+//! Parallel, resuming, verified downloads into the store.
+//!
+//! A cut download goes on where it ended, also from another mirror: what is asked for is named by its hash, so every place
+//! has the same bytes, and a condition on one server's `ETag` (`If-Range`) would only stand in the way. When the hash of
+//! such a patchwork is wrong, the file is fetched whole from the same place before that place is blamed.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use reqwest::StatusCode;
+use sha2::Digest;
+
+use super::http::{Http, HttpError, shown};
+use super::slot::{self, Slot};
+use super::{Failed, SourceError, Store, StoreError, has};
+use labimg_tree::hash::Sha256;
+use labimg_tree::interrupt;
+use labimg_tree::progress::{Phase, Progress, Unit};
+
+/// A place that cut a transfer is not blamed when so many bytes came: a large file over a bad line takes many cuts.
+const PROGRESS: u64 = 1 << 20;
+
+/// How often a place may give wrong bytes: once may be damage on the way.
+const WRONG_TWICE: u32 = 2;
+
+/// A file to have in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What to call it in messages.
+    pub name: String,
+    /// What it must hash to.
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it is to be found, best first.
+    pub urls: Vec<String>,
+}
+
+impl Store {
+    /// Downloads what is not there yet, up to `jobs` files at a time, the largest first, and verifies each.
+    ///
+    /// What another process downloads at the same time is waited for instead.
+    ///
+    /// # Errors
+    /// [`StoreError::Fetch`] names every file that cannot be had; with no network the first few end it.
+    /// [`StoreError::Full`], before anything is fetched when the room is too small from the start.
+    /// [`StoreError::ReadOnly`] names what is missing. [`StoreError::Interrupted`] within a second.
+    pub fn fetch(
+        &self,
+        requests: &[Request],
+        jobs: usize,
+        http: &Http,
+        reporter: &dyn Progress,
+    ) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        for request in requests {
+            let path = self.blob_path(&request.sha256);
+            if has(&path, request.size) {
+                self.touch(&path);
+            } else {
+                missing.push(request);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.must_write(|| missing.iter().map(|request| request.name.clone()).collect())?;
+        missing.sort_by_key(|request| (Reverse(request.size), request.sha256));
+        missing.dedup_by_key(|request| request.sha256);
+
+        let left = missing.iter().map(|request| request.size - self.begun(request)).sum();
+        self.check_room(left)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let run = Run {
+            store: self,
+            http: http.until(stop.clone()),
+            phase: reporter.phase("Downloading", left, Unit::Bytes),
+            stop,
+            down: Mutex::default(),
+            fatal: Mutex::default(),
+            failed: Mutex::default(),
+        };
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(request) = missing.get(next.fetch_add(1, Ordering::Relaxed))
+                && run.http.check().is_ok()
+            {
+                run.handle(request);
+            }
+        };
+        std::thread::scope(|scope| {
+            for number in 1..jobs.min(missing.len()) {
+                // Without a thread the others have more to do.
+                let _ = std::thread::Builder::new().name(format!("fetch {number}")).spawn_scoped(scope, work);
+            }
+            work();
+        });
+        run.result()
+    }
+
+    /// Bytes of it that an earlier, cut download left.
+    fn begun(&self, request: &Request) -> u64 {
+        let left = self.part_path(&request.sha256).metadata().map_or(0, |metadata| metadata.len());
+        if left > request.size { 0 } else { left }
+    }
+
+    fn check_room(&self, needed: u64) -> Result<(), StoreError> {
+        let stat =
+            rustix::fs::statvfs(&self.dir).map_err(|e| StoreError::io("ask the size of", &self.dir, e.into()))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free >= needed {
+            return Ok(());
+        }
+        let cause = format!("{} are free", labimg_tree::human::HumanBytes(free));
+        Err(StoreError::Full { path: self.dir.clone(), needed, cause })
+    }
+}
+
+/// One call of [`Store::fetch`].
+struct Run<'a> {
+    store: &'a Store,
+    http: Http,
+    phase: Box<dyn Phase>,
+    /// Set once there is no sense in going on.
+    stop: Arc<AtomicBool>,
+    /// Hosts that did not answer: asked last from then on.
+    down: Mutex<HashSet<String>>,
+    fatal: Mutex<Option<StoreError>>,
+    failed: Mutex<Vec<Failed>>,
+}
+
+/// A place to get one file from.
+struct Source<'a> {
+    url: &'a str,
+    host: String,
+    /// Attempts that failed by network or server.
+    attempts: u32,
+    /// Attempts that gave wrong bytes.
+    wrong: u32,
+    /// Not to be asked before.
+    ready: Instant,
+    /// Why it is not asked any more.
+    given_up: Option<SourceError>,
+}
+
+/// Why one attempt failed.
+enum Failure {
+    /// The place is to blame.
+    Source(SourceError),
+    /// This machine is.
+    Store(StoreError),
+}
+
+impl<T: Into<SourceError>> From<T> for Failure {
+    fn from(error: T) -> Self {
+        Self::Source(error.into())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Run<'_> {
+    fn handle(&self, request: &Request) {
+        match self.one(request) {
+            Ok(()) => {}
+            Err(StoreError::Fetch(failed)) => {
+                // A missing or wrong file says nothing about the others; a dead network or server does.
+                let general =
+                    |cause: &SourceError| matches!(cause, SourceError::Http(e) if e.is_transient() || e.is_host_down());
+                if failed.iter().any(|failed| failed.causes.iter().any(general)) {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
+            }
+            Err(e) => {
+                self.stop.store(true, Ordering::Relaxed);
+                let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
+                // Threads that were stopped because of the first error only report that.
+                if fatal.is_none() && !matches!(e, StoreError::Interrupted(_)) {
+                    *fatal = Some(e);
+                }
+            }
+        }
+    }
+
+    fn result(self) -> Result<(), StoreError> {
+        interrupt::check()?;
+        if let Some(e) = self.fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(e);
+        }
+        let mut failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.sort_by(|a, b| a.name.cmp(&b.name));
+        if failed.is_empty() { Ok(()) } else { Err(StoreError::Fetch(failed)) }
+    }
+
+    /// One file, from whatever place has it.
+    fn one(&self, request: &Request) -> Result<(), StoreError> {
+        let target = self.store.blob_path(&request.sha256);
+        let begun = self.store.begun(request);
+        let there = || {
+            self.http.check()?;
+            Ok(has(&target, request.size))
+        };
+        let Some(slot) = Slot::acquire(self.store.part_path(&request.sha256), there)? else {
+            self.phase.inc(request.size - begun);
+            return Ok(());
+        };
+        let mut part = Part::load(slot, request, begun)?;
+        let mut sources: Vec<_> = request.urls.iter().map(|url| Source::new(url)).collect();
+        while let Some(source) = self.choose(&mut sources) {
+            self.http.pause(source.ready.saturating_duration_since(Instant::now()))?;
+            let before = part.len;
+            match self.transfer(&mut part, request, source) {
+                Ok(()) => return part.slot.publish(&target),
+                Err(Failure::Store(e)) => return Err(e),
+                Err(Failure::Source(SourceError::Http(HttpError::Interrupted(e)))) => return Err(e.into()),
+                Err(Failure::Source(e)) => {
+                    if let SourceError::Http(e) = &e
+                        && e.is_host_down()
+                    {
+                        self.down.lock().unwrap_or_else(PoisonError::into_inner).insert(source.host.clone());
+                    }
+                    if part.len.saturating_sub(before) >= PROGRESS {
+                        source.attempts = 0;
+                    }
+                    source.failed(e, &self.http);
+                }
+            }
+        }
+        if part.len == 0 {
+            part.slot.discard();
+        }
+        let causes = sources.into_iter().filter_map(|source| source.given_up).collect();
+        Err(StoreError::Fetch(vec![Failed { name: request.name.clone(), causes }]))
+    }
+
+    /// The place to ask next: the one that may be asked first; of several the one whose host answers, then by order.
+    fn choose<'a, 'b>(&self, sources: &'a mut [Source<'b>]) -> Option<&'a mut Source<'b>> {
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let usable = sources.iter_mut().filter(|source| source.given_up.is_none());
+        usable.min_by_key(|source| (source.ready.saturating_duration_since(now), down.contains(&source.host)))
+    }
+
+    /// Asks one place once; on success the part holds the verified file.
+    fn transfer(&self, part: &mut Part, request: &Request, source: &Source) -> Result<(), Failure> {
+        let size = request.size;
+        loop {
+            let resumed = part.len;
+            if resumed < size {
+                self.receive(part, request, source)?;
+            }
+            let computed = Sha256::from_hasher(part.hasher.clone());
+            if computed == request.sha256 {
+                return Ok(());
+            }
+            part.clear(size)?;
+            if resumed == 0 {
+                return Err(SourceError::Hash { url: shown(source.url), expected: request.sha256, computed }.into());
+            }
+        }
+    }
+
+    fn receive(&self, part: &mut Part, request: &Request, source: &Source) -> Result<(), Failure> {
+        let size = request.size;
+        let wrong_size = |found| SourceError::Size { url: shown(source.url), expected: size, found };
+        let mut body = match self.http.open(source.url, part.len) {
+            // It has fewer bytes than we have: its file is another one, or it misunderstands ranges.
+            Err(HttpError::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) if part.len > 0 => {
+                part.clear(size)?;
+                self.http.open(source.url, 0)?
+            }
+            other => other?,
+        };
+        if let Some(found) = body.total().filter(|&total| total != size) {
+            return Err(wrong_size(found).into());
+        }
+        if body.start() == 0 && part.len > 0 {
+            part.clear(size)?;
+        }
+        while let Some(piece) = body.chunk()? {
+            if piece.len() as u64 > size - part.len {
+                let found = part.len + piece.len() as u64;
+                part.clear(size)?;
+                return Err(wrong_size(found).into());
+            }
+            part.append(&piece, size)?;
+            self.phase.inc(part.uncounted());
+        }
+        if part.len < size {
+            let found = part.len;
+            part.clear(size)?;
+            return Err(wrong_size(found).into());
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Source<'a> {
+    fn new(url: &'a str) -> Self {
+        let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        Self { url, host, attempts: 0, wrong: 0, ready: Instant::now(), given_up: None }
+    }
+
+    /// Decides whether and when it is asked again.
+    fn failed(&mut self, error: SourceError, http: &Http) {
+        let delay = match &error {
+            SourceError::Http(e) => {
+                self.attempts += 1;
+                http.settings().delay(self.attempts, e)
+            }
+            SourceError::Hash { .. } | SourceError::Size { .. } => {
+                self.wrong += 1;
+                (self.wrong < WRONG_TWICE).then_some(http.settings().first_delay)
+            }
+        };
+        match delay {
+            Some(delay) => self.ready = Instant::now() + delay,
+            None => self.given_up = Some(error),
+        }
+    }
+}
+
+/// What is there of one file, with the hash so far.
+struct Part {
+    slot: Slot,
+    len: u64,
+    hasher: sha2::Sha256,
+    /// Bytes that progress counts as done: they stay counted when the file is started over.
+    counted: u64,
+}
+
+impl Part {
+    fn load(slot: Slot, request: &Request, counted: u64) -> Result<Self, StoreError> {
+        let mut part = Self { slot, len: 0, hasher: sha2::Sha256::new(), counted };
+        slot::feed(part.slot.file(), part.slot.path(), &mut part.hasher, &mut part.len)?;
+        if part.len > request.size {
+            part.clear(request.size)?;
+        }
+        Ok(part)
+    }
+
+    fn append(&mut self, piece: &[u8], size: u64) -> Result<(), StoreError> {
+        let written = self.slot.file().write_all_at(piece, self.len);
+        written.map_err(|e| StoreError::write(self.slot.path(), size - self.len, e))?;
+        self.hasher.update(piece);
+        self.len += piece.len() as u64;
+        Ok(())
+    }
+
+    fn clear(&mut self, size: u64) -> Result<(), StoreError> {
+        self.slot.clear().map_err(|e| StoreError::write(self.slot.path(), size, e))?;
+        self.hasher = sha2::Sha256::new();
+        self.len = 0;
+        Ok(())
+    }
+
+    /// Bytes done that progress does not know of.
+    fn uncounted(&mut self) -> u64 {
+        let more = self.len.saturating_sub(self.counted);
+        self.counted += more;
+        more
+    }
+}

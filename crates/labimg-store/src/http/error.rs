@@ -1,0 +1,202 @@
+//! Why a file could not be had, told from what the HTTP library says.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::blocking::Response;
+use reqwest::header::RETRY_AFTER;
+
+use super::Settings;
+use labimg_tree::interrupt::Interrupted;
+
+/// Why a file could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Not an address that can be asked.
+    #[error("`{url}` is not an HTTP address: {cause}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The host's name does not resolve.
+    #[error("{url}: the host name does not resolve ({cause}); check the name, the network and the DNS server")]
+    NoSuchHost {
+        /// What was asked for.
+        url: String,
+        /// The resolver's words.
+        cause: String,
+    },
+    /// No connection.
+    #[error("{url}: cannot connect ({cause}); check the network, the proxy settings and that the host is up")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error(
+        "{url}: no secure connection ({cause}); check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE"
+    )]
+    Tls {
+        /// What was asked for.
+        url: String,
+        /// The TLS library's words.
+        cause: String,
+    },
+    /// Nothing came for too long.
+    #[error("{url}: nothing came for {} s; the server or the network stalls: try again, or use another mirror", waited.as_secs())]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The server has no such file.
+    #[error("{url}: the server has no such file (404); it may have been replaced by a newer one")]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// Any other answer that is not the file.
+    #[error("{url}: the server answered {status}; {}", advice(*status))]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// The wait that the server asks for before the next attempt.
+        retry_after: Option<Duration>,
+    },
+    /// The answer ended too early or broke.
+    #[error("{url}: the transfer was cut after {received} bytes ({cause}); try again, or use another mirror")]
+    Cut {
+        /// What was asked for.
+        url: String,
+        /// Bytes that came.
+        received: u64,
+        /// What ended it.
+        cause: String,
+    },
+    /// More than the caller takes.
+    #[error("{url}: larger than the {limit} bytes that such a file may have; is this the right address?")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The client itself could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Setup(String),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl HttpError {
+    /// True when the same request may well succeed a little later: network trouble, "too many requests" and server errors.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => true,
+            Self::Status { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+            Self::BadUrl { .. }
+            | Self::Tls { .. }
+            | Self::NotFound { .. }
+            | Self::TooLarge { .. }
+            | Self::Setup(_)
+            | Self::Interrupted(_) => false,
+        }
+    }
+
+    /// True when the host itself did not answer, so that its other files will not come either.
+    #[must_use]
+    pub fn is_host_down(&self) -> bool {
+        matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Tls { .. })
+    }
+
+    /// How long the server asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
+    }
+}
+
+fn advice(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "access is refused: check the address and, where one is needed, the password in it",
+        407 => "the proxy wants a password: put it into http_proxy or https_proxy",
+        410 => "the file is gone for good: a newer one may have replaced it",
+        429 | 500.. => "the server is busy or broken: try again later, or use another mirror",
+        _ => "check the address",
+    }
+}
+
+pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Settings) -> Result<Response, HttpError> {
+    let url = url.to_owned();
+    let response = match result {
+        Ok(response) => response,
+        Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e) }),
+        Err(e) if chain(&e).any(<dyn std::error::Error>::is::<rustls::Error>) => {
+            return Err(HttpError::Tls { url, cause: innermost(&e) });
+        }
+        Err(e) if e.is_timeout() => {
+            let waited = if e.is_connect() { settings.connect_timeout } else { settings.read_timeout };
+            return Err(HttpError::Timeout { url, waited });
+        }
+        // The connector has no type for this that callers could ask for.
+        Err(e) if chain(&e).any(|e| e.to_string() == "dns error") => {
+            return Err(HttpError::NoSuchHost { url, cause: innermost(&e) });
+        }
+        Err(e) if e.is_connect() => return Err(HttpError::Unreachable { url, cause: innermost(&e) }),
+        Err(e) => return Err(HttpError::Cut { url, received: 0, cause: innermost(&e) }),
+    };
+    match response.status() {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
+        StatusCode::NOT_FOUND => Err(HttpError::NotFound { url }),
+        status => {
+            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+            Err(HttpError::Status { url, status, retry_after })
+        }
+    }
+}
+
+/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).
+pub(super) fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+pub(super) fn broken(error: &std::io::Error, url: &str, received: u64, settings: &Settings) -> HttpError {
+    let url = url.to_owned();
+    let timed_out = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<reqwest::Error>())
+        .map_or(error.kind() == std::io::ErrorKind::TimedOut, reqwest::Error::is_timeout);
+    if timed_out {
+        HttpError::Timeout { url, waited: settings.read_timeout }
+    } else {
+        HttpError::Cut { url, received, cause: innermost(error) }
+    }
+}
+
+/// An error and what caused it. `io::Error` hides the error that it wraps, so that is looked at too.
+pub fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| match e.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+        None => e.source(),
+    })
+}
+
+/// The words of the first cause: the outer ones only say that a request failed.
+pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}

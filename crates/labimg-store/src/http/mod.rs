@@ -1,0 +1,386 @@
+//! A blocking HTTP client: small files whole ([`Http::get`]), large ones as a stream that can start anywhere ([`Http::open`]).
+//!
+//! Each transfer runs in a thread of its own that hands its pieces over a bounded channel. So the caller looks at
+//! [`interrupt`] several times a second whatever the network does (a name lookup or a connect cannot be cut short).
+//! Connections are kept and used again for the next file of the same host.
+//!
+//! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities from the system or
+//! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none. Tokens that a container registry
+//! gives to anyone are got and sent ([`bearer`]).
+
+mod bearer;
+mod error;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
+
+use labimg_tree::interrupt::{self, Interrupted};
+
+use bearer::Tokens;
+pub use error::HttpError;
+use error::{answer, broken};
+pub use error::{chain, innermost};
+
+/// How often a waiting thread looks whether it is to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Largest piece that [`Body::chunk`] gives, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Pieces that may wait for the caller: with [`PIECE`] this bounds the memory of a transfer to about 1 MiB.
+const AHEAD: usize = 3;
+
+/// Times and counts of a client.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer, and for the next bytes of it.
+    pub read_timeout: Duration,
+    /// How often a file is asked for before a passing error becomes final; at least 1.
+    pub attempts: u32,
+    /// Wait before the second attempt; doubles from one to the next.
+    pub first_delay: Duration,
+    /// Longest wait between two attempts; a server that asks for more is given up.
+    pub longest_delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(15),
+            read_timeout: Duration::from_secs(30),
+            attempts: 4,
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Settings {
+    /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when that is final.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, error: &HttpError) -> Option<Duration> {
+        if attempt >= self.attempts || !error.is_transient() {
+            return None;
+        }
+        let doublings = attempt.saturating_sub(1).min(16);
+        let own = self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay);
+        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
+        (delay <= self.longest_delay).then_some(delay)
+    }
+}
+
+/// The client; clones share connections.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client,
+    settings: Settings,
+    tokens: Tokens,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Http {
+    /// A client with the usual times.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when TLS cannot be set up or no thread can be started.
+    pub fn new() -> Result<Self, HttpError> {
+        Self::with(Settings::default())
+    }
+
+    /// A client with other times.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn with(settings: Settings) -> Result<Self, HttpError> {
+        // An error means that a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(settings.connect_timeout)
+                // In the blocking client this bounds each wait (for the answer, for the next bytes), not the whole.
+                .timeout(settings.read_timeout)
+                .pool_max_idle_per_host(32)
+                .tcp_keepalive(Duration::from_secs(30))
+        };
+        // The first fails on a system without any certificate authority.
+        let client = match builder().build() {
+            Ok(client) => client,
+            Err(_) => builder()
+                .tls_backend_preconfigured(bundled_authorities())
+                .build()
+                .map_err(|e| HttpError::Setup(innermost(&e)))?,
+        };
+        Ok(Self { client, settings, tokens: Tokens::default(), stop: None })
+    }
+
+    /// The times and counts in use.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A whole small file of at most `limit` bytes; passing errors are tried again.
+    ///
+    /// # Errors
+    /// The last error, once it is not a passing one or the attempts are used up.
+    pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
+        self.get_as(url, None, limit)
+    }
+
+    /// As [`Http::get`], of a server that has several forms of the file: `accept` names those that are taken (RFC 9110, 12.5.1).
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub fn get_as(&self, url: &str, accept: Option<&'static str>, limit: u64) -> Result<Vec<u8>, HttpError> {
+        let mut attempt = 1;
+        loop {
+            match self.get_once(url, accept, limit) {
+                Err(e) => match self.settings.delay(attempt, &e) {
+                    Some(delay) => self.pause(delay)?,
+                    None => return Err(e),
+                },
+                done => return done,
+            }
+            attempt += 1;
+        }
+    }
+
+    fn get_once(&self, url: &str, accept: Option<&'static str>, limit: u64) -> Result<Vec<u8>, HttpError> {
+        let too_large = || HttpError::TooLarge { url: shown(url), limit };
+        let mut body = self.begin(url, accept, 0)?;
+        if body.total().is_some_and(|total| total > limit) {
+            return Err(too_large());
+        }
+        let mut all = Vec::new();
+        while let Some(piece) = body.chunk()? {
+            if all.len() as u64 + piece.len() as u64 > limit {
+                return Err(too_large());
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// A client that shares the connections of this one and gives up, as on an interrupt, once `stop` is set.
+    #[must_use]
+    pub fn until(&self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..self.clone() }
+    }
+
+    /// An error once the user asked to stop, or the flag given to [`Http::until`] is set.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn check(&self) -> Result<(), Interrupted> {
+        check(self.stop.as_deref())
+    }
+
+    /// Sleeps, unless told to stop.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn pause(&self, delay: Duration) -> Result<(), Interrupted> {
+        let end = Instant::now() + delay;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    /// Asks once for `url` from byte `offset`. Look at [`Body::start`]: a server may ignore the offset.
+    ///
+    /// # Errors
+    /// Anything but an answer that holds the file; with an offset past the end, [`HttpError::Status`] with 416.
+    pub fn open(&self, url: &str, offset: u64) -> Result<Body, HttpError> {
+        self.begin(url, None, offset)
+    }
+
+    fn begin(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Body, HttpError> {
+        let (sender, pieces) = sync_channel(AHEAD);
+        let (asking, settings, whole) = (self.clone(), self.settings.clone(), url.to_owned());
+        let url = shown(url);
+        let asked = url.clone();
+        std::thread::Builder::new()
+            .name("download".into())
+            .spawn(move || {
+                // A send fails when the caller has gone: then there is nobody to tell.
+                let mut response = match asking.ask(&whole, accept, offset) {
+                    Ok(response) => response,
+                    Err(e) => return drop(sender.send(Err(e))),
+                };
+                let head = Event::Head(response.status(), Box::new(response.headers().clone()));
+                if sender.send(Ok(head)).is_err() {
+                    return;
+                }
+                let (mut buffer, mut received) = (vec![0; PIECE], 0);
+                loop {
+                    let event = match response.read(&mut buffer) {
+                        Ok(0) => Ok(Event::End),
+                        Ok(count) => {
+                            received += count as u64;
+                            Ok(Event::Piece(buffer.get(..count).unwrap_or_default().to_vec()))
+                        }
+                        Err(e) => Err(broken(&e, &asked, received, &settings)),
+                    };
+                    let last = !matches!(event, Ok(Event::Piece(_)));
+                    if sender.send(event).is_err() || last {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}")))?;
+        let mut body = Body { url, pieces, stop: self.stop.clone(), start: 0, total: None, received: 0 };
+        match body.next()? {
+            Event::Head(status, headers) => {
+                (body.start, body.total) = extent(status, &headers);
+                if body.start != 0 && body.start != offset {
+                    return Err(body.cut("the answer begins elsewhere than asked for"));
+                }
+                Ok(body)
+            }
+            Event::Piece(_) | Event::End => Err(body.cut("no answer")),
+        }
+    }
+
+    /// An answer that holds the file; a registry that wants a token is asked again with it.
+    fn ask(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Response, HttpError> {
+        let ask = || {
+            let mut request = self.client.get(url);
+            if offset > 0 {
+                request = request.header(RANGE, format!("bytes={offset}-"));
+            }
+            if let Some(accept) = accept {
+                request = request.header(ACCEPT, accept);
+            }
+            if let Some(token) = self.tokens.of(url) {
+                request = request.bearer_auth(token);
+            }
+            request.send()
+        };
+        let mut answered = ask();
+        if let Ok(refused) = &answered
+            && self.tokens.get(refused, url, &self.client, &self.settings)?
+        {
+            answered = ask();
+        }
+        answer(answered, &shown(url), &self.settings)
+    }
+}
+
+fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
+    interrupt::check()?;
+    if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(Interrupted) } else { Ok(()) }
+}
+
+/// What the transfer's thread tells.
+enum Event {
+    Head(StatusCode, Box<HeaderMap>),
+    Piece(Vec<u8>),
+    End,
+}
+
+/// A running transfer. Dropping it ends it.
+#[derive(Debug)]
+pub struct Body {
+    url: String,
+    pieces: Receiver<Result<Event, HttpError>>,
+    stop: Option<Arc<AtomicBool>>,
+    start: u64,
+    total: Option<u64>,
+    received: u64,
+}
+
+impl Body {
+    /// Where in the file the first piece belongs, in bytes: the offset asked for, or 0 when the server sends all of it.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Size of the whole file in bytes, when the server says it.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The next bytes; `None` at the end, when all that was announced has come.
+    ///
+    /// # Errors
+    /// [`HttpError::Timeout`], [`HttpError::Cut`], [`HttpError::Interrupted`].
+    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        match self.next()? {
+            Event::Piece(piece) => {
+                self.received += piece.len() as u64;
+                Ok(Some(piece))
+            }
+            // Chunked answers announce no length; their end is marked, and the client checks the mark.
+            Event::End if self.total.is_none_or(|total| self.start + self.received == total) => Ok(None),
+            Event::End | Event::Head(..) => Err(self.cut("fewer or more bytes came than announced")),
+        }
+    }
+
+    fn next(&mut self) -> Result<Event, HttpError> {
+        loop {
+            check(self.stop.as_deref())?;
+            match self.pieces.recv_timeout(TICK) {
+                Ok(event) => return event,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(self.cut("the transfer ended without a word")),
+            }
+        }
+    }
+
+    fn cut(&self, cause: &str) -> HttpError {
+        HttpError::Cut { url: self.url.clone(), received: self.received, cause: cause.to_owned() }
+    }
+}
+
+/// Where an answer's bytes begin in the file, and the file's size (RFC 9110, 8.6 and 14.4).
+fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if status != StatusCode::PARTIAL_CONTENT {
+        return (0, text(CONTENT_LENGTH).and_then(|length| length.parse().ok()));
+    }
+    let range = text(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
+    let start = range.and_then(|(span, _)| span.split_once('-')?.0.parse().ok());
+    // Without a readable range nobody knows where the bytes belong: at no offset that anyone asks for.
+    (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
+}
+
+/// The address for messages, without a password; a user name without one is a token, as secret as that.
+pub fn shown(url: &str) -> String {
+    match reqwest::Url::parse(url) {
+        // These fail only for addresses that cannot hold a password.
+        Ok(mut parsed) if parsed.password().is_some() => {
+            let _ = parsed.set_password(Some("***"));
+            parsed.into()
+        }
+        Ok(mut parsed) if !parsed.username().is_empty() => {
+            let _ = parsed.set_username("***");
+            parsed.into()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn bundled_authorities() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,298 @@
+//! Content-addressed cache of verified blobs ([`Lock`](labimg_debian::lock::Lock) → [`Store`]).
+//!
+//! ```text
+//! CACHEDIR.TAG                    tells backup programs to leave the folder out
+//! lock                            locked shared by every user of the cache, exclusively by `cache prune`
+//! blobs/sha256/ab/ab12…           inputs, named by their SHA-256; mode 0444
+//! derived/<kind>/<key>            what was made from verified inputs, named by a hash of those; mode 0444
+//! derived/<kind>/<key>.sum        its SHA-256 and size, in bytes
+//! tmp/ab12….part                  a download that runs or was cut
+//! tmp/<kind>-<key>.part           a derived entry that is being made
+//! ```
+//!
+//! An entry gets its name by a rename, after its hash was found right. Who makes an entry holds an exclusive `flock` on its
+//! `.part` file: a second build waits and then uses what the first one made. A lock ends with its process, so a killed
+//! build leaves only a `.part`: the next download of that file goes on from there, and what nobody touched for a day is
+//! removed by the next [`Store::open`].
+//!
+//! Nothing is synced to the disk: that would cost a seek or more for each of some hundred files, and all of it can be
+//! had again. After a power cut, file systems that allocate late (ext4, XFS, btrfs) have a size in the inode only for
+//! data that is on the disk, so a lost entry shows as a wrong size, which is looked at on every use.
+//!
+//! A file's modification time is the time of its last use, to the hour: `prune` goes by it.
+
+mod context;
+mod error;
+mod fetch;
+pub mod http;
+mod slot;
+mod upkeep;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::FlockOperation;
+
+use labimg_tree::Blob;
+use labimg_tree::hash::Sha256;
+
+pub use context::Context;
+pub use error::{Failed, SourceError, StoreError};
+pub use fetch::Request;
+pub use upkeep::{Damaged, Entry, Keep, Listing, Pruned, Verified};
+
+use slot::Slot;
+
+/// A `.part` that nobody holds and nobody wrote to for so long is rubbish.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// How exactly the time of last use is kept: so that a build does not write an inode for each entry that it reads.
+const USE_PRECISION: Duration = Duration::from_secs(3600);
+
+/// `$XDG_CACHE_HOME/labimg`, or `~/.cache/labimg` (XDG Base Directory Specification).
+///
+/// # Errors
+/// [`StoreError::NoHome`] when neither variable holds an absolute path.
+pub fn default_dir() -> Result<PathBuf, StoreError> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .map(|base| base.join("labimg"))
+        .ok_or(StoreError::NoHome)
+}
+
+/// An open cache. While it lives, no `cache prune` removes anything.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Locked shared. None in a read-only cache that never had the file.
+    lock: Option<File>,
+    writable: bool,
+}
+
+impl Store {
+    /// Opens the cache in `dir` and creates what is not there. A cache that may not be written is opened for reading.
+    ///
+    /// # Errors
+    /// When there is no cache and none can be made; [`StoreError::Interrupted`] while a `cache prune` is waited for.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let store = match prepare(dir) {
+            Ok(lock) => Self { dir: dir.to_owned(), lock: Some(lock), writable: may_write(dir) },
+            Err(StoreError::Io { source, .. }) if is_denied(&source) && dir.join("blobs").is_dir() => {
+                Self { dir: dir.to_owned(), lock: File::open(dir.join("lock")).ok(), writable: false }
+            }
+            Err(e) => return Err(e),
+        };
+        store.lock_shared()?;
+        if store.writable {
+            store.sweep()?;
+        }
+        Ok(store)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A verified blob, or `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub fn blob(&self, hash: &Sha256) -> Result<Option<Blob>, StoreError> {
+        self.open_used(&self.blob_path(hash))
+    }
+
+    /// A blob that was fetched or kept before.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or somebody removed it meanwhile.
+    pub fn fetched(&self, hash: &Sha256) -> Result<Blob, StoreError> {
+        let gone = || StoreError::io("open", &self.blob_path(hash), io::ErrorKind::NotFound.into());
+        self.blob(hash)?.ok_or_else(gone)
+    }
+
+    /// Keeps some bytes as a blob.
+    ///
+    /// # Errors
+    /// A write error; [`StoreError::ReadOnly`].
+    pub fn put(&self, bytes: &[u8]) -> Result<Sha256, StoreError> {
+        let hash = Sha256::of(bytes);
+        let (path, size) = (self.blob_path(&hash), bytes.len() as u64);
+        let there = || Ok(has(&path, size));
+        if !there()? {
+            self.must_write(|| vec![format!("blob {hash}")])?;
+            if let Some(slot) = Slot::acquire(self.part_path(&hash), there)? {
+                let written = slot.clear().and_then(|()| slot.file().write_all(bytes));
+                written.map_err(|e| StoreError::write(slot.path(), size, e))?;
+                slot.publish(&path)?;
+            }
+        }
+        self.touch(&path);
+        Ok(hash)
+    }
+
+    /// Something costly that is made from verified inputs, kept under its `kind` (a short word, such as `tar`) and `key`: a
+    /// hash of everything that goes into it, the maker's version included. When it is not there, `make` writes it; another
+    /// build that wants the same waits meanwhile.
+    ///
+    /// `make` must not ask for the same entry again, nor let `rayon` run other work in its thread that may.
+    ///
+    /// # Errors
+    /// What `make` fails with; a read or write error; [`StoreError::ReadOnly`].
+    pub fn derived<E: From<StoreError>>(
+        &self,
+        kind: &'static str,
+        key: &Sha256,
+        make: impl FnOnce(&mut File) -> Result<(), E>,
+    ) -> Result<Blob, E> {
+        let path = self.dir.join("derived").join(kind).join(key.to_string());
+        let sum = sum_path(&path);
+        let there = || Ok(Sum::read(&sum).is_some_and(|sum| has(&path, sum.size)));
+        if !there()? {
+            self.must_write(|| vec![format!("{kind} {key}")])?;
+            let part = self.dir.join("tmp").join(format!("{kind}-{key}.part"));
+            if let Some(mut slot) = Slot::acquire(part, there)? {
+                let empty = slot.clear().map_err(|e| StoreError::write(slot.path(), 0, e).into());
+                if let Err(e) = empty.and_then(|()| make(slot.file_mut())) {
+                    slot.discard();
+                    return Err(e);
+                }
+                // The sum goes first: an entry without one is never seen.
+                slot.sum()?.write(&sum, &self.dir.join("tmp").join(format!("{kind}-{key}.sum.part")))?;
+                slot.publish(&path)?;
+            }
+        }
+        match self.open_used(&path)? {
+            Some(blob) => Ok(blob),
+            None => Err(StoreError::io("open", &path, io::ErrorKind::NotFound.into()).into()),
+        }
+    }
+
+    fn open_used(&self, path: &Path) -> Result<Option<Blob>, StoreError> {
+        match Blob::open(path) {
+            Ok(blob) => {
+                self.touch(path);
+                Ok(Some(blob))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("open", path, e)),
+        }
+    }
+
+    fn blob_path(&self, hash: &Sha256) -> PathBuf {
+        let hex = hash.to_string();
+        let prefix = hex.get(..2).unwrap_or_default();
+        self.dir.join("blobs/sha256").join(prefix).join(&hex)
+    }
+
+    fn part_path(&self, hash: &Sha256) -> PathBuf {
+        self.dir.join("tmp").join(format!("{hash}.part"))
+    }
+
+    fn must_write(&self, missing: impl FnOnce() -> Vec<String>) -> Result<(), StoreError> {
+        if self.writable {
+            return Ok(());
+        }
+        Err(StoreError::ReadOnly { dir: self.dir.clone(), missing: missing() })
+    }
+
+    /// Notes that an entry was used.
+    fn touch(&self, path: &Path) {
+        let used = path.metadata().and_then(|m| m.modified());
+        let recent = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age < USE_PRECISION));
+        if self.writable && !recent {
+            let (omit, now) = (rustix::fs::UTIME_OMIT, rustix::fs::UTIME_NOW);
+            let time = |tv_nsec| rustix::fs::Timespec { tv_sec: 0, tv_nsec };
+            let times = rustix::fs::Timestamps { last_access: time(omit), last_modification: time(now) };
+            // Fails for another user's file: then prune may think it unused, which costs a download later, no more.
+            let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
+        }
+    }
+
+    fn lock_shared(&self) -> Result<(), StoreError> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        slot::wait_for(lock, &self.dir.join("lock"), FlockOperation::NonBlockingLockShared)
+    }
+
+    /// Removes what killed processes left long ago.
+    fn sweep(&self) -> Result<(), StoreError> {
+        for (path, metadata) in upkeep::files(&self.dir.join("tmp"))? {
+            let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+            if age.is_some_and(|age| age > STALE) {
+                match Slot::discard_unless_held(&path) {
+                    // Another user's, in a shared cache: theirs to remove.
+                    Err(StoreError::Io { source, .. }) if is_denied(&source) => {}
+                    done => drop(done?),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Length and hash of a derived entry, as its `.sum` file records them: `<sha256> <size>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sum {
+    hash: Sha256,
+    size: u64,
+}
+
+impl Sum {
+    /// None when it cannot be read or makes no sense: then the entry counts as missing and is made again.
+    fn read(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let (hash, size) = text.trim_end().split_once(' ')?;
+        Some(Self { hash: hash.parse().ok()?, size: size.parse().ok()? })
+    }
+
+    /// Writes it by way of `part`, under the lock of the entry it belongs to.
+    fn write(self, path: &Path, part: &Path) -> Result<(), StoreError> {
+        let text = format!("{} {}\n", self.hash, self.size);
+        std::fs::write(part, &text).map_err(|e| StoreError::write(part, text.len() as u64, e))?;
+        slot::rename(part, path)
+    }
+}
+
+fn sum_path(path: &Path) -> PathBuf {
+    path.with_extension("sum")
+}
+
+/// True for an entry of the right size.
+fn has(path: &Path, size: u64) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn prepare(dir: &Path) -> Result<File, StoreError> {
+    for folder in ["blobs/sha256", "derived", "tmp"] {
+        let folder = dir.join(folder);
+        std::fs::create_dir_all(&folder).map_err(|e| StoreError::io("create", &folder, e))?;
+    }
+    let path = dir.join("lock");
+    let lock = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let lock = lock.map_err(|e| StoreError::io("open", &path, e))?;
+    let tag = dir.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        // Cache Directory Tagging Specification (bford.info/cachedir).
+        let text =
+            "Signature: 8a477f597d28d172789f06886806bc55\n# Downloads of labimg; safe to remove when no build runs.\n";
+        std::fs::write(&tag, text).map_err(|e| StoreError::write(&tag, text.len() as u64, e))?;
+    }
+    Ok(lock)
+}
+
+fn may_write(dir: &Path) -> bool {
+    ["blobs/sha256", "derived", "tmp"]
+        .iter()
+        .all(|folder| rustix::fs::access(dir.join(folder), rustix::fs::Access::WRITE_OK).is_ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! Looking after the cache: what is in it, is it sound, what may go.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use labimg_tree::human::HumanBytes;
+use rayon::prelude::*;
+use rustix::fs::FlockOperation;
+use serde::Serialize;
+
+use super::slot::{self, Slot, is_same, try_lock};
+use super::{Store, StoreError, Sum, sum_path};
+use labimg_tree::hash::Sha256;
+use labimg_tree::interrupt;
+use labimg_tree::progress::{Progress, Unit};
+
+/// Kind of the verified inputs.
+const BLOB: &str = "blob";
+
+/// One entry of the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// `blob` for a downloaded input, else the kind of a derived entry.
+    pub kind: String,
+    /// SHA-256 of the input, or key of the derived entry.
+    pub hash: Sha256,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last use, to the hour: seconds since 1970.
+    pub last_used: u64,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+/// What [`Store::list`] finds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listing {
+    /// The cache.
+    pub dir: PathBuf,
+    /// Sum of the sizes in bytes.
+    pub size: u64,
+    /// By kind, then hash.
+    pub entries: Vec<Entry>,
+}
+
+/// An entry that [`Store::verify`] found damaged.
+#[derive(Debug, Clone, Serialize)]
+pub struct Damaged {
+    /// As in [`Entry`].
+    pub kind: String,
+    /// As in [`Entry`].
+    pub hash: Sha256,
+    /// What is wrong.
+    pub reason: String,
+    /// True when it was thrown away; false in a cache that may not be written.
+    pub removed: bool,
+}
+
+/// What [`Store::verify`] finds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// Entries that were looked at.
+    pub checked: usize,
+    /// Their bytes.
+    pub size: u64,
+    /// Those that were not sound.
+    pub damaged: Vec<Damaged>,
+}
+
+/// What [`Store::prune`] is to keep.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// Entries used within this time; `None`: whatever their age.
+    pub used_within: Option<Duration>,
+    /// At most so many bytes, those used last; `None`: any number.
+    pub at_most: Option<u64>,
+}
+
+/// What [`Store::prune`] did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pruned {
+    /// What went, or with a dry run would go: longest unused first.
+    pub removed: Vec<Entry>,
+    /// Their bytes.
+    pub freed: u64,
+    /// How many entries stay.
+    pub kept: usize,
+    /// Their bytes.
+    pub kept_size: u64,
+    /// True when nothing was really removed.
+    pub dry_run: bool,
+}
+
+impl Store {
+    /// Everything that the cache holds, unfinished entries left out.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn list(&self) -> Result<Listing, StoreError> {
+        let mut entries = Vec::new();
+        for folder in folders(&self.dir.join("blobs/sha256"))? {
+            collect(BLOB, &folder, &mut entries)?;
+        }
+        for folder in folders(&self.dir.join("derived"))? {
+            let kind = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            collect(&kind, &folder, &mut entries)?;
+        }
+        entries.sort_by(|a, b| (&a.kind, a.hash).cmp(&(&b.kind, b.hash)));
+        Ok(Listing { dir: self.dir.clone(), size: size_of(&entries), entries })
+    }
+
+    /// Hashes every entry and throws the damaged ones away: the next build fetches or makes them again.
+    ///
+    /// # Errors
+    /// When an entry cannot be read or removed; [`StoreError::Interrupted`].
+    pub fn verify(&self, reporter: &dyn Progress) -> Result<Verified, StoreError> {
+        let entries = self.list()?.entries;
+        let size = size_of(&entries);
+        let phase = reporter.phase("Verifying", size, Unit::Bytes);
+        let check = |entry: &Entry| {
+            interrupt::check()?;
+            let damaged = self.check(entry);
+            phase.inc(entry.size);
+            damaged
+        };
+        let damaged: Vec<Option<Damaged>> = entries.par_iter().map(check).collect::<Result<_, _>>()?;
+        Ok(Verified { checked: entries.len(), size, damaged: damaged.into_iter().flatten().collect() })
+    }
+
+    fn check(&self, entry: &Entry) -> Result<Option<Damaged>, StoreError> {
+        let path = &entry.path;
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::io("open", path, e)),
+        };
+        let found = slot::hash_file(&file, path)?;
+        let reason = if entry.kind == BLOB {
+            (found.hash != entry.hash).then(|| format!("its SHA-256 is {}", found.hash))
+        } else {
+            match Sum::read(&sum_path(path)) {
+                Some(sum) if sum == found => None,
+                Some(sum) => Some(format!("its SHA-256 is {}, {} was noted", found.hash, sum.hash)),
+                None => Some("its SHA-256 was not noted".to_owned()),
+            }
+        };
+        let Some(reason) = reason else { return Ok(None) };
+        // Another process may have replaced it meanwhile by a sound one.
+        if self.writable && is_same(&file, path) {
+            entry.remove()?;
+        }
+        Ok(Some(Damaged { kind: entry.kind.clone(), hash: entry.hash, reason, removed: self.writable }))
+    }
+
+    /// Removes what `keep` does not keep, and all unfinished entries; with `dry_run` says only what would go.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when another process, or another open store of this one, uses the cache.
+    pub fn prune(&self, keep: &Keep, dry_run: bool) -> Result<Pruned, StoreError> {
+        if dry_run {
+            return self.prune_locked(keep, dry_run);
+        }
+        if !self.writable {
+            return Err(StoreError::io("prune", &self.dir, io::ErrorKind::PermissionDenied.into()));
+        }
+        if let Some(lock) = &self.lock {
+            let path = self.dir.join("lock");
+            let exclusive = try_lock(lock, FlockOperation::NonBlockingLockExclusive);
+            if !exclusive.map_err(|e| StoreError::io("lock", &path, e))? {
+                // The attempt gave up the shared lock.
+                self.lock_shared()?;
+                return Err(StoreError::Busy(self.dir.clone()));
+            }
+        }
+        let pruned = self.prune_locked(keep, dry_run);
+        self.lock_shared()?;
+        pruned
+    }
+
+    fn prune_locked(&self, keep: &Keep, dry_run: bool) -> Result<Pruned, StoreError> {
+        let mut entries = self.list()?.entries;
+        entries.sort_by_key(|entry| (entry.last_used, entry.hash));
+        let oldest = keep.used_within.and_then(|age| SystemTime::now().checked_sub(age)).map_or(0, seconds);
+        let mut kept_size = size_of(&entries);
+        let mut kept = entries.len();
+        let mut removed = Vec::new();
+        for entry in entries {
+            if entry.last_used >= oldest && keep.at_most.is_none_or(|most| kept_size <= most) {
+                break;
+            }
+            interrupt::check()?;
+            if !dry_run {
+                entry.remove()?;
+            }
+            kept -= 1;
+            kept_size -= entry.size;
+            removed.push(entry);
+        }
+        if !dry_run {
+            for (path, _) in files(&self.dir.join("tmp"))? {
+                Slot::discard_unless_held(&path)?;
+            }
+        }
+        Ok(Pruned { freed: size_of(&removed), removed, kept, kept_size, dry_run })
+    }
+}
+
+impl Entry {
+    fn remove(&self) -> Result<(), StoreError> {
+        // The data first: a sum alone is no entry.
+        let sum = (self.kind != BLOB).then(|| sum_path(&self.path));
+        for path in [Some(self.path.clone()), sum].into_iter().flatten() {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &path, e)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn size_of(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| entry.size).sum()
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// The files of `folder` that have a hash for a name.
+fn collect(kind: &str, folder: &Path, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+    for (path, metadata) in files(folder)? {
+        let hash = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if let Some(hash) = hash {
+            let last_used = metadata.modified().map_or(0, seconds);
+            entries.push(Entry { kind: kind.to_owned(), hash, size: metadata.len(), last_used, path });
+        }
+    }
+    Ok(())
+}
+
+/// The regular files in a folder; none when there is no such folder.
+pub(super) fn files(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
+    Ok(children(folder)?.into_iter().filter(|(_, metadata)| metadata.is_file()).collect())
+}
+
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(children(folder)?.into_iter().filter(|(_, metadata)| metadata.is_dir()).map(|(path, _)| path).collect())
+}
+
+fn children(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
+    let failed = |e| StoreError::io("list", folder, e);
+    let mut found = Vec::new();
+    let children = match std::fs::read_dir(folder) {
+        Ok(children) => children,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(e) => return Err(failed(e)),
+    };
+    for child in children {
+        let child = child.map_err(failed)?;
+        match child.metadata() {
+            Ok(metadata) => found.push((child.path(), metadata)),
+            // Another process finished or removed it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    Ok(found)
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for entry in &self.entries {
+            let used = jiff::Timestamp::from_second(entry.last_used as i64).unwrap_or_default();
+            let used = used.strftime("%Y-%m-%d");
+            writeln!(f, "{:<12} {} {:>12} {used}", entry.kind, entry.hash, HumanBytes(entry.size).to_string())?;
+        }
+        write!(f, "{} entries, {}, in {}", self.entries.len(), HumanBytes(self.size), self.dir.display())
+    }
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Damaged { kind, hash, reason, removed } in &self.damaged {
+            let fate = if *removed { "removed" } else { "left, as the cache may not be written" };
+            writeln!(f, "damaged: {kind} {hash}: {reason}; {fate}")?;
+        }
+        write!(f, "{} entries, {}: {} damaged", self.checked, HumanBytes(self.size), self.damaged.len())
+    }
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would remove" } else { "removed" };
+        let (count, freed, left) = (self.removed.len(), HumanBytes(self.freed), HumanBytes(self.kept_size));
+        write!(f, "{verb} {count} entries, {freed}; {} entries, {left}, stay", self.kept)
+    }
+}

@@ -1,0 +1,38 @@
+//! Sizes as people read them.
+
+use std::fmt;
+
+/// A number of bytes in powers of 1024: `896 B`, `38.94 MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanBytes(pub u64);
+
+impl fmt::Display for HumanBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PREFIXES: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        if self.0 < 1024 {
+            return f.pad(&format!("{} B", self.0));
+        }
+        let mut size = self.0 as f64 / 1024.0;
+        let mut prefix = 0;
+        while size >= 1024.0 && prefix + 1 < PREFIXES.len() {
+            size /= 1024.0;
+            prefix += 1;
+        }
+        f.pad(&format!("{size:.2} {}B", PREFIXES[prefix]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_two_digits_and_a_binary_prefix() {
+        let texts: Vec<String> = [0, 1023, 1024, 1536, 1 << 20, (1 << 30) - 1, u64::MAX]
+            .iter()
+            .map(|&n| HumanBytes(n).to_string())
+            .collect();
+        assert_eq!(texts, ["0 B", "1023 B", "1.00 KiB", "1.50 KiB", "1.00 MiB", "1024.00 MiB", "16.00 EiB"]);
+        assert_eq!(format!("{:>8}", HumanBytes(1)), "     1 B");
+    }
+}

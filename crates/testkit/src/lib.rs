@@ -1,0 +1,8 @@
+//! What the tests of labimg share. Everything here drives the program from outside; nothing uses its library.
+
+pub mod command;
+pub mod disks;
+pub mod http_server;
+mod skipped;
+
+pub use skipped::skipped;

@@ -1,0 +1,171 @@
+//! Container images that nodes carry on their cards: which, where they come from, and their archives.
+
+use std::collections::BTreeMap;
+
+use super::{BuildError, BuildOptions, Run};
+use crate::containers::{self, ImageName, LockedContainer, Source};
+use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::layers::containers::ARCHIVE;
+use crate::layers::manifests;
+use crate::plan::Plan;
+use crate::record::ManifestContainer;
+use labimg_tree::Content;
+use labimg_tree::progress::Progress;
+
+/// The images that the nodes of a plan carry.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// Those of k3s itself.
+    pub(super) of_k3s: Option<LockedK3s>,
+    /// All others.
+    pub(super) others: Vec<LockedContainer>,
+}
+
+impl Carried {
+    /// For the image's manifest.
+    pub(super) fn record(&self) -> Vec<ManifestContainer> {
+        let of_k3s = self.of_k3s.iter().map(|k| ManifestContainer {
+            name: ManifestContainer::OF_K3S.to_owned(),
+            version: k.version.clone(),
+            size: k.size,
+            sha256: k.sha256,
+        });
+        let others = self.others.iter().map(|c| {
+            let (name, version) = c.name.name_and_version();
+            ManifestContainer { name, version, size: c.size, sha256: c.sha256 }
+        });
+        of_k3s.chain(others).collect()
+    }
+}
+
+/// Whether the nodes of a plan carry any images.
+fn carries(plan: &Plan, options: &BuildOptions) -> bool {
+    plan.role.k3s.is_some() && options.k3s != K3sMode::FirstBoot
+}
+
+/// Whether a plan asks for the images of k3s itself.
+fn asks_for_k3s(plan: &Plan, options: &BuildOptions) -> bool {
+    carries(plan, options) && plan.lab.k3s.embed_images && options.k3s_bin.is_none()
+}
+
+/// All other images that a plan asks for → whether it is one that the user's manifests happen to run: not all of those are for
+/// everyone.
+fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageName, bool>, BuildError> {
+    let mut others = BTreeMap::new();
+    if !carries(plan, options) {
+        return Ok(others);
+    }
+    let mut named = plan.lab.k3s.images.clone();
+    if plan.lab.k3s.embed_images {
+        let own = options.lab_dir.as_deref().map(manifests::own_images).transpose()?;
+        others.extend(own.into_iter().flatten().map(|name| (name, true)));
+        named.extend(manifests::images(Some(&plan.lab))?);
+    }
+    others.extend(named.into_iter().map(|name| (name, false)));
+    Ok(others)
+}
+
+/// The images that a plan asks for, as a lock has them or else as they are now.
+///
+/// One that cannot be reached is left to the nodes with a warning, unless [`K3sMode::Embed`] wants it.
+pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError> {
+    if plan.lab.k3s.embed_images && plan.role.k3s.is_some() && run.options.k3s_bin.is_some() {
+        run.context.progress.warn(
+            "the container images of k3s itself are not in the image: which ones a k3s from a file runs is not known",
+        );
+    }
+    let Some(file) = &run.options.locked else {
+        return Ok(Carried { of_k3s: look_up_k3s(plan, "IMAGE", run)?, others: look_up_others(plan, "IMAGE", run)? });
+    };
+    let architecture = &plan.board.architecture;
+    let version = K3sSource::of(Some(&plan.lab)).version;
+    let of_k3s =
+        asks_for_k3s(plan, run.options).then(|| file.k3s_images(&version, architecture).cloned()).transpose()?;
+    let mut locked = Vec::new();
+    for (name, own) in asked_others(plan, run.options)? {
+        match file.container(&name, architecture) {
+            Err(e) if own => left_out(&format!("CONTAINER IMAGE {name}"), "IMAGE", &e, run.context.progress),
+            found => locked.push(found?.clone()),
+        }
+    }
+    Ok(Carried { of_k3s, others: locked })
+}
+
+/// The images of k3s itself that all these plans ask for, one archive for each architecture.
+pub(super) fn k3s_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
+    for_each_architecture(plans, |plan| look_up_k3s(plan, "LOCK", run))
+}
+
+/// All other images that these plans ask for.
+pub(super) fn other_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
+    for_each_architecture(plans, |plan| look_up_others(plan, "LOCK", run))
+}
+
+/// What is found for one plan with k3s of each architecture. All plans are of one lab, which says the images.
+fn for_each_architecture<F: IntoIterator>(
+    plans: &[&Plan],
+    look_up: impl Fn(&Plan) -> Result<F, BuildError>,
+) -> Result<Vec<F::Item>, BuildError> {
+    let plans: BTreeMap<&str, &Plan> = plans
+        .iter()
+        .filter(|plan| plan.role.k3s.is_some())
+        .map(|&plan| (plan.board.architecture.as_str(), plan))
+        .collect();
+    let found: Vec<F> = plans.into_values().map(look_up).collect::<Result<_, _>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn look_up_k3s(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Option<LockedK3s>, BuildError> {
+    if !asks_for_k3s(plan, run.options) {
+        return Ok(None);
+    }
+    let release = K3sSource::of(Some(&plan.lab));
+    match k3s::resolve_images(&release, &plan.board.architecture, &run.context) {
+        Err(e) if run.options.k3s == K3sMode::Auto && e.is_unreachable() => {
+            left_out(
+                &format!("THE ARCHIVE OF CONTAINER IMAGES OF K3S {}", release.version),
+                place,
+                &e,
+                run.context.progress,
+            );
+            Ok(None)
+        }
+        done => Ok(done.map(Some)?),
+    }
+}
+
+fn look_up_others(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
+    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), context: run.context };
+    let mut found = Vec::new();
+    for (name, own) in asked_others(plan, run.options)? {
+        match containers::resolve(&name, &plan.board.architecture, &source) {
+            Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
+                left_out(&format!("CONTAINER IMAGE {name}"), place, &e, run.context.progress);
+            }
+            done => found.push(done?),
+        }
+    }
+    Ok(found)
+}
+
+/// Tells that a part of the cluster is not in the image or the lock (`place`).
+pub(super) fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &dyn Progress) {
+    reporter.warn(&format!("{what} IS NOT IN THE {place}: {why}"));
+}
+
+/// Their archives, by the names that they have on the node.
+pub(super) fn archives(
+    carried: &Carried,
+    plan: &Plan,
+    run: &Run<'_>,
+) -> Result<Vec<(&'static str, Content)>, BuildError> {
+    let mut archives = Vec::new();
+    if let Some(locked) = &carried.of_k3s {
+        archives.push(k3s::fetch_images(&K3sSource::of(Some(&plan.lab)), locked, &run.context)?);
+    }
+    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), context: run.context };
+    let others: Vec<&LockedContainer> = carried.others.iter().collect();
+    let archive = containers::fetch_locked(&others, run.options.jobs, &source)?;
+    archives.extend(archive.map(|archive| (ARCHIVE, archive)));
+    Ok(archives)
+}

@@ -1,0 +1,199 @@
+//! Where the inputs of an image come from: what the mirror has now, or a `labimg.lock`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{BuildError, BuildOptions, Run, containers};
+use crate::charts::{self, ChartRef, LockedChart};
+use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::layers::manifests::{self, ManifestError, OwnCharts};
+use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
+use crate::parts::role::K3sKind;
+use crate::plan::Plan;
+use labimg_debian::lock::{self, Lock, LockRequest};
+use labimg_store::http::Http;
+use labimg_store::{Context, Store};
+use labimg_tree::progress::{Progress, Unit};
+
+/// The inputs of one image.
+pub(super) fn inputs(plan: &Plan, run: &Run<'_>) -> Result<Lock, BuildError> {
+    match &run.options.locked {
+        Some(file) => {
+            let mirror = &run.options.mirror;
+            let archives = Archives { debian: mirror.archive.clone(), security: mirror.security.clone() };
+            Ok(file.lock(&key(plan), &archives, &run.options.snapshots)?)
+        }
+        None => ask_mirror(plan, run),
+    }
+}
+
+/// The k3s that a lock names for an image.
+pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&'o LockedK3s>, LockFileError> {
+    let Some(file) = options.locked.as_ref().filter(|_| plan.role.k3s.is_some() && options.k3s_bin.is_none()) else {
+        return Ok(None);
+    };
+    let found = file.k3s(&K3sSource::of(Some(&plan.lab)).version, &plan.board.architecture);
+    match options.k3s {
+        K3sMode::FirstBoot => Ok(found.ok()),
+        K3sMode::Embed | K3sMode::Auto => found.map(Some),
+    }
+}
+
+/// The charts that a lock names for the manifests of an image. With none of them in the image, the cluster downloads them.
+pub(super) fn charts<'o>(
+    plan: &Plan,
+    options: &'o BuildOptions,
+    reporter: &dyn Progress,
+) -> Result<Vec<&'o LockedChart>, BuildError> {
+    match &options.locked {
+        Some(file) if has_charts(plan, options) => {
+            let mut locked = Vec::new();
+            for (chart, own) in named_charts(plan, options)?.0 {
+                match file.chart(&chart) {
+                    Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
+                        containers::left_out(&format!("CHART {} {}", chart.name, chart.version), "IMAGE", &e, reporter);
+                    }
+                    found => locked.push(found?),
+                }
+            }
+            Ok(locked)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether charts are to be in an image.
+fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
+    plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
+}
+
+/// The charts of an image's manifests → whether the user's alone name it: not all of those can be had for a lock. With the
+/// reasons why others cannot even be asked for.
+fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
+    let OwnCharts { charts, left } =
+        options.lab_dir.as_deref().map(manifests::own_charts).transpose()?.unwrap_or_default();
+    let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
+    named.extend(manifests::charts(Some(&plan.lab))?.into_iter().map(|chart| (chart, false)));
+    Ok((named, left))
+}
+
+/// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
+pub(super) fn archives_for_nodes(options: &BuildOptions) -> Archives {
+    options.locked.as_ref().map_or_else(|| of_mirror(options), |file| file.archives().clone())
+}
+
+fn of_mirror(options: &BuildOptions) -> Archives {
+    let (debian, security) = options.mirror.for_nodes();
+    Archives { debian, security }
+}
+
+pub(super) fn key(plan: &Plan) -> ImageKey {
+    ImageKey {
+        board: plan.board.name.clone(),
+        role: plan.role.name.clone(),
+        suite: plan.suite.clone(),
+        asked: plan.packages.keys().cloned().collect(),
+    }
+}
+
+fn ask_mirror(plan: &Plan, run: &Run<'_>) -> Result<Lock, BuildError> {
+    Ok(lock::make(&request(plan, run.options), &run.context)?)
+}
+
+/// What is asked of the mirror for an image.
+pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
+    LockRequest {
+        suite: plan.suite.clone(),
+        extra_suites: plan.extra_suites.clone(),
+        architecture: plan.board.architecture.clone(),
+        packages: plan.packages.keys().cloned().collect(),
+        mirror: options.mirror.clone(),
+        keyrings: options.keyrings.clone(),
+        now: options.now,
+        essential: true,
+    }
+}
+
+/// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
+///
+/// A k3s release, a repository of charts or a registry that cannot be reached is left out with a warning, unless
+/// [`K3sMode::Embed`] wants it; [`K3sMode::FirstBoot`] leaves them out as well, and a file of the user's the release.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn lock(plans: &[&Plan], options: &BuildOptions, progress: &dyn Progress) -> Result<LockFile, BuildError> {
+    let (store, http) = (Store::open(&options.cache)?, Http::new()?);
+    let run = &Run { options, context: Context { store: &store, http: &http, progress } };
+    let mut images: Vec<(ImageKey, Lock)> = Vec::new();
+    for plan in plans {
+        let key = key(plan);
+        if images.iter().any(|(k, _)| *k == key) {
+            continue;
+        }
+        let phase = progress.phase("Choosing packages", 0, Unit::Items);
+        images.push((key, ask_mirror(plan, run)?));
+        drop(phase);
+    }
+    let parts = ClusterParts {
+        k3s: releases(plans, options.k3s, run)?,
+        k3s_images: containers::k3s_images(plans, run)?,
+        charts: resolve_charts(plans, run)?,
+        containers: containers::other_images(plans, run)?,
+    };
+    Ok(LockFile::new(of_mirror(options), &images, parts))
+}
+
+/// The charts of the manifests of all these plans.
+fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, BuildError> {
+    let mut wanted = BTreeMap::new();
+    let mut left = BTreeSet::new();
+    for plan in plans.iter().filter(|plan| has_charts(plan, run.options)) {
+        let (charts, others) = named_charts(plan, run.options)?;
+        wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, plan.lab.k3s.charts.as_deref()))));
+        left.extend(others);
+    }
+    for chart in left {
+        run.context
+            .progress
+            .warn(&format!("{chart}; its HelmChart is not in the lock, and the cluster looks for the chart itself"));
+    }
+    let mut locked = Vec::new();
+    for (chart, (own, mirror)) in wanted {
+        match charts::resolve(&chart, mirror, &run.context) {
+            Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
+                containers::left_out(
+                    &format!("CHART {} {}", chart.name, chart.version),
+                    "LOCK",
+                    &e,
+                    run.context.progress,
+                );
+            }
+            found => locked.push(found?),
+        }
+    }
+    Ok(locked)
+}
+
+/// The k3s of the images of all these plans, one for each architecture, got in the way of `mode`.
+pub(super) fn releases(plans: &[&Plan], mode: K3sMode, run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
+    let mut releases: Vec<LockedK3s> = Vec::new();
+    let mut asked: Vec<&str> = Vec::new();
+    for plan in plans {
+        let architecture = plan.board.architecture.as_str();
+        let skipped = mode == K3sMode::FirstBoot || run.options.k3s_bin.is_some();
+        if plan.role.k3s.is_none() || skipped || asked.contains(&architecture) {
+            continue;
+        }
+        asked.push(architecture);
+        let source = K3sSource::of(Some(&plan.lab));
+        match k3s::resolve(&source, architecture, &run.context) {
+            Ok(release) => releases.push(release),
+            Err(e) if mode == K3sMode::Auto && e.is_unreachable() => {
+                run.context
+                    .progress
+                    .warn(&format!("K3S {} IS NOT IN THE LOCK, because it could not be reached: {e}", source.version));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(releases)
+}

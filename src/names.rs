@@ -1,0 +1,41 @@
+//! Names of hosts.
+
+/// A name that no host can have.
+#[derive(Debug, thiserror::Error)]
+#[error("--hostname {name}: {why}")]
+pub struct HostnameError {
+    /// The name given.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.
+pub(crate) fn check_hostname(name: &str) -> Result<(), HostnameError> {
+    let fail = |why| Err(HostnameError { name: name.to_owned(), why });
+    if name.is_empty() || name.len() > 63 {
+        return fail("a host name has 1 to 63 characters");
+    }
+    if name.contains('.') {
+        return fail("give the name without a domain: the node is found as NAME.local");
+    }
+    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return fail("only the letters a to z, digits and `-` are allowed (Kubernetes takes no capitals)");
+    }
+    if name.starts_with('-') || name.ends_with('-') {
+        return fail("a host name begins and ends with a letter or digit");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_host_can_have() {
+        for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
+            assert!(check_hostname(name).is_err(), "{name}");
+        }
+    }
+}

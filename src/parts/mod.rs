@@ -1,0 +1,313 @@
+//! What images are made of besides packages: boards, roles and overlays. Those of the program, and those of a lab folder
+//! (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`), which add to them or stand in their place.
+
+pub mod board;
+pub mod overlay;
+mod own_files;
+pub mod role;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use board::{Board, BoardFileError};
+use labimg_tree::suggest::{did_you_mean, nearest};
+use role::{COMMON, Role, RoleFileError};
+
+pub use own_files::{OwnFile, OwnKind};
+
+/// A name that no board or role has.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown {what} `{name}`{} (`{list}` lists them all)", did_you_mean(.nearest))]
+pub struct UnknownPart {
+    /// `board` or `role`.
+    pub what: &'static str,
+    /// The name given.
+    pub name: String,
+    /// Names that look like it, best first.
+    pub nearest: Vec<String>,
+    /// The command that lists all.
+    pub list: &'static str,
+}
+
+/// What is wrong with the parts of a lab folder.
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    /// A folder or file cannot be read; the error names it.
+    #[error(transparent)]
+    Read(#[from] std::io::Error),
+    /// A board's file.
+    #[error(transparent)]
+    Board(#[from] BoardFileError),
+    /// A role's file.
+    #[error(transparent)]
+    Role(#[from] RoleFileError),
+    /// A role whose overlay is nowhere.
+    #[error("role {role}: there is no folder overlays/{overlay}")]
+    NoOverlay {
+        /// The role's name.
+        role: String,
+        /// The folder that it names.
+        overlay: String,
+    },
+    /// An overlay that goes onto no node.
+    #[error("{}: there is no role of this name{}", .folder.display(), did_you_mean(.nearest))]
+    NoRole {
+        /// The folder.
+        folder: PathBuf,
+        /// Names that look like it, best first.
+        nearest: Vec<String>,
+    },
+    /// A file of an overlay that cannot go onto a node.
+    #[error("{}: {what}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+}
+
+/// All boards, roles and overlays that there are to choose from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parts {
+    boards: BTreeMap<String, Board>,
+    common: Role,
+    roles: BTreeMap<String, Role>,
+    overlays: BTreeMap<String, Vec<OwnFile>>,
+}
+
+impl Parts {
+    /// Those of the program.
+    ///
+    /// # Errors
+    /// When a file of the program is bad, which the tests rule out.
+    pub fn built_in() -> Result<Self, PartsError> {
+        let boards = by_name(Board::built_in()?, |board| &board.name);
+        let mut roles = by_name(Role::built_in()?, |role| &role.name);
+        let common = roles.remove(COMMON).ok_or(RoleFileError::NoCommon)?;
+        Ok(Self { boards, common, roles, overlays: BTreeMap::new() })
+    }
+
+    /// Those of the program and of the folder of a `lab.toml`.
+    ///
+    /// # Errors
+    /// A file that is not what it should be, or cannot be read.
+    pub fn of(folder: &Path) -> Result<Self, PartsError> {
+        let mut parts = Self::built_in()?;
+        for (name, file) in tomls(&folder.join("boards"))? {
+            let text = fs_err::read_to_string(&file)?;
+            parts.boards.insert(name.clone(), Board::parse(&name, &file.display().to_string(), &text)?);
+        }
+        for (name, file) in tomls(&folder.join("roles"))? {
+            let role = Role::parse(&name, &file.display().to_string(), &fs_err::read_to_string(&file)?)?;
+            if name == COMMON {
+                parts.common = role;
+            } else {
+                parts.roles.insert(name, role);
+            }
+        }
+        for (name, folder) in entries(&folder.join("overlays"))? {
+            // As file managers leave them in every folder.
+            if name.starts_with('.') {
+                continue;
+            }
+            let files = own_files::read(&folder)?;
+            parts.overlays.insert(name, files);
+        }
+        parts.check(folder)?;
+        Ok(parts)
+    }
+
+    /// Every overlay has its role, and every role its overlay.
+    fn check(&self, folder: &Path) -> Result<(), PartsError> {
+        let mut named = BTreeSet::from([COMMON]);
+        for role in self.roles.values().chain([&self.common]) {
+            named.insert(&role.name);
+            let Some(overlay) = &role.overlay else { continue };
+            named.insert(overlay);
+            if overlay::built_in(overlay).is_none() && !self.overlays.contains_key(overlay) {
+                return Err(PartsError::NoOverlay { role: role.name.clone(), overlay: overlay.clone() });
+            }
+        }
+        match self.overlays.keys().find(|name| !named.contains(name.as_str())) {
+            Some(lost) => Err(PartsError::NoRole {
+                folder: folder.join("overlays").join(lost),
+                nearest: nearest(lost, named.iter().copied()),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The board of this name.
+    ///
+    /// # Errors
+    /// Names the nearest boards when there is none of this name.
+    pub fn board(&self, name: &str) -> Result<&Board, UnknownPart> {
+        self.boards.get(name).ok_or_else(|| unknown("board", name, self.boards.keys()))
+    }
+
+    /// The role of this name.
+    ///
+    /// # Errors
+    /// Names the nearest roles when there is none of this name.
+    pub fn role(&self, name: &str) -> Result<&Role, UnknownPart> {
+        self.roles.get(name).ok_or_else(|| unknown("role", name, self.roles.keys()))
+    }
+
+    /// What every node has, whatever its role.
+    #[must_use]
+    pub fn common(&self) -> &Role {
+        &self.common
+    }
+
+    /// All boards, by name.
+    pub fn boards(&self) -> impl Iterator<Item = &Board> {
+        self.boards.values()
+    }
+
+    /// All roles, by name.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// The files that the lab folder lays over nodes of this role, the last one last.
+    #[must_use]
+    pub fn own_files(&self, role: &Role) -> Vec<(String, Vec<OwnFile>)> {
+        let all = [Some(COMMON), self.common.overlay.as_deref(), role.overlay.as_deref(), Some(&role.name)];
+        let mut names: Vec<&str> = Vec::new();
+        for name in all.into_iter().flatten() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.into_iter().filter_map(|name| Some((name.to_owned(), self.overlays.get(name)?.clone()))).collect()
+    }
+}
+
+fn by_name<T>(all: Vec<T>, name: fn(&T) -> &String) -> BTreeMap<String, T> {
+    all.into_iter().map(|item| (name(&item).clone(), item)).collect()
+}
+
+fn unknown<'a>(what: &'static str, name: &str, all: impl Iterator<Item = &'a String>) -> UnknownPart {
+    let list = if what == "board" { "labimg boards" } else { "labimg roles" };
+    UnknownPart { what, name: name.to_owned(), nearest: nearest(name, all.map(String::as_str)), list }
+}
+
+/// What a folder holds, by name; nothing when it is not there.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_str();
+        let name = name.ok_or_else(|| PartsError::File { path: path.clone(), what: "its name is not UTF-8".into() })?;
+        all.push((name.to_owned(), path));
+    }
+    // The order in a folder is anyone's, and errors should come in the same order each time.
+    all.sort();
+    Ok(all)
+}
+
+/// The files `NAME.toml` of a folder, by name.
+fn tomls(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
+    let all = entries(folder)?.into_iter();
+    Ok(all.filter_map(|(name, path)| Some((name.strip_suffix(".toml")?.to_owned(), path))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    fn error(files: &[(&str, &str)]) -> String {
+        let dir = folder(files);
+        let text = Parts::of(dir.path()).unwrap_err().to_string();
+        text.replace(&dir.path().display().to_string(), "LAB")
+    }
+
+    const GATEWAY: &str = "title = \"The way out\"\nk3s = \"agent\"\n[packages]\nnftables = \"the firewall\"\n";
+
+    #[test]
+    fn a_folder_adds_to_what_the_program_has_and_replaces_it() {
+        let worker = "title = \"Mine\"\nk3s = \"agent\"\n[packages]\n";
+        let dir = folder(&[
+            ("roles/gateway.toml", GATEWAY),
+            ("roles/worker.toml", worker),
+            ("roles/README", "not a role"),
+            ("overlays/common/etc/motd", "hello\n"),
+            ("overlays/gateway/etc/nftables.conf", "flush ruleset\n"),
+            ("overlays/.DS_Store", ""),
+        ]);
+        let parts = Parts::of(dir.path()).unwrap();
+        assert_eq!(
+            parts.roles().map(|r| r.name.as_str()).collect::<Vec<_>>(),
+            ["gateway", "master", "server", "worker"]
+        );
+        assert_eq!(parts.role("worker").unwrap().title, "Mine");
+        let files = |role: &str| {
+            let own = parts.own_files(parts.role(role).unwrap());
+            own.iter()
+                .flat_map(|(name, files)| files.iter().map(move |f| format!("{name}:{}", f.path)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(files("gateway"), ["common:etc/motd", "gateway:etc/nftables.conf"]);
+        assert_eq!(files("master"), ["common:etc/motd"]);
+        assert_eq!(Parts::of(&dir.path().join("nothing")).unwrap(), Parts::built_in().unwrap());
+    }
+
+    #[test]
+    fn a_board_of_the_folder_stands_in_the_place_of_ours() {
+        let ours = include_str!("../../boards/virt.toml");
+        let dir = folder(&[("boards/virt.toml", &ours.replace("size_mib = ", "size_mib = 1"))]);
+        let parts = Parts::of(dir.path()).unwrap();
+        let size = |parts: &Parts| parts.board("virt").unwrap().firmware.size_mib;
+        assert!(size(&parts) > size(&Parts::built_in().unwrap()));
+    }
+
+    #[test]
+    fn mistakes_name_the_file() {
+        for (files, said) in [
+            (&[("boards/x.toml", "title = 1\n")][..], "LAB/boards/x.toml: "),
+            (&[("roles/x.toml", "titel = \"\"\n")], "LAB/roles/x.toml: "),
+            (&[("roles/x.toml", "title = \"\"\nmanifests = true\n[packages]\n")], "only the role `master`"),
+            (
+                &[("roles/x.toml", "title = \"\"\noverlay = \"y\"\n[packages]\n")],
+                "role x: there is no folder overlays/y",
+            ),
+            (
+                &[("overlays/wroker/etc/x", "")],
+                "LAB/overlays/wroker: there is no role of this name: did you mean `worker`?",
+            ),
+        ] {
+            let text = error(files);
+            assert!(text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_nearest() {
+        let parts = Parts::built_in().unwrap();
+        for name in ["rpi44", "RPI4"] {
+            let text = parts.board(name).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("unknown board `{name}`: did you mean `rpi4` or ")), "{text}");
+        }
+        assert!(parts.board("../rpi4").unwrap_err().to_string().contains("unknown board `../rpi4`"));
+        let error = parts.role("mastr").unwrap_err().to_string();
+        assert!(error.contains("`mastr`") && error.contains("`master`"), "{error}");
+        assert!(parts.role("common").is_err());
+    }
+}

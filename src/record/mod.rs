@@ -1,0 +1,295 @@
+//! What is in an image, as JSON: written beside it and into the node's own tree.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::k3s::K3sRecord;
+use labimg_disk::write::ImageError;
+use labimg_disk::write::table::{Layout, PartitionKind};
+use labimg_tree::files::folder_of;
+use labimg_tree::hash::Sha256;
+use labimg_tree::{Kind, Tree};
+
+/// Where it lies on the node.
+pub const NODE_PATH: &str = "/usr/share/labimg/manifest.json";
+/// The form described here. A change that old readers would misread counts it up.
+pub const FORMAT: u32 = 1;
+
+/// What one image was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The version of labimg that made it.
+    pub labimg: String,
+    /// The board's name, such as `rpi4`.
+    pub board: String,
+    /// The node's role, such as `worker`.
+    pub role: String,
+    /// Debian's code name.
+    pub suite: String,
+    /// Debian's name of the architecture.
+    pub architecture: String,
+    /// The time of the package lists that it was made from, RFC 3339 in UTC.
+    pub date: String,
+    /// The partitions in disk order.
+    pub partitions: Vec<ManifestPartition>,
+    /// The packages by name.
+    pub packages: Vec<ManifestPackage>,
+    /// Package that board, role or user asked for → why; those that only came along are not in it.
+    #[serde(default)]
+    pub why: BTreeMap<String, String>,
+    /// What each layer put there, in the order they were laid.
+    pub layers: Vec<ManifestLayer>,
+    /// The node's k3s; none when its role has none.
+    #[serde(default)]
+    pub k3s: Option<K3sRecord>,
+    /// Container images on the card.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ManifestContainer>,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPartition {
+    /// Its number: `2` for `/dev/mmcblk0p2`.
+    pub number: usize,
+    /// Its name.
+    pub name: String,
+    /// `fat32` or `ext4`.
+    pub file_system: String,
+    /// First byte in the image.
+    pub start: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Linux' name for it.
+    pub partuuid: String,
+}
+
+/// A container image, or the archive of those of k3s itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestContainer {
+    /// Its full name, or [`ManifestContainer::OF_K3S`].
+    pub name: String,
+    /// Of an image its tag or digest.
+    pub version: String,
+    /// Size in bytes: layers, configuration and manifest, or the archive.
+    pub size: u64,
+    /// What the image's manifest hashes to, or the archive.
+    pub sha256: Sha256,
+}
+
+impl ManifestContainer {
+    /// What the archive of k3s' own images is called.
+    pub const OF_K3S: &str = "k3s-airgap-images";
+}
+
+/// A package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPackage {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// dpkg's word for its state: `installed`, or `unpacked` for what the node configures itself.
+    pub state: String,
+    /// SHA-256 of the `.deb`.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
+}
+
+/// A layer of the node's tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestLayer {
+    /// Its name, such as `overlay common`.
+    pub name: String,
+    /// How many files, folders and links are its.
+    pub entries: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// The paths; none for what packages brought, which dpkg's own lists name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the JSON that a manifest is.
+    #[error("not a manifest of labimg: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Made by a newer labimg.
+    #[error("the manifest has format {0}, this labimg knows up to {FORMAT}: use a newer one")]
+    Format(u32),
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Text that is no manifest, or one of a newer format.
+    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        match serde_json::from_str::<Head>(text)?.format {
+            1..=FORMAT => Ok(serde_json::from_str(text)?),
+            format => Err(ManifestError::Format(format)),
+        }
+    }
+
+    /// As indented JSON with a newline at the end; the same manifest gives the same text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists of them cannot fail to become JSON.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// Writes it beside an image under a temporary name: [`Beside::put`] gives it the name `node.img.json` of `node.img`
+    /// once the image is in place. Dropped before that, it is removed.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or a folder stands where it goes.
+    pub fn prepare_beside(&self, image: &Path) -> Result<Beside, ImageError> {
+        let mut name = image.file_name().unwrap_or_default().to_owned();
+        name.push(".json");
+        let path = image.with_file_name(name);
+        if path.is_dir() {
+            return Err(ImageError::BadOutput { path, why: "a folder stands where the image's manifest goes" });
+        }
+        let folder = folder_of(&path);
+        // Always the same name: what a killed build left is used again by the next one.
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(path.file_name().unwrap_or_default());
+        partial.push(".partial");
+        let made = tempfile::TempPath::try_from_path(folder.join(partial)).and_then(|partial| {
+            std::fs::File::create(&partial)?.write_all(self.to_json().as_bytes())?;
+            Ok(partial)
+        });
+        match made {
+            Ok(partial) => Ok(Beside { partial, path }),
+            Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
+        }
+    }
+}
+
+/// A manifest that waits for its image.
+#[derive(Debug)]
+pub struct Beside {
+    partial: tempfile::TempPath,
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Gives it its name, and tells it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn put(self) -> Result<PathBuf, ImageError> {
+        match self.partial.persist(&self.path) {
+            Ok(()) => Ok(self.path),
+            Err(e) => Err(ImageError::Output { path: self.path, what: "cannot be put in place", source: e.error }),
+        }
+    }
+}
+
+/// The partitions of a layout as a manifest tells them.
+#[must_use]
+pub fn partitions(layout: &Layout) -> Vec<ManifestPartition> {
+    let all = layout.partitions.iter().zip(1..);
+    all.map(|(partition, number)| ManifestPartition {
+        number,
+        name: partition.name.clone(),
+        file_system: match partition.kind {
+            PartitionKind::Boot => "fat32",
+            PartitionKind::Linux => "ext4",
+        }
+        .to_owned(),
+        start: partition.start,
+        size: partition.len,
+        partuuid: layout.partuuid(number).unwrap_or_default(),
+    })
+    .collect()
+}
+
+/// What each layer of a tree put there; layers of which nothing is left are left out.
+#[must_use]
+pub fn layers(tree: &Tree) -> Vec<ManifestLayer> {
+    let mut layers = BTreeMap::new();
+    let mut seen = HashSet::new();
+    for (path, id, inode) in tree.iter() {
+        let layer = layers.entry(inode.layer).or_insert_with(|| ManifestLayer {
+            name: tree.layer_name(inode.layer).to_owned(),
+            entries: 0,
+            bytes: 0,
+            paths: Vec::new(),
+        });
+        layer.entries += 1;
+        if let Kind::File(content) = &inode.kind
+            && seen.insert(id)
+        {
+            layer.bytes += content.len();
+        }
+        if !layer.name.starts_with("package ") {
+            layer.paths.push(path.to_string());
+        }
+    }
+    layers.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            labimg: "0.1.0".to_owned(),
+            board: "rpi4".to_owned(),
+            role: "worker".to_owned(),
+            suite: "trixie".to_owned(),
+            architecture: "arm64".to_owned(),
+            date: "2026-11-01T00:00:00Z".to_owned(),
+            partitions: Vec::new(),
+            packages: Vec::new(),
+            why: BTreeMap::new(),
+            layers: Vec::new(),
+            k3s: None,
+            containers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn text_and_back() {
+        assert_eq!(Manifest::from_json(&sample().to_json()).unwrap(), sample());
+        assert!(matches!(Manifest::from_json("{"), Err(ManifestError::Json(_))));
+        let newer = r#"{"format": 2, "other": "form"}"#;
+        assert!(Manifest::from_json(newer).unwrap_err().to_string().contains("newer"));
+    }
+
+    #[test]
+    fn it_lies_beside_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = sample().prepare_beside(&dir.path().join("node.img")).unwrap().put().unwrap();
+        assert_eq!(path, dir.path().join("node.img.json"));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), sample().to_json());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(sample().prepare_beside(&dir.path().join("no/node.img")).is_err());
+    }
+
+    #[test]
+    fn layers_are_counted() {
+        let mut tree = Tree::new(0);
+        tree.begin_layer("overlay common");
+        tree.write("etc/motd", 0o644, "hello").unwrap();
+        let told: Vec<_> = layers(&tree).into_iter().map(|l| (l.name, l.entries, l.bytes)).collect();
+        assert_eq!(told, [("base".to_owned(), 1, 0), ("overlay common".to_owned(), 2, 5)]);
+        assert_eq!(layers(&tree)[1].paths, ["/etc", "/etc/motd"]);
+    }
+}
