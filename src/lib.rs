@@ -21,6 +21,7 @@ pub mod kube;
 pub mod lab;
 pub mod layers;
 pub mod lock_file;
+pub mod manifests;
 mod names;
 pub mod parts;
 pub mod plan;

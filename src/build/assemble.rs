@@ -1,7 +1,6 @@
 //! A plan's file systems, ready to be written: everything that all nodes of one role on one board share.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use super::ids::{Ids, Partuuids};
 use super::{BuildError, BuildOptions, PendingPackage, Run, containers, inputs};
@@ -42,8 +41,6 @@ pub(super) struct Assembled {
     pub(super) date: i64,
     /// Packages that the node itself finishes.
     pub(super) pending: Vec<PendingPackage>,
-    /// Manifests of the lab folder that hold a Secret.
-    pub(super) secret_manifests: Vec<PathBuf>,
 }
 
 /// Packages to trees.
@@ -72,7 +69,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
         let _phase = run.context.progress.phase("Configuring", 0, Unit::Items);
         configure::run(&mut tree, &mut installed)?.pending
     };
-    let secret_manifests = node_layers(&mut tree, plan, run.options, &pending, &partuuids, binary.as_ref(), &charts)?;
+    node_layers(&mut tree, plan, run.options, &pending, &partuuids, binary.as_ref(), &charts)?;
     layers::containers::apply(&mut tree, &archives)?;
     let version = kernel_layer(&mut tree, plan, &lock, &installed, &run.context)?;
     let initramfs = initramfs(&tree, &version, &plan.board.initramfs.modules, &run.context)?;
@@ -90,7 +87,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
     let pending = pending.into_iter().map(|p| PendingPackage { package: p.package, reason: p.reason }).collect();
-    Ok(Assembled { tree, firmware, root, root_size, ids, manifest, date: lock.date, pending, secret_manifests })
+    Ok(Assembled { tree, firmware, root, root_size, ids, manifest, date: lock.date, pending })
 }
 
 impl Assembled {
@@ -130,7 +127,7 @@ fn node_layers(
     partuuids: &Partuuids,
     binary: Option<&K3sBinary>,
     charts: &[(ChartRef, Content)],
-) -> Result<Vec<PathBuf>, BuildError> {
+) -> Result<(), BuildError> {
     for name in &plan.overlays {
         overlay::apply(tree, name)?;
     }
@@ -154,16 +151,16 @@ fn node_layers(
     };
     node::apply(tree, &node)?;
     for (name, files) in &plan.own_files {
-        overlay::apply_own(tree, name, files, &plan.board.firmware.mount)?;
+        overlay::apply_own(tree, name, files)?;
     }
     units::apply(tree, &plan.units)?;
     manifests::serve(tree, charts)?;
     if !plan.role.manifests {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let source = K3sSource::of(Some(&plan.lab));
     let cluster = Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s: &source.version, charts };
-    Ok(manifests::apply(tree, &cluster, options.lab_dir.as_deref())?)
+    Ok(manifests::apply(tree, &cluster, &plan.own_manifests)?)
 }
 
 /// The module indexes, from the store when this kernel was indexed before. Gives the kernel's version.

@@ -57,8 +57,7 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
     }
     let mut named = plan.lab.k3s.images.clone();
     if plan.lab.k3s.embed_images {
-        let own = options.lab_dir.as_deref().map(manifests::own_images).transpose()?;
-        others.extend(own.into_iter().flatten().map(|name| (name, true)));
+        others.extend(plan.own_manifests.images()?.into_iter().map(|name| (name, true)));
         named.extend(manifests::images(Some(&plan.lab))?);
     }
     others.extend(named.into_iter().map(|name| (name, false)));

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{BuildError, BuildOptions, Run, containers};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
-use crate::layers::manifests::{self, ManifestError, OwnCharts};
+use crate::layers::manifests;
 use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
+use crate::manifests::{ManifestError, OwnCharts};
 use crate::parts::role::K3sKind;
 use crate::plan::Plan;
 use labimg_debian::lock::{self, Lock, LockRequest};
@@ -47,7 +48,7 @@ pub(super) fn charts<'o>(
     match &options.locked {
         Some(file) if has_charts(plan, options) => {
             let mut locked = Vec::new();
-            for (chart, own) in named_charts(plan, options)?.0 {
+            for (chart, own) in named_charts(plan)?.0 {
                 match file.chart(&chart) {
                     Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
                         containers::left_out(&format!("CHART {} {}", chart.name, chart.version), "IMAGE", &e, reporter);
@@ -68,9 +69,8 @@ fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
 
 /// The charts of an image's manifests → whether the user's alone name it: not all of those can be had for a lock. With the
 /// reasons why others cannot even be asked for.
-fn named_charts(plan: &Plan, options: &BuildOptions) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
-    let OwnCharts { charts, left } =
-        options.lab_dir.as_deref().map(manifests::own_charts).transpose()?.unwrap_or_default();
+fn named_charts(plan: &Plan) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
+    let OwnCharts { charts, left } = plan.own_manifests.charts();
     let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
     named.extend(manifests::charts(Some(&plan.lab))?.into_iter().map(|chart| (chart, false)));
     Ok((named, left))
@@ -147,7 +147,7 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
     let mut wanted = BTreeMap::new();
     let mut left = BTreeSet::new();
     for plan in plans.iter().filter(|plan| has_charts(plan, run.options)) {
-        let (charts, others) = named_charts(plan, run.options)?;
+        let (charts, others) = named_charts(plan)?;
         wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, plan.lab.k3s.charts.as_deref()))));
         left.extend(others);
     }

@@ -45,8 +45,6 @@ pub struct BuildOptions {
     pub k3s: K3sMode,
     /// A k3s of the user's instead of a release.
     pub k3s_bin: Option<PathBuf>,
-    /// The folder of the `lab.toml`, whose `manifests/` are added.
-    pub lab_dir: Option<PathBuf>,
     /// The cluster's keys; none without a `lab.toml`.
     pub secrets: Option<Secrets>,
     /// Build from exactly these inputs instead of what the mirror has now.
@@ -175,6 +173,6 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
         pending: assembled.pending.clone(),
         login: output.seeded && !ssh_keys.is_empty(),
         k3s: assembled.manifest.k3s.clone(),
-        secret_manifests: assembled.secret_manifests.clone(),
+        secret_manifests: if plan.role.manifests { plan.own_manifests.secret().to_vec() } else { Vec::new() },
     })
 }

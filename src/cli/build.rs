@@ -89,7 +89,6 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let locked =
         args.locked.as_ref().map(|path| LockFile::load(if path.is_empty() { &beside } else { Path::new(path) }));
     let options = BuildOptions {
-        lab_dir: folder.map(|folder| folder.dir),
         secrets,
         locked: locked.transpose().map_err(Failure::usage)?,
         snapshots: args.snapshots.clone(),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::inputs::DEFAULT_SUITE;
 use super::output::{Failure, Output};
 use super::{Outcome, problems};
 use crate::lab::{self, Checked};
+use crate::plan::target::{self, Flags};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +54,12 @@ pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     }
     let checked = lab::check(&args.path).map_err(Failure::lab)?;
     out.warnings(&checked);
+    // What only shows once board, role and files come together.
+    let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
+    let targets = target::of_lab(&checked.folder, &[], &flags).map_err(Failure::usage)?;
+    if checked.folder.lab.k3s.embed_images {
+        targets.iter().try_for_each(|t| t.plan.own_manifests.images().map(drop)).map_err(Failure::usage)?;
+    }
     out.result(&summary(&checked), text)
 }
 

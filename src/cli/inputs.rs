@@ -17,6 +17,9 @@ use labimg_debian::lock::mirror::Mirror;
 use labimg_disk::write::ImageError;
 use labimg_store as store;
 
+/// Debian's release unless another is asked for.
+pub const DEFAULT_SUITE: &str = "trixie";
+
 /// Which images.
 #[derive(Debug, Args)]
 pub struct WhatArgs {
@@ -33,7 +36,7 @@ pub struct WhatArgs {
     #[arg(long, value_name = "NAME")]
     package: Vec<String>,
     /// Debian's release
-    #[arg(long, default_value = "trixie", value_name = "NAME")]
+    #[arg(long, default_value = DEFAULT_SUITE, value_name = "NAME")]
     suite: String,
 }
 
@@ -99,7 +102,6 @@ impl FromArgs {
             now,
             k3s: self.k3s,
             k3s_bin: self.k3s_bin.clone(),
-            lab_dir: None,
             secrets: None,
             locked: None,
             snapshots: snapshot::DEFAULT_URL.to_owned(),

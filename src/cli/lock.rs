@@ -10,7 +10,7 @@ use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::{Failure, Output};
 use super::report::Reporter;
-use crate::build::{self, BuildOptions};
+use crate::build;
 use crate::lock_file::LockFile;
 use crate::plan::Plan;
 use crate::plan::target::Target;
@@ -47,21 +47,18 @@ pub(super) struct Subject {
     pub(super) targets: Vec<Target>,
     /// Where the lock is.
     pub(super) path: PathBuf,
-    /// The folder of the `lab.toml`.
-    lab_dir: Option<PathBuf>,
 }
 
 impl Common {
     pub(super) fn subject(&self, out: &Output) -> Result<Subject, Failure> {
         let (folder, targets) = self.what.targets(&[], None, &[], out)?;
         let path = self.output.clone().unwrap_or_else(|| inputs::lock_beside(folder.as_ref()));
-        Ok(Subject { targets, path, lab_dir: folder.map(|folder| folder.dir) })
+        Ok(Subject { targets, path })
     }
 
     /// The lock of what there is now.
     pub(super) fn make(&self, subject: &Subject, reporter: &Reporter) -> Result<LockFile, Failure> {
         let options = self.from.options(jiff::Timestamp::now().as_second())?;
-        let options = BuildOptions { lab_dir: subject.lab_dir.clone(), ..options };
         let plans: Vec<&Plan> = subject.targets.iter().map(|t| &t.plan).collect();
         reporter.note(&format!("Locking what {} has", options.mirror));
         build::lock(&plans, &options, reporter).map_err(inputs::failure)

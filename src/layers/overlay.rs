@@ -20,17 +20,6 @@ pub enum OverlayError {
         /// Why.
         source: TreeError,
     },
-    /// A file of the user's where the node would not see it.
-    #[error(
-        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, unseen: lines for config.txt \
-             and arguments of the kernel are a board's (boards/NAME.toml)"
-    )]
-    Firmware {
-        /// Which overlay.
-        overlay: String,
-        /// The file.
-        path: String,
-    },
 }
 
 /// Lays the files of `overlays/NAME` over the tree, root's and with the tree's time.
@@ -46,20 +35,16 @@ pub fn apply(tree: &mut Tree, name: &str) -> Result<(), OverlayError> {
     put(tree, folder, name).map_err(|source| OverlayError::Tree { overlay: name.to_owned(), source })
 }
 
-/// Lays the user's files of the overlay `name` over the tree, root's and with the tree's time. `firmware` is where the node
-/// mounts its firmware partition. Modes are as [`apply`] has them.
+/// Lays the user's files of the overlay `name` over the tree, root's and with the tree's time. Modes are as [`apply`] has
+/// them.
 ///
 /// # Errors
 /// A file of the tree in the way of a folder, or a folder in the way of a file.
-pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile], firmware: &str) -> Result<(), OverlayError> {
+pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile]) -> Result<(), OverlayError> {
     tree.begin_layer(format!("overlay {name} of the lab folder"));
-    let firmware = format!("{}/", firmware.trim_matches('/'));
     for file in files {
         let error = |source| OverlayError::Tree { overlay: format!("{name} of the lab folder"), source };
         let path = tree_path(tree, file.path.as_bytes()).map_err(error)?;
-        if path.as_bytes().starts_with(firmware.as_bytes()) {
-            return Err(OverlayError::Firmware { overlay: name.to_owned(), path: file.path.clone() });
-        }
         match &file.kind {
             OwnKind::Link(target) => tree.symlink(&path, target.as_str()).map_err(error)?,
             OwnKind::File { program, content } => {
@@ -154,7 +139,7 @@ mod tests {
             own("etc/link", OwnKind::Link("motd".to_owned())),
             file("usr/local/bin/tool", true),
         ];
-        apply_own(&mut tree, "common", &files, "/boot/firmware").unwrap();
+        apply_own(&mut tree, "common", &files).unwrap();
         let mode = |path: &str| tree.get(path).unwrap().mode;
         assert_eq!((mode("etc/motd"), mode("etc/sudoers.d/me"), mode("usr/local/bin/tool")), (0o644, 0o440, 0o755));
         assert!(tree.contains("usr/lib/systemd/system/mine.service"), "a folder behind a link");
@@ -163,12 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn files_where_the_node_would_not_see_them_are_refused() {
+    fn a_folder_in_the_way_is_named() {
         let mut tree = Tree::new(7);
-        let error = apply_own(&mut tree, "common", &[file("boot/firmware/config.txt", false)], "/boot/firmware");
-        assert!(matches!(error, Err(OverlayError::Firmware { .. })));
         tree.mkdir("etc", 0o755).unwrap();
-        let error = apply_own(&mut tree, "common", &[file("etc", false)], "/boot/firmware").unwrap_err().to_string();
+        let error = apply_own(&mut tree, "common", &[file("etc", false)]).unwrap_err().to_string();
         assert!(error.contains("overlay common of the lab folder: /etc: a folder stands"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! What images are made of besides packages: boards, roles and overlays. Those of the program, and those of a lab folder
-//! (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`), which add to them or stand in their place.
+//! What images are made of besides packages: boards, roles, overlays and manifests. Those of the program, and those of a lab folder
+//! (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`, `manifests/`), which add to them or stand in their place.
 
 pub mod board;
 pub mod overlay;
@@ -9,7 +9,9 @@ pub mod role;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::manifests::{ManifestError, OwnManifests};
 use board::{Board, BoardFileError};
 use labimg_tree::suggest::{did_you_mean, nearest};
 use role::{COMMON, Role, RoleFileError};
@@ -42,6 +44,9 @@ pub enum PartsError {
     /// A role's file.
     #[error(transparent)]
     Role(#[from] RoleFileError),
+    /// A manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// A role whose overlay is nowhere.
     #[error("role {role}: there is no folder overlays/{overlay}")]
     NoOverlay {
@@ -75,6 +80,7 @@ pub struct Parts {
     common: Role,
     roles: BTreeMap<String, Role>,
     overlays: BTreeMap<String, Vec<OwnFile>>,
+    manifests: Arc<OwnManifests>,
 }
 
 impl Parts {
@@ -86,7 +92,7 @@ impl Parts {
         let boards = by_name(Board::built_in()?, |board| &board.name);
         let mut roles = by_name(Role::built_in()?, |role| &role.name);
         let common = roles.remove(COMMON).ok_or(RoleFileError::NoCommon)?;
-        Ok(Self { boards, common, roles, overlays: BTreeMap::new() })
+        Ok(Self { boards, common, roles, overlays: BTreeMap::new(), manifests: Arc::default() })
     }
 
     /// Those of the program and of the folder of a `lab.toml`.
@@ -115,6 +121,7 @@ impl Parts {
             let files = own_files::read(&folder)?;
             parts.overlays.insert(name, files);
         }
+        parts.manifests = Arc::new(OwnManifests::read(&folder.join("manifests"))?);
         parts.check(folder)?;
         Ok(parts)
     }
@@ -169,6 +176,12 @@ impl Parts {
     /// All roles, by name.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
         self.roles.values()
+    }
+
+    /// What the lab folder has for k3s to deploy by itself.
+    #[must_use]
+    pub fn manifests(&self) -> &Arc<OwnManifests> {
+        &self.manifests
     }
 
     /// The files that the lab folder lays over nodes of this role, the last one last.

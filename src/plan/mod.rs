@@ -5,10 +5,12 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::lab::Lab;
+use crate::manifests::OwnManifests;
 use crate::names::HostnameError;
 use crate::parts::board::Board;
 use crate::parts::role::{Role, Units};
@@ -31,6 +33,17 @@ pub enum PlanError {
         needs: String,
         /// The release asked for.
         suite: String,
+    },
+    /// A file of the user's where the node would not see it.
+    #[error(
+        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, unseen: lines for config.txt \
+             and arguments of the kernel are a board's (boards/NAME.toml)"
+    )]
+    Firmware {
+        /// Which overlay.
+        overlay: String,
+        /// The file.
+        path: String,
     },
     /// An SSH key that is none.
     #[error(transparent)]
@@ -88,6 +101,9 @@ pub struct Plan {
     /// Folders of the lab's `overlays/` with their files, first to last: the last word.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own_files: Vec<(String, Vec<OwnFile>)>,
+    /// What the lab folder has for k3s to deploy by itself.
+    #[serde(skip)]
+    pub own_manifests: Arc<OwnManifests>,
     /// Units to switch: those of the common role, then of the role.
     pub units: Units,
     /// The cluster that the image is for. It does not name the image's parts: a node more is the same image.
@@ -123,6 +139,8 @@ impl Plan {
             packages.insert("locales".to_owned(), "makes the locale that lab.toml names".to_owned());
         }
         packages.extend(request.packages.clone());
+        let own_files = parts.own_files(&role);
+        seen_by_the_node(&own_files, &board.firmware.mount)?;
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
@@ -133,7 +151,8 @@ impl Plan {
                 .filter(|o| overlay::built_in(o).is_some())
                 .cloned()
                 .collect(),
-            own_files: parts.own_files(&role),
+            own_files,
+            own_manifests: Arc::clone(parts.manifests()),
             board,
             role,
             suite: request.suite.clone(),
@@ -142,6 +161,17 @@ impl Plan {
             lab: request.lab.clone(),
         })
     }
+}
+
+/// No file lies where the node mounts its firmware partition.
+fn seen_by_the_node(own_files: &[(String, Vec<OwnFile>)], firmware: &str) -> Result<(), PlanError> {
+    let firmware = format!("{}/", firmware.trim_matches('/'));
+    for (overlay, files) in own_files {
+        if let Some(file) = files.iter().find(|file| file.path.starts_with(&firmware)) {
+            return Err(PlanError::Firmware { overlay: overlay.clone(), path: file.path.clone() });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -181,6 +211,16 @@ mod tests {
         let mut request = request("rpi4", "worker");
         request.lab.locale = "de_DE.UTF-8".to_owned();
         assert!(plan(&request).unwrap().packages.contains_key("locales"));
+    }
+
+    #[test]
+    fn files_where_the_node_would_not_see_them_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("overlays/common/boot/firmware");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.txt"), "x").unwrap();
+        let error = Plan::new(&request("rpi4", "worker"), &Parts::of(dir.path()).unwrap()).unwrap_err();
+        assert!(matches!(error, PlanError::Firmware { .. }), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the layer leaves in the tree.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use super::*;
 use crate::lab::LabNode;
@@ -26,8 +27,9 @@ fn cluster(lab: Option<&Lab>) -> Cluster<'_> {
 }
 
 fn applied(lab: Option<&Lab>, dir: Option<&Path>) -> Result<Tree, String> {
+    let own = dir.map(|dir| OwnManifests::read(&dir.join("manifests"))).transpose().map_err(|e| e.to_string())?;
     let mut tree = Tree::new(7);
-    apply(&mut tree, &cluster(lab), dir).map_err(|e| e.to_string())?;
+    apply(&mut tree, &cluster(lab), &own.unwrap_or_default()).map_err(|e| e.to_string())?;
     Ok(tree)
 }
 
@@ -72,7 +74,7 @@ fn charts_in_the_image_are_named_there() {
     let files = [(chart.clone(), Content::from("chart"))];
     let mut tree = Tree::new(7);
     serve(&mut tree, &files).unwrap();
-    apply(&mut tree, &Cluster { charts: &files, ..cluster(None) }, None).unwrap();
+    apply(&mut tree, &Cluster { charts: &files, ..cluster(None) }, &OwnManifests::default()).unwrap();
     let path = format!("var/lib/rancher/k3s/server/static/charts/{}", chart.file());
     assert_eq!(tree.read_text(&path).unwrap(), "chart");
     for folder in ["", "/static", "/static/charts", "/static/charts/https/kubernetes-sigs.github.io", "/manifests"] {
@@ -87,7 +89,7 @@ fn charts_in_the_image_are_named_there() {
     // Another version than the manifest's is of no use to it.
     let other = [(ChartRef { version: "0.1".to_owned(), ..chart }, Content::from("chart"))];
     let mut tree = Tree::new(7);
-    apply(&mut tree, &Cluster { charts: &other, ..cluster(None) }, None).unwrap();
+    apply(&mut tree, &Cluster { charts: &other, ..cluster(None) }, &OwnManifests::default()).unwrap();
     assert!(text(&tree, "nfs-storage.yaml").contains("repo: \"https://"));
 }
 
@@ -169,6 +171,6 @@ fn what_is_no_text_file_is_refused() {
 fn secrets_in_an_image_are_told() {
     let secret = format!("{GOOD}---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n");
     let dir = folder(&[("app.yaml", GOOD), ("keys.yaml", &secret)]);
-    let told = apply(&mut Tree::new(7), &cluster(None), Some(dir.path())).unwrap();
-    assert_eq!(told, [dir.path().join("manifests/keys.yaml")]);
+    let own = OwnManifests::read(&dir.path().join("manifests")).unwrap();
+    assert_eq!(own.secret(), [dir.path().join("manifests/keys.yaml")]);
 }

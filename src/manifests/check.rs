@@ -80,11 +80,11 @@ pub(super) fn name(file: &str) -> Result<Name, String> {
 
 /// What is wrong with a manifest's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Number of the line, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// What is wrong.
-    pub(super) what: String,
+    pub(crate) what: String,
 }
 
 /// What every object has (Kubernetes API conventions, "Types (Kinds)").
@@ -105,15 +105,15 @@ struct Metadata {
 
 /// What is to know of an object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Its kind.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// The container images that it runs, as it names them.
-    pub(super) images: Vec<String>,
+    pub(crate) images: Vec<String>,
 }
 
 /// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it.
-pub(super) fn objects(text: &str) -> Result<Vec<Known>, Problem> {
+pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Problem> {
     let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| Problem {
         line: e.location().map_or(1, |location| location.line()),
         what: first_line(&e.without_snippet().to_string()),

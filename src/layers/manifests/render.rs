@@ -1,80 +1,22 @@
-//! The manifests of this program: files of `manifests/`, each a front matter between `+++` lines (TOML) and a template.
+//! The manifests of this program for one cluster: templates with their values.
 
 use std::collections::BTreeMap;
 
-use include_dir::{Dir, include_dir};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Cluster, EXPORT, ManifestError, SERVED, check};
+use super::{Cluster, EXPORT};
 use crate::charts::ChartRef;
-use crate::containers::ImageName;
 use crate::k3s::yaml;
 use crate::lab::Lab;
-
-static MANIFESTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
+use crate::manifests::{Builtin, ManifestError, Need, SERVED, builtins, check};
 
 /// Name of a cluster that nobody named.
 const CLUSTER: &str = "lab";
 
 /// As an empty `lab.toml` has it.
 pub(super) const DOMAIN: &str = "lab.home.arpa";
-
-/// One file of `manifests/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Builtin {
-    /// The file's name; on the node too.
-    pub file: String,
-    /// What it is, in one line.
-    pub title: String,
-    /// Without which it is left out.
-    pub needs: Vec<Need>,
-    /// The chart that it installs.
-    pub chart: Option<ChartRef>,
-    /// The container images that it runs, those of the chart included.
-    pub images: Vec<ImageName>,
-    template: &'static str,
-}
-
-/// What a manifest needs of a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Need {
-    /// The master exports a disk.
-    Storage,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FrontMatter {
-    title: String,
-    needs: Vec<Need>,
-    chart: Option<ChartRef>,
-    #[serde(default)]
-    images: Vec<ImageName>,
-}
-
-/// All of them, by name.
-///
-/// # Errors
-/// A bad front matter.
-pub fn builtins() -> Result<Vec<Builtin>, ManifestError> {
-    let mut all = MANIFESTS.files().map(parse).collect::<Result<Vec<_>, _>>()?;
-    all.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok(all)
-}
-
-fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestError> {
-    let name = file.path().to_string_lossy().into_owned();
-    let bad = |what: String| ManifestError::Builtin { file: name.clone(), what };
-    let text = file.contents_utf8().ok_or_else(|| bad("not UTF-8".to_owned()))?;
-    let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
-    let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++".to_owned()))?;
-    let front: FrontMatter = toml::from_str(front).map_err(|e| bad(e.to_string()))?;
-    let FrontMatter { title, needs, chart, images } = front;
-    Ok(Builtin { title, needs, chart, images, template, file: name })
-}
 
 /// Those that the cluster of a lab gets.
 pub(super) fn of(lab: Option<&Lab>) -> Result<Vec<Builtin>, ManifestError> {
@@ -178,15 +120,5 @@ mod tests {
     fn defaults_are_those_of_an_empty_file() {
         let lab: Lab = toml::from_str("name = 'x'").unwrap();
         assert_eq!(lab.domain, DOMAIN);
-    }
-
-    #[test]
-    fn every_file_has_a_front_matter_and_a_good_name() {
-        let all = builtins().unwrap();
-        assert!(!all.is_empty());
-        for builtin in all {
-            assert!(!builtin.title.is_empty(), "{builtin:?}");
-            assert_eq!(check::name(&builtin.file), Ok(check::Name::Manifest), "{builtin:?}");
-        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) const KIND: &str = "HelmChart";
 const PRIVATE: [&str; 4] = ["authSecret", "dockerRegistrySecret", "repoCA", "repoCAConfigMap"];
 
 /// A `HelmChart` (docs.k3s.io, "Helm", "Using the Helm Controller").
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct OwnChart {
     /// Number of its line, from 1.
     pub(super) line: u64,
@@ -34,7 +34,7 @@ impl OwnChart {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Named {
     chart: ChartRef,
     /// Bytes of the text: where `chart` is, and all else that says where it comes from.

@@ -7,38 +7,111 @@ use std::path::{Path, PathBuf};
 use super::check::{self, Known, Name};
 use super::own_charts::{self, OwnChart};
 use super::{ManifestError, builtins};
+use crate::charts::ChartRef;
+use crate::containers::ImageName;
 
 /// Largest file that is taken, in bytes. etcd holds objects of 1.5 MiB at most; a file may hold many.
 const LIMIT: u64 = 16 << 20;
 
-/// What the folder holds for k3s.
-#[derive(Debug, Default)]
-pub(super) struct Loaded {
+/// The manifests of a lab folder.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnManifests {
+    folder: PathBuf,
     /// Name → content.
-    pub(super) files: BTreeMap<String, String>,
+    files: BTreeMap<String, String>,
     /// Those with a Secret in them.
-    pub(super) secret: Vec<PathBuf>,
+    secret: Vec<PathBuf>,
     /// The Helm charts that they install, and the file of each.
-    pub(super) charts: Vec<(OwnChart, PathBuf)>,
+    charts: Vec<(OwnChart, PathBuf)>,
     /// The container images that their pods run, as they name them, and the file of each.
-    pub(super) images: Vec<(String, PathBuf)>,
+    images: Vec<(String, PathBuf)>,
 }
 
-/// All files for k3s in `folder`; none when it does not exist.
-pub(super) fn load(folder: &Path) -> Result<Loaded, ManifestError> {
+/// The charts that a lab folder's manifests name, and what is left to the cluster.
+#[derive(Debug, Default)]
+pub struct OwnCharts {
+    /// Those that a lock can look up.
+    pub charts: Vec<ChartRef>,
+    /// For people: file, line and why.
+    pub left: Vec<String>,
+}
+
+impl OwnManifests {
+    /// All files for k3s in `folder`; none when it does not exist.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that k3s would not take, with the line and what to do.
+    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        let mut loaded = load(folder)?;
+        folder.clone_into(&mut loaded.folder);
+        Ok(loaded)
+    }
+
+    /// The files that hold a Secret, which whoever has the card can read.
+    #[must_use]
+    pub fn secret(&self) -> &[PathBuf] {
+        &self.secret
+    }
+
+    /// Name → text, as they are but for charts that are in the image (`is_here`): those are named where k3s serves them.
+    ///
+    /// # Errors
+    /// A chart that is named in a way that cannot be changed, with file and line.
+    pub fn files(&self, is_here: impl Fn(&ChartRef) -> bool) -> Result<BTreeMap<String, String>, ManifestError> {
+        let mut files = BTreeMap::new();
+        for (name, text) in &self.files {
+            let at = |problem: check::Problem| ManifestError::Content {
+                path: self.folder.join(name),
+                line: problem.line,
+                what: problem.what,
+            };
+            files.insert(name.clone(), own_charts::served(text, &is_here).map_err(at)?);
+        }
+        Ok(files)
+    }
+
+    /// The container images that their pods run. What their Helm charts run is not known.
+    ///
+    /// # Errors
+    /// A name that no image can have.
+    pub fn images(&self) -> Result<Vec<ImageName>, ManifestError> {
+        let parsed = self.images.iter().map(|(image, path)| {
+            ImageName::in_a_pod(image).map_err(|bad| ManifestError::Name {
+                path: path.clone(),
+                what: format!("`{image}` is no name of a container image: {}", bad.what),
+            })
+        });
+        parsed.collect()
+    }
+
+    /// The Helm charts that they name.
+    #[must_use]
+    pub fn charts(&self) -> OwnCharts {
+        let mut own = OwnCharts::default();
+        for (found, path) in &self.charts {
+            match found.chart() {
+                Ok(chart) => own.charts.push(chart.clone()),
+                Err(why) => own.left.push(format!("{}:{}: {why}", path.display(), found.line)),
+            }
+        }
+        own
+    }
+}
+
+fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
     let read = |path: &Path| {
         let path = path.to_owned();
         move |source| ManifestError::Read { path, source }
     };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Loaded::default()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(OwnManifests::default()),
         Err(e) => return Err(read(folder)(e)),
     };
     let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(read(folder))?;
     // The order in a folder is anyone's, and errors should come in the same order each time.
     paths.sort();
-    let mut loaded = Loaded::default();
+    let mut loaded = OwnManifests::default();
     // What k3s calls each file's content → its name.
     let mut addons: BTreeMap<String, String> =
         builtins()?.into_iter().map(|b| (check::addon(&b.file).to_owned(), b.file)).collect();
