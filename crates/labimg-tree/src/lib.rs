@@ -3,6 +3,7 @@
 //! A tree is path → kind, owner, mode, times, extended attributes and where the content lies; contents are references, never
 //! copies, so that a whole system of 400 MiB is a few megabytes in memory.
 
+pub mod fault;
 pub mod files;
 pub mod hash;
 pub mod human;
