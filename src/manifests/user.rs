@@ -42,9 +42,8 @@ impl OwnManifests {
     /// # Errors
     /// A file that cannot be read, or that k3s would not take, with the line and what to do.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
-        let mut loaded = load(folder)?;
-        folder.clone_into(&mut loaded.folder);
-        Ok(loaded)
+        let loaded = load(folder)?;
+        Ok(if loaded.files.is_empty() { loaded } else { Self { folder: folder.to_owned(), ..loaded } })
     }
 
     /// The files that hold a Secret, which whoever has the card can read.
