@@ -1,8 +1,8 @@
 //! Boots real images in QEMU and looks at the running node over SSH.
 //!
-//! Slow, so not part of a plain `cargo test`: `cargo test --release --test boot`, as `scripts/test` does.
-//! Needs qemu-system-aarch64, ssh, e2fsck, and a Debian mirror. A failed test leaves the console's text in
-//! `target/boot-logs/`.
+//! Slow, so not part of a plain `cargo test`: scripts/test runs each of these as a step of its own (`scripts/test --only
+//! boot:virt_master`). Needs qemu-system-aarch64, ssh, e2fsck, and a Debian mirror. A failed test leaves the console's text in
+//! `target/boot-logs/`, or where scripts/test says.
 
 mod cluster;
 mod disks;
