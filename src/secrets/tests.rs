@@ -71,6 +71,9 @@ fn error(result: Result<Secrets, SecretsError>) -> String {
 
 #[test]
 fn openssl_accepts_the_authorities() {
+    if labimg_testkit::judges::missing(&["openssl"]) {
+        return;
+    }
     let (_dir, path, ..) = new();
     for name in ["server-ca", "client-ca", "request-header-ca", "etcd/server-ca", "etcd/peer-ca"] {
         let (crt, key) = (path.join(format!("tls/{name}.crt")), path.join(format!("tls/{name}.key")));
@@ -110,6 +113,9 @@ fn openssl_accepts_the_authorities() {
 
 #[test]
 fn the_administrator_is_signed_by_the_client_ca_only() {
+    if labimg_testkit::judges::missing(&["openssl"]) {
+        return;
+    }
     let (_dir, path, ..) = new();
     let file = |name: &str| path.join(name).to_str().unwrap().to_owned();
     let (ca, other, client) = (file("tls/client-ca.crt"), file("tls/server-ca.crt"), file("admin/client.crt"));
@@ -132,6 +138,9 @@ fn the_administrator_is_signed_by_the_client_ca_only() {
 
 #[test]
 fn ssh_reads_the_host_keys() {
+    if labimg_testkit::judges::missing(&["ssh-keygen"]) {
+        return;
+    }
     let (dir, path, lab, secrets) = new();
     for node in ["master", "w1", "w2"] {
         let key = path.join(format!("host-keys/{node}/ssh_host_ed25519_key"));

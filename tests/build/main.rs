@@ -22,13 +22,13 @@ mod elsewhere;
 mod judges;
 mod labs;
 mod locked;
+mod names;
 mod network;
 mod recorded;
 mod registry;
 mod renewed;
 mod signals;
 mod together;
-mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,6 +1,8 @@
-//! `labimg new` and `labimg check` as a user runs them.
+//! What needs neither a mirror nor another program: `labimg new` and `labimg check` as a user runs them, the command line.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod usage;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -228,6 +228,9 @@ mod tests {
 
     #[test]
     fn the_order_is_dpkgs() {
+        if labimg_testkit::judges::missing(&["dpkg"]) {
+            return;
+        }
         // One shell for the whole table.
         let script = r#"for a in $TABLE; do for b in $TABLE; do
             if dpkg --compare-versions "$a" lt "$b"; then echo lt
@@ -250,6 +253,9 @@ mod tests {
 
     #[test]
     fn the_syntax_is_dpkgs() {
+        if labimg_testkit::judges::missing(&["dpkg"]) {
+            return;
+        }
         for good in TABLE {
             assert!(good.parse::<Version>().is_ok(), "{good}");
         }

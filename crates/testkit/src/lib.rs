@@ -3,6 +3,7 @@
 pub mod command;
 pub mod disks;
 pub mod http_server;
+pub mod judges;
 mod skipped;
 
 pub use skipped::skipped;

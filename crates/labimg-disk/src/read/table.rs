@@ -248,6 +248,9 @@ mod tests {
 
     #[test]
     fn reads_what_sfdisk_wrote() {
+        if labimg_testkit::judges::missing(&["sfdisk"]) {
+            return;
+        }
         let mbr = table(&MBR).unwrap();
         assert_eq!((mbr.kind, mbr.id.as_str()), ("mbr", "deadbeef"));
         let short: Vec<_> = mbr.partitions.iter().map(|p| (p.start, p.type_name, p.partuuid.as_str())).collect();
@@ -278,6 +281,9 @@ mod tests {
             recount in any::<bool>(),
             cut in prop::option::of(0_usize..5000),
         ) {
+            if labimg_testkit::judges::missing(&["sfdisk"]) {
+                return Ok(());
+            }
             let mut bytes = if gpt { GPT.clone() } else { MBR.clone() };
             for (at, value) in changes {
                 bytes[at] = value;

@@ -40,6 +40,9 @@ fn open(image: &Path) -> Result<Ext4Volume, InspectError> {
 
 #[test]
 fn reads_what_mke2fs_wrote() {
+    if labimg_testkit::judges::missing(&["mke2fs"]) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let volume = open(&sample(dir.path(), "16M")).unwrap();
     assert_eq!((volume.label().as_str(), volume.uuid().as_str()), ("rootfs", "11112222-3333-4444-5555-666677778888"));
@@ -98,6 +101,9 @@ proptest! {
         blind in any::<bool>(),
         cut in prop::option::of(0.0..1.0),
     ) {
+        if labimg_testkit::judges::missing(&["mke2fs"]) {
+            return Ok(());
+        }
         let mut bytes = SMALL.clone();
         if blind {
             // Without metadata_csum the damage gets past the checksums and reaches the parsers.
@@ -121,6 +127,9 @@ proptest! {
     fn a_damaged_superblock_is_an_error_not_a_panic(
         changes in prop::collection::vec((1024_usize..1400, any::<u8>()), 1..6),
     ) {
+        if labimg_testkit::judges::missing(&["mke2fs"]) {
+            return Ok(());
+        }
         let mut bytes = SMALL.clone();
         bytes[1024 + 0x65] &= !0x04;
         for (at, value) in changes {

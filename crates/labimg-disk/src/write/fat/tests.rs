@@ -56,6 +56,9 @@ fn boot_tree() -> Tree {
 
 #[test]
 fn judges_accept_it_at_every_size() {
+    if labimg_testkit::judges::missing(&["fsck.vfat"]) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fat.img");
     let tree = boot_tree();
@@ -72,6 +75,9 @@ fn judges_accept_it_at_every_size() {
 
 #[test]
 fn reads_back_equal_by_mtools_and_by_us() {
+    if labimg_testkit::judges::missing(&["fsck.vfat", "mcopy"]) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fat.img");
     let tree = boot_tree();
@@ -113,6 +119,9 @@ fn fatfs_reads_it_too() {
 
 #[test]
 fn the_same_tree_gives_the_same_bytes_and_holes_stay_holes() {
+    if labimg_testkit::judges::missing(&["fsck.vfat"]) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let mut tree = boot_tree();
     let piece = |at: u64| (at, Content::from("data"));

@@ -1,6 +1,31 @@
 //! The command line: help, mistakes, completions.
 
-use crate::{KEY, fails, labimg, shared, stdout, succeeds};
+use std::process::{Command, Output};
+
+use crate::{KEY, stderr, stdout};
+
+fn labimg() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_labimg"));
+    command.env_remove("LABIMG_MIRROR").env_remove("LABIMG_CACHE");
+    command
+}
+
+fn succeeds(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{command:?}: {}", stderr(&output));
+    output
+}
+
+/// Asserts that a command failed with this code and that its message holds all of these.
+fn fails(command: &mut Command, code: i32, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{:?} {text}", output.status);
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    assert_eq!(stdout(&output), "", "a failure has no result");
+}
 
 /// Help of a command and of all below it.
 fn help(words: &[String], all: &mut String) {
@@ -58,31 +83,6 @@ fn mistakes_name_what_was_meant() {
     fails(&mut with(&["--mirror", "mirror.example/debian"]), 2, &["mirror.example/debian", "not an http or https URL"]);
     fails(&mut with(&["--jobs", "0"]), 2, &["--jobs"]);
     fails(&mut labimg(), 2, &["Usage"]);
-}
-
-#[test]
-fn packages_and_keyrings_that_do_not_exist() {
-    let bench = crate::Bench::new();
-    let cache = bench.warm();
-    let (server, image) = (&shared().server, bench.image());
-    let with = |more: &[&str]| {
-        let mut command = crate::build(server, &cache, &image);
-        command.args(more);
-        command
-    };
-    fails(&mut with(&["--package", "htopp"]), 2, &["htopp", "did you mean `htop`"]);
-    fails(&mut with(&["--package", "bash=1.0"]), 2, &["bash"]);
-    fails(&mut with(&["--package", "no package"]), 2, &["no package"]);
-    fails(
-        &mut with(&["--package", "exim4-daemon-light", "--package", "postfix"]),
-        2,
-        &["cannot be installed together"],
-    );
-    fails(&mut with(&["--keyring", "/nowhere/keys.pgp"]), 2, &["/nowhere/keys.pgp"]);
-    let none = bench.dir.path().join("none.pgp");
-    std::fs::write(&none, "no key").unwrap();
-    fails(&mut with(&["--keyring", none.to_str().unwrap()]), 2, &["none.pgp"]);
-    assert_eq!(bench.outputs(), Vec::<String>::new());
 }
 
 #[test]

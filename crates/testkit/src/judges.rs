@@ -1,0 +1,20 @@
+//! Programs of others that judge what labimg makes, or that make what it reads.
+#![allow(clippy::print_stderr, reason = "a test that is left out says so")]
+
+/// Whether any of these is not installed, so that a plain `cargo test` does without the test, and says so. scripts/test installs
+/// all of them and sets `LABIMG_TEST_JUDGES`: then one that is missing is a failure.
+///
+/// # Panics
+/// When one is missing that must be there.
+#[must_use]
+pub fn missing(programs: &[&str]) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
+    let lacking: Vec<_> = programs.iter().filter(|p| !folders.iter().any(|f| f.join(p).exists())).collect();
+    if lacking.is_empty() {
+        return false;
+    }
+    assert!(std::env::var_os("LABIMG_TEST_JUDGES").is_none(), "not installed, but needed by this test: {lacking:?}");
+    eprintln!("left out for want of {lacking:?}: scripts/test installs what is missing and runs this test");
+    true
+}
