@@ -1,4 +1,5 @@
-//! The kernel of a booted node as the judge of what the ext4 writer made of trees that strain it: no loop device is needed.
+//! The kernel of a booted node as the judge of what the ext4 writer made of trees that strain it. scripts/test runs it only where
+//! this computer's own kernel cannot be asked (`tests/ext4`), for want of loop devices.
 
 #[path = "../../crates/labimg-disk/tests/ext4/trees.rs"]
 mod trees;

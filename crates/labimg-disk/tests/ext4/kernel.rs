@@ -29,12 +29,21 @@ impl Mounted {
             ["superuser", "permitted", "denied", "loop device"].iter().any(|why| said.contains(why)),
             "the kernel does not mount the image: {said}"
         );
+        // scripts/test has tried whether it is possible here.
+        assert!(std::env::var_os("LABIMG_TEST_LOOP").is_none(), "loop devices can be mounted here, but: {said}");
         skipped("mounts of images by the kernel", &said);
         None
     }
 
     fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// The loop device.
+    fn device(&self) -> String {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let at = self.path().to_string_lossy().into_owned();
+        mounts.lines().find(|l| l.contains(&at)).and_then(|l| l.split(' ').next()).unwrap().to_owned()
     }
 }
 
@@ -51,6 +60,34 @@ pub fn compare(image: &Image, tree: &Tree) {
     // Holes of large files are not read.
     let back = load(mounted.path(), &temp.path().join("pack")).unwrap();
     compare_trees(tree, &back, Depth::Mounted);
+}
+
+/// What the kernel says of this mount that is no mere notice.
+fn complaints(device: &str) -> Option<Vec<String>> {
+    let output = Command::new("dmesg").args(["--level", "err,warn"]).output().expect("dmesg is needed for this test");
+    if !output.status.success() {
+        skipped("messages of the kernel", &String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    let of_device = format!("({}", device.trim_start_matches("/dev/"));
+    let lines = String::from_utf8_lossy(&output.stdout);
+    Some(lines.lines().filter(|l| l.contains("EXT4-fs") && l.contains(&of_device)).map(str::to_owned).collect())
+}
+
+/// Mounts the image, compares all that is in it, changes it by a shell script, and checks it again.
+pub fn strain(image: &Image, tree: &Tree, script: &str) {
+    let Some(mounted) = Mounted::new(image, "loop") else { return };
+    let device = mounted.device();
+    let before = complaints(&device);
+    let temp = tempfile::tempdir().unwrap();
+    let back = load(mounted.path(), &temp.path().join("pack")).unwrap();
+    compare_trees(tree, &back, Depth::Mounted);
+    let status = Command::new("sh").args(["-euc", script]).current_dir(mounted.path()).status().unwrap();
+    assert!(status.success(), "{script}: {status}");
+    run("sync", &["-f".as_ref(), mounted.path().as_os_str()]);
+    assert_eq!(complaints(&device), before, "the kernel complains");
+    drop(mounted);
+    fsck(image.path());
 }
 
 /// Mounts the image, adds to it and takes away from it, and checks it again.
@@ -73,10 +110,7 @@ pub fn write_to(image: &Image) {
 pub fn grow(image: &Image, size: u64) {
     image.file().set_len(size).unwrap();
     let Some(mounted) = Mounted::new(image, "loop") else { return };
-    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
-    let at = mounted.path().to_string_lossy().into_owned();
-    let device = mounts.lines().find(|l| l.contains(&at)).and_then(|l| l.split(' ').next()).unwrap();
-    let output = Command::new("resize2fs").arg(device).output().expect("resize2fs is needed for this test");
+    let output = Command::new("resize2fs").arg(mounted.device()).output().expect("resize2fs is needed for this test");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if said.contains("Permission denied") {
         // CAP_SYS_RESOURCE is needed, which containers often lack.
