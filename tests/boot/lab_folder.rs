@@ -34,9 +34,7 @@ impl LabFolder {
         packages: &[&str],
         files: &[(&str, &str)],
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let test = std::thread::current().name().unwrap_or("lab").replace("::", "-");
-        let lab = Self { folder, test, k3s: k3s.to_path_buf() };
+        let lab = Self { folder: tempfile::tempdir().unwrap(), test: test_name(), k3s: k3s.to_path_buf() };
         let key = lab.key();
         succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
         let mut text = format!("name = \"lab\"\nssh_keys = [\"{}\"]\n", key.with_extension("pub").display());
@@ -60,6 +58,30 @@ impl LabFolder {
     /// The same with the stand-in for k3s.
     pub fn with_stand_in(nodes: &[(&str, &str)], settings: &str) -> Self {
         Self::build(nodes, settings, &stand_in(), &[], &[])
+    }
+
+    /// The same, built once for all tests of a run when scripts/test says where: the images, the keys and `secrets/` are those
+    /// of the others, the disks are not.
+    pub fn shared(nodes: &[(&str, &str)]) -> Self {
+        let Some(images) = std::env::var_os("LABIMG_TEST_IMAGES").map(PathBuf::from) else {
+            return Self::with_stand_in(nodes, "");
+        };
+        let name = nodes.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("-");
+        // Whoever comes while another one builds waits.
+        let lock = std::fs::File::create(images.join(format!("{name}.lock"))).unwrap();
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let place = images.join(format!("{name}.path"));
+        let shared = std::fs::read_to_string(&place).map(PathBuf::from).unwrap_or_else(|_| {
+            let built = Self::with_stand_in(nodes, "").folder.keep();
+            std::fs::write(&place, built.to_str().unwrap()).unwrap();
+            built
+        });
+        let lab = Self { folder: tempfile::tempdir().unwrap(), test: test_name(), k3s: stand_in() };
+        for entry in std::fs::read_dir(shared).unwrap() {
+            let entry = entry.unwrap();
+            std::os::unix::fs::symlink(entry.path(), lab.path(entry.file_name().to_str().unwrap())).unwrap();
+        }
+        lab
     }
 
     /// Builds these nodes (all when empty) once more, as before a card is flashed anew.
@@ -139,6 +161,11 @@ impl LabFolder {
         let output = succeed(Command::new("mtype").args(["-i", &firmware(&self.disk(node)), &format!("::/{name}")]));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// Consoles are kept under the name of the test.
+fn test_name() -> String {
+    std::thread::current().name().unwrap_or("lab").replace("::", "-")
 }
 
 /// The FAT partition of a disk, as mtools take it.

@@ -196,6 +196,23 @@ impl Node {
         assert!(!status.success(), "`labimg boot` does not say that its QEMU was killed");
     }
 
+    /// Does something while QEMU stands still: what it has written by then is what a power cut at this moment would leave.
+    pub fn frozen<T>(&self, what: impl FnOnce() -> T) -> T {
+        let machines = children(self.process.id());
+        assert!(!machines.is_empty(), "`labimg boot` has no QEMU to hold");
+        let signal = |signal| machines.iter().for_each(|pid| rustix::process::kill_process(*pid, signal).unwrap());
+        signal(rustix::process::Signal::STOP);
+        let begun = Instant::now();
+        // A thread within a write stops behind it.
+        while !machines.iter().all(|pid| threads_stand_still(*pid)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "QEMU does not stand still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let result = what();
+        signal(rustix::process::Signal::CONT);
+        result
+    }
+
     /// Runs a command on the node until it succeeds.
     pub fn wait_until(&self, what: &str, command: &str, within: Duration) -> String {
         let begun = Instant::now();
@@ -373,6 +390,14 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
         (of == parent.to_string()).then(|| rustix::process::Pid::from_raw(pid))?
     };
     processes.filter_map(child).collect()
+}
+
+/// Whether every thread of a process is stopped: state `T` in `/proc/PID/task/TID/stat`, proc(5).
+fn threads_stand_still(pid: rustix::process::Pid) -> bool {
+    let stopped = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'));
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().flatten();
+    // A thread that ended meanwhile writes no more.
+    tasks.map(|task| std::fs::read_to_string(task.path().join("stat"))).all(|stat| stat.map_or(true, stopped))
 }
 
 /// For the shell, as one word.

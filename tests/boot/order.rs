@@ -1,7 +1,5 @@
 //! Nodes that come up in bad conditions: late DHCP, no network, no USB disk, wrong clocks, no room.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::cluster::check_node;
