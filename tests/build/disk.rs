@@ -1,4 +1,4 @@
-//! Disks that are full or may not be written, and outputs that are none.
+//! Disks that are full.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use crate::signals::Running;
-use crate::{Bench, build, fails, names, run, shared};
+use crate::{Bench, fails, names, run, shared};
 
 /// The command in a shell after some other commands.
 fn after(shell: &[&str], prelude: &str, command: &Command) -> Command {
@@ -19,23 +19,6 @@ fn after(shell: &[&str], prelude: &str, command: &Command) -> Command {
         };
     }
     wrapped
-}
-
-#[test]
-fn outputs_that_cannot_be_are_found_before_the_work() {
-    let bench = Bench::new();
-    let cache = bench.cold();
-    let dir = bench.dir.path();
-    let to = |out: &std::path::Path| build(&bench.server, &cache, out);
-    fails(&mut to(&dir.join("missing/node.img")), 2, &["missing/node.img", "folder does not exist"]);
-    fails(&mut to(std::path::Path::new("/dev/full")), 2, &["/dev/full", "something other than a file"]);
-    std::os::unix::fs::symlink("nowhere", dir.join("link.img")).unwrap();
-    fails(&mut to(&dir.join("link.img")), 2, &["symbolic link to nothing"]);
-    let closed = dir.join("closed");
-    std::fs::create_dir(&closed).unwrap();
-    assert!(Command::new("chmod").arg("a-w").arg(&closed).status().unwrap().success());
-    fails(&mut to(&closed.join("node.img")), 1, &["closed/node.img", "Permission denied"]);
-    assert!(bench.server.seen().is_empty() && !cache.exists());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use labimg_disk::read::{Volume, open_partition};
 use sha2::Digest;
 
-use crate::{Bench, KEY, fails, inputs, labimg, names, same, stderr, stdout, succeeds};
+use crate::{Bench, KEY, fails, inputs, labimg, names, same, stdout, succeeds};
 
 /// A lab of a master and two workers, with a passphrase that must not get about.
 const LAB: &str = r#"
@@ -206,26 +206,6 @@ fn generic_images_are_the_same_whatever_the_secrets() {
     let settings = String::from_utf8(firmware.read("labimg.conf").unwrap()).unwrap();
     assert!(settings.lines().all(|l| l.is_empty() || l.starts_with('#')), "an active setting is shipped: {settings}");
     assert!(!other.grep(&others.join("worker-virt.img")), "the generic image holds a secret");
-}
-
-#[test]
-fn mistakes_of_a_lab_are_told() {
-    let lab = Lab::new();
-    let out = lab.folder("images");
-    fails(&mut lab.build(&out, &["worker-3"]), 2, &["no node `worker-3`", "did you mean `worker-1` or `worker-2`?"]);
-    let mut nowhere = labimg();
-    nowhere.arg("build").current_dir(&out);
-    fails(&mut nowhere, 2, &["no lab.toml in this folder", "labimg new", "--board"]);
-    std::fs::write(lab.dir.join("lab.toml"), LAB.replace("@KEY@", KEY).replace("timezone", "timezzone")).unwrap();
-    fails(&mut lab.build(&out, &[]), 2, &["timezzone", "timezone"]);
-    assert!(names(&out).is_empty());
-    std::fs::write(lab.dir.join("lab.toml"), LAB.replace("@KEY@", KEY)).unwrap();
-    let several = lab.folder("no-folder").join("x.img");
-    let mut command = labimg();
-    command.arg("build").arg("--lab").arg(&lab.dir).arg("--output").arg(&several);
-    inputs(&mut command, &crate::shared().server, &lab.cache);
-    let text = stderr(&crate::run(&mut command));
-    assert!(text.contains("3 images go into a folder"), "{text}");
 }
 
 /// A role, a board and files of the user's own: in the images of the nodes that they are for, and nowhere else.

@@ -22,7 +22,6 @@ mod elsewhere;
 mod judges;
 mod labs;
 mod locked;
-mod names;
 mod network;
 mod recorded;
 mod registry;

@@ -7,8 +7,8 @@ use labimg_debian::lock::LockedPackage;
 use labimg_tree::hash::Sha256;
 
 use crate::recorded::index_hash;
-use crate::{Bench, fails, labimg, names, same, shared, succeeds};
-use labimg_testkit::http_server::{Act, dead_url};
+use crate::{Bench, fails, names, same, shared, succeeds};
+use labimg_testkit::http_server::Act;
 
 /// Some packages of a middle size, each to play its part.
 pub fn middle(count: usize) -> Vec<&'static LockedPackage> {
@@ -32,17 +32,6 @@ pub fn forget(cache: &Path, package: &LockedPackage) {
 
 fn content(path: &str) -> Vec<u8> {
     std::fs::read(shared().mirror.join(&path[1..])).unwrap()
-}
-
-#[test]
-fn a_mirror_that_is_down() {
-    let bench = Bench::new();
-    let url = dead_url("/debian");
-    let mut command = labimg();
-    command.args(["build", "--board", "virt", "--role", "worker", "--mirror", &url]);
-    command.arg("--cache").arg(bench.cold()).arg("-o").arg(bench.image());
-    fails(&mut command, 1, &[&url, "cannot be asked", "refused"]);
-    assert_eq!(bench.outputs(), Vec::<String>::new());
 }
 
 #[test]
