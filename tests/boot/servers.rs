@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use crate::cluster::{check_node, wait_for_ready, wait_for_report};
+use labimg_testkit::checks::{check_node, wait_for_report};
+
+use crate::cluster::wait_for_ready;
 use crate::lab_folder::LabFolder;
 use crate::node::{self, Node, minutes};
 use crate::router::Router;
+use crate::shown_natively;
 
 const NODES: [(&str, &str); 2] = [("master", "master"), ("second", "server")];
 
@@ -14,6 +17,9 @@ const NODES: [(&str, &str); 2] = [("master", "master"), ("second", "server")];
 /// begin again and again.
 #[test]
 fn a_further_server_joins_the_control_plane() {
+    if shown_natively("servers::a_further_server_joins_the_control_plane") {
+        return;
+    }
     let lab = LabFolder::with_stand_in(&NODES, "");
     let router = Router::start(2);
     let usb = lab.blank("usb.img", 4 << 30);

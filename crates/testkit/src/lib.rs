@@ -1,9 +1,12 @@
 //! What the tests of labimg share. Everything here drives the program from outside; nothing uses its library.
 
+pub mod checks;
 pub mod command;
 pub mod disks;
 pub mod http_server;
 pub mod judges;
+pub mod machine;
+pub mod native;
 mod skipped;
 
 pub use skipped::skipped;

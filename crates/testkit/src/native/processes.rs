@@ -1,0 +1,54 @@
+//! Processes of this computer, by proc(5).
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process with its parent.
+fn all() -> Vec<(i32, i32)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let parent = |pid: i32| {
+        // `pid (name) state parent …`
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    processes.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter_map(|pid| Some((pid, parent(pid)?))).collect()
+}
+
+/// All that were started by this one, and by those.
+pub fn descendants(ancestor: u32) -> Vec<i32> {
+    let all = all();
+    let mut found = vec![ancestor as i32];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(all.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+/// Whether it is the first process of a namespace within the one that this process is in.
+fn is_first(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|l| l.strip_prefix("NSpid:")).unwrap_or_default();
+    ids.split_whitespace().count() > 1 && ids.split_whitespace().last() == Some("1")
+}
+
+fn name(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// The first process of a namespace with this name among those that `ancestor` has started.
+pub fn first_process(ancestor: u32, called: &str) -> Option<i32> {
+    descendants(ancestor).into_iter().find(|&pid| is_first(pid) && name(pid) == called)
+}
+
+/// Whether there is such a process.
+pub fn exists(pid: i32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Ends it at once; one that has ended already is no mistake.
+pub fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}

@@ -1,0 +1,70 @@
+//! Nodes that come up in bad conditions: late DHCP, no network.
+
+use std::time::Duration;
+
+use labimg_testkit::checks::{check_node, minutes};
+use labimg_testkit::machine::Machine;
+use labimg_testkit::native::{Network, Node, Power};
+
+use crate::lab::{ready, shared};
+
+/// No DHCP until all that waits for it has given up; no USB disk.
+#[test]
+fn late_network_and_no_disk() {
+    if !ready("order::late_network_and_no_disk") {
+        return;
+    }
+    let lab = shared();
+    let network = Network::without_router();
+    let card = lab.flash(&network, "master");
+    let power = Power { uptime: true, ..Power::default() };
+    let mut node = Node::boot(&network, &card, &lab.key(), power);
+    let given_up = "journalctl -u systemd-networkd-wait-online | grep 'no default route within 20 seconds'";
+    node.wait_inside("the boot goes on without a network", given_up, minutes(2));
+    node.wait_inside("k3s does not start without a network", "journalctl -u k3s | grep 'no default route'", minutes(1));
+    assert!(node.console().contains("master login:"), "nobody can log in");
+    println!("up without DHCP; the router comes later");
+    std::thread::sleep(Duration::from_secs(15));
+    assert_eq!(node.address(), None);
+    network.uplink(true);
+    node.wait_for_ssh(minutes(2));
+    node.wait_until("k3s starts once there is a network", "systemctl is-active k3s.service", minutes(3));
+    check_node(&node, "master", "k3s.service");
+    let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
+    let now = node.run("date +%s");
+    let (seeded, now): (i64, i64) = (seeded.trim().parse().unwrap(), now.trim().parse().unwrap());
+    assert!(now >= seeded, "the clock stands at {now}, before the seed's time {seeded}");
+    assert_eq!(node.run("findmnt -n /srv/labimg || echo none").trim(), "none", "/srv/labimg is mounted without a disk");
+    assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
+    let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
+    assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
+    node.power_off(minutes(2));
+    card.check();
+}
+
+/// No network at all, and no time from it: the node comes up, and says so on its card.
+#[test]
+fn no_network() {
+    if !ready("order::no_network") {
+        return;
+    }
+    let lab = shared();
+    let network = Network::without_router();
+    let card = lab.flash(&network, "worker1");
+    let power = Power { clock: false, cable: false, uptime: true };
+    let mut node = Node::boot(&network, &card, &lab.key(), power);
+    let clock = "grep -q '^status=0' /run/labimg/steps/clock.status && cat /run/labimg/steps/clock.log";
+    let said = node.wait_inside("the clock is waited for, but not for ever", clock, minutes(2));
+    assert!(said.contains("warning: no time server answered within 30 s"), "{said}");
+    node.wait_inside("k3s does not start", "systemctl show -P NRestarts k3s-agent | grep -v '^0$'", minutes(2));
+    assert!(node.console().contains("worker1 login:"), "nobody can log in");
+    node.power_off(minutes(2));
+    card.check();
+    let report = card.firmware_text("labimg-report.txt");
+    println!("{report}");
+    for text in ["worker1", "  ok        seed", "  warning   clock", "Let the node reach the internet on UDP port 123"]
+    {
+        assert!(report.contains(text), "the report does not say `{text}`:\n{report}");
+    }
+    assert!(!card.firmware_files().iter().any(|f| f.starts_with("labimg-seed")), "the seed was not applied");
+}

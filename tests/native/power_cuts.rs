@@ -1,0 +1,103 @@
+//! Power cuts at random points of a first boot: what the root's file system has not written is lost, then the node must come up
+//! right. What is cut here is the root alone; the whole card, in QEMU, is `tests/boot/power_cuts.rs`.
+
+use std::time::{Duration, Instant};
+
+use labimg_testkit::checks::{check_node, minutes};
+use labimg_testkit::machine::Machine;
+use labimg_testkit::native::{Lab, Network, Node};
+
+use crate::lab::{ready, shared};
+
+/// So many cuts on a card before its node may come up.
+const CUTS: usize = 5;
+
+/// So many cards, one after the other, on each of two machines: 40 cuts.
+const CARDS: usize = 4;
+
+/// Random numbers that a seed repeats (Marsaglia, "Xorshift RNGs").
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+fn seed() -> u64 {
+    match std::env::var("LABIMG_TEST_SEED") {
+        Ok(text) => text.parse().expect("LABIMG_TEST_SEED is a number"),
+        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() | 1,
+    }
+}
+
+/// How long a first boot takes here, from the first process to k3s.
+fn whole_boot(lab: &Lab) -> Duration {
+    let network = Network::start();
+    let card = lab.flash(&network, "master");
+    let begun = Instant::now();
+    let mut node = lab.boot(&network, &card);
+    node.wait_inside("k3s runs", "systemctl is-active k3s", minutes(3));
+    begun.elapsed()
+}
+
+/// The node is right, and so is its file system.
+fn verdict(lab: &Lab, node: &mut Node) {
+    node.wait_for_ssh(minutes(3));
+    check_node(node, "master", "k3s.service");
+    let key = node.run("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub");
+    assert!(lab.host_key("master").contains(key.trim()), "the host key is {key}, not that of secrets/");
+    assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
+    // What the stand-in for k3s writes is its own.
+    let empty = "sudo find /etc/rancher /etc/labimg /etc/ssh /home/lab/.ssh /var/lib/labimg /var/lib/rancher/k3s/server \
+        -name stand-in-nodes -prune -o -type f -size 0 ! -path /var/lib/labimg/booted -print";
+    assert_eq!(node.run(empty).trim(), "", "files are empty");
+    let report = node.wait_for_report(minutes(2));
+    assert!(report.contains("Failed     no unit") && !report.contains("FAILED"), "{report}");
+    node.power_off(minutes(2));
+    node.card().check();
+}
+
+fn cut_and_boot(lab: &Lab, machine: u64, cards: usize, whole: Duration, random: &mut Random) {
+    let network = Network::start();
+    let card = lab.flash(&network, "master");
+    for number in 0..cards {
+        card.flash_again(&lab.image("master"));
+        for cut in 0..CUTS {
+            // More of them early, when most is written; the first one before the card has its seed, or soon after.
+            let share = random.below(1000) as f64 / 1000.0;
+            let delay = whole.mul_f64(share * share / if cut == 0 { 3.0 } else { 1.0 });
+            let node = lab.boot(&network, &card);
+            std::thread::sleep(delay);
+            let steps = card.firmware_text("labimg-report.txt").lines().filter(|l| l.starts_with("  ok ")).count();
+            println!("machine {machine}, card {number}, cut {cut}: after {} ms, {steps} steps told", delay.as_millis());
+            node.cut_power();
+            card.check_after_cut();
+        }
+        verdict(lab, &mut lab.boot(&network, &card));
+        println!("machine {machine}, card {number}: right after {CUTS} cuts");
+    }
+}
+
+#[test]
+fn the_root_outlives_power_cuts() {
+    if !ready("power_cuts::the_root_outlives_power_cuts") {
+        return;
+    }
+    let seed = seed();
+    println!("LABIMG_TEST_SEED={seed} repeats this choice of points");
+    let cards = if std::env::var_os("LABIMG_TEST_LONG").is_some() { CARDS * 10 } else { CARDS };
+    let lab = shared();
+    let whole = whole_boot(&lab);
+    println!("points lie within {} ms, {} cuts", whole.as_millis(), 2 * cards * CUTS);
+    std::thread::scope(|scope| {
+        for machine in 0..2 {
+            let lab = &lab;
+            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(machine as u32 * 8) | 1);
+            scope.spawn(move || cut_and_boot(lab, machine, cards, whole, &mut random));
+        }
+    });
+}

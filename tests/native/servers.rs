@@ -1,0 +1,57 @@
+//! A control plane of two servers.
+
+use std::time::Duration;
+
+use labimg_testkit::checks::{check_node, minutes, wait_for_ready, wait_for_report};
+use labimg_testkit::machine::Machine;
+use labimg_testkit::native::{Network, Node};
+
+use crate::lab::{build, ready};
+
+const NODES: [(&str, &str); 2] = [("master", "master"), ("second", "server")];
+
+/// The further server waits for the master, joins it, and both find each other again after they were off.
+#[test]
+fn a_further_server_joins_the_control_plane() {
+    if !ready("servers::a_further_server_joins_the_control_plane") {
+        return;
+    }
+    let lab = build(&NODES);
+    let network = Network::start();
+    let cards = NODES.map(|(name, _)| lab.flash(&network, name));
+    let check = |master: &mut Node, second: &mut Node| {
+        second.wait_for_ssh(minutes(2));
+        master.wait_for_ssh(minutes(2));
+        let server = format!("{}:6443", master.address().unwrap());
+        let status = wait_for_ready(lab.command_in(&network), &NODES, &server, minutes(3));
+        for node in status["nodes"].as_array().unwrap() {
+            assert!(node["roles"].to_string().contains("control-plane"), "{status:#}");
+        }
+        check_node(master, "master", "k3s.service");
+        check_node(second, "second", "k3s.service");
+        assert!(master.run("sudo cat /etc/rancher/k3s/config.yaml").contains("\ncluster-init: true\n"));
+    };
+
+    println!("switching on: the further server, then the master");
+    let mut second = lab.boot(&network, &cards[1]);
+    std::thread::sleep(Duration::from_secs(10));
+    let mut master = lab.boot(&network, &cards[0]);
+    check(&mut master, &mut second);
+    wait_for_report(&second, "second");
+    // It has no disk, and says so; the report without a warning is that of the machine with one, in QEMU.
+    let report = master.wait_for_report(minutes(3));
+    assert!(report.contains("Failed     no unit") && report.contains("no USB disk is plugged in"), "{report}");
+    // The one that others look for goes last.
+    for mut node in [second, master] {
+        node.power_off(minutes(2));
+    }
+    println!("switching on: the master, then the further server");
+    let mut master = lab.boot(&network, &cards[0]);
+    std::thread::sleep(Duration::from_secs(10));
+    let mut second = lab.boot(&network, &cards[1]);
+    check(&mut master, &mut second);
+    for mut node in [second, master] {
+        node.power_off(minutes(2));
+        node.card().check();
+    }
+}
