@@ -6,6 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use labimg_tree::platform;
+
 /// Where mDNS responders listen.
 const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
 
@@ -17,9 +19,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How long to listen for further addresses after the first answer.
 const MORE: Duration = Duration::from_millis(150);
-
-/// Most networks that are asked.
-const NETWORKS: usize = 32;
 
 /// Largest mDNS message in bytes (RFC 6762, section 17).
 const MESSAGE: usize = 9000;
@@ -37,8 +36,7 @@ const INTERNET: u16 = 1;
 /// Asks all networks for `name` and gives the addresses that come within `limit`; empty when none do.
 pub(super) fn query(name: &str, limit: Duration) -> Vec<IpAddr> {
     let Some(message) = question(name) else { return Vec::new() };
-    let addresses = std::fs::read_to_string("/proc/net/fib_trie").map(|table| own_addresses(&table));
-    let mut addresses = addresses.unwrap_or_default();
+    let mut addresses = platform::own_addresses();
     // Without a list, the network of the default route.
     addresses.push(Ipv4Addr::UNSPECIFIED);
     let sockets: Vec<UdpSocket> = addresses.iter().filter_map(|address| socket(*address).ok()).collect();
@@ -188,23 +186,4 @@ fn read_name(message: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
             _ => return None,
         }
     }
-}
-
-/// This computer's own IPv4 addresses but for loopback, from Linux's `/proc/net/fib_trie`: lines `|-- ADDRESS`, each followed
-/// by what it is, where `/32 host LOCAL` is an own address.
-pub(super) fn own_addresses(table: &str) -> Vec<Ipv4Addr> {
-    let mut found: Vec<Ipv4Addr> = Vec::new();
-    let mut last = None;
-    for line in table.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            last = address.parse().ok();
-        } else if line == "/32 host LOCAL"
-            && let Some(address) = last.filter(|a: &Ipv4Addr| !a.is_loopback())
-            && !found.contains(&address)
-            && found.len() < NETWORKS
-        {
-            found.push(address);
-        }
-    }
-    found
 }

@@ -8,6 +8,7 @@ pub mod files;
 pub mod hash;
 pub mod human;
 pub mod interrupt;
+pub mod platform;
 pub mod progress;
 pub mod suggest;
 mod tree;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::kube::mdns::{ask, own_addresses, parse_answer, question};
+use crate::kube::mdns::{ask, parse_answer, question};
 
 /// A name as labels.
 fn name(text: &str) -> Vec<u8> {
@@ -120,16 +120,6 @@ fn silence_ends_in_time() {
     let group = (Ipv4Addr::LOCALHOST, silent.local_addr().unwrap().port());
     assert!(ask(&[socket], group, "a.local", &question("a.local").unwrap(), Duration::from_millis(300)).is_empty());
     assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&begun.elapsed()));
-}
-
-#[test]
-fn own_addresses_are_found() {
-    let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     +-- 10.0.2.0/24 2 0 2\n\
-                 \x20       |-- 10.0.2.0\n           /24 link UNICAST\n        |-- 10.0.2.15\n           /32 host LOCAL\n\
-                 \x20       |-- 10.0.2.255\n           /32 link BROADCAST\n     |-- 127.0.0.1\n           /32 host LOCAL\n\
-                 Local:\n        |-- 10.0.2.15\n           /32 host LOCAL\n        |-- 192.168.1.2\n           /32 host LOCAL\n";
-    assert_eq!(own_addresses(table), [Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(192, 168, 1, 2)]);
-    assert!(own_addresses("").is_empty());
 }
 
 proptest! {

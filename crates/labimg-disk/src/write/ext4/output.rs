@@ -1,20 +1,15 @@
 //! Writes blocks into the region of the image, many neighbours at a time.
 
 use std::fs::File;
-use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Advice, fadvise};
+use labimg_tree::platform;
 
 use super::Ext4Error;
 use super::layout::BLOCK;
 
 /// Bytes gathered before they are written.
 const GATHER: usize = 1 << 20;
-
-/// Bytes of a large image that stay in memory. Images of the usual size do as a whole: they are read again, to be flashed.
-/// More would push out what else the computer keeps there, and asking for new memory can take longer than the writing.
-const KEPT: u64 = 2 << 30;
 
 /// Gathers blocks that follow each other and writes them together.
 #[derive(Debug)]
@@ -60,17 +55,10 @@ impl<'a> Output<'a> {
         self.write_at(block * BLOCK, bytes)
     }
 
-    /// Has the kernel begin to write these `len` bytes to the disk, and let go of what lies [`KEPT`] before them.
-    ///
-    /// Both is what Linux makes of the advice that bytes are not needed in memory: it starts to write them, and drops them
-    /// when they are on the disk already (`posix_fadvise(2)`). An advice that is not taken costs nothing but the time it saves.
+    /// Has the system begin to write these `len` bytes to the disk.
     pub fn begin_writeback(&self, block: u64, len: usize) {
         let at = self.offset + block * BLOCK;
-        let Some(len) = NonZeroU64::new(len as u64) else { return };
-        let _ = fadvise(self.file, at, Some(len), Advice::DontNeed);
-        if let Some(before) = at.checked_sub(KEPT) {
-            let _ = fadvise(self.file, before, Some(len), Advice::DontNeed);
-        }
+        platform::begin_writeback(self.file, at..at + len as u64);
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), Ext4Error> {

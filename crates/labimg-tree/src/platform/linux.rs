@@ -1,0 +1,22 @@
+//! Linux's own calls.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU64;
+use std::ops::Range;
+
+use rustix::fs::{Advice, fadvise};
+
+/// Linux starts to write bytes that are said not to be needed in memory, and drops them when they are on the disk already
+/// (`posix_fadvise(2)`).
+pub fn advise_unneeded(file: &File, bytes: &Range<u64>) {
+    // A length of 0 would mean all of the file.
+    if let Some(len) = NonZeroU64::new(bytes.end.saturating_sub(bytes.start)) {
+        let _ = fadvise(file, bytes.start, Some(len), Advice::DontNeed);
+    }
+}
+
+/// All addresses, loopback's too; none without `/proc`.
+pub fn addresses() -> Vec<Ipv4Addr> {
+    std::fs::read_to_string("/proc/net/fib_trie").map(|table| super::fib_trie(&table)).unwrap_or_default()
+}

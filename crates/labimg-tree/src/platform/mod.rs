@@ -1,0 +1,125 @@
+//! What Linux and macOS do in ways of their own. What can be parsed or decided without the system is in this file, compiled and
+//! tested on every host; each system's file holds its calls alone. The one for macOS is compiled by a workflow: no test runs
+//! there.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+
+#[cfg(target_os = "linux")]
+use linux as system;
+#[cfg(target_os = "macos")]
+use macos as system;
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("labimg runs on Linux and macOS; another system needs a file beside platform/linux.rs");
+
+/// Bytes of a large file that stay in memory. Images of the usual size do as a whole: they are read again, to be flashed.
+/// More would push out what else the computer keeps there, and asking for new memory can take longer than the writing.
+const KEPT: u64 = 2 << 30;
+
+/// Most addresses of this computer that are of interest.
+const ADDRESSES: usize = 32;
+
+/// Has the system begin to write these bytes of `file` to the disk, and let go of what lies 2 GiB before them. Only an advice:
+/// where it is not taken, or the system knows none, a later sync takes longer.
+pub fn begin_writeback(file: &File, written: Range<u64>) {
+    if written.is_empty() {
+        return;
+    }
+    let done = let_go(&written);
+    system::advise_unneeded(file, &written);
+    if let Some(done) = done {
+        system::advise_unneeded(file, &done);
+    }
+}
+
+/// What is no longer kept in memory when `written` comes.
+fn let_go(written: &Range<u64>) -> Option<Range<u64>> {
+    let start = written.start.checked_sub(KEPT)?;
+    Some(start..start + (written.end - written.start))
+}
+
+/// This computer's own IPv4 addresses but for loopback; empty where the system does not tell.
+#[must_use]
+pub fn own_addresses() -> Vec<Ipv4Addr> {
+    usable(system::addresses())
+}
+
+fn usable(addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+    let mut found = Vec::new();
+    for address in addresses {
+        if !address.is_loopback() && !found.contains(&address) && found.len() < ADDRESSES {
+            found.push(address);
+        }
+    }
+    found
+}
+
+/// Own addresses in Linux's `/proc/net/fib_trie`: lines `|-- ADDRESS`, each followed by what it is, where `/32 host LOCAL` is
+/// an own one.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+fn fib_trie(table: &str) -> Vec<Ipv4Addr> {
+    let mut found = Vec::new();
+    let mut last: Option<Ipv4Addr> = None;
+    for line in table.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            last = address.parse().ok();
+        } else if line == "/32 host LOCAL" {
+            found.extend(last);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_found() {
+        let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     +-- 10.0.2.0/24 2 0 2\n\
+                     \x20       |-- 10.0.2.0\n           /24 link UNICAST\n        |-- 10.0.2.15\n           /32 host LOCAL\n\
+                     \x20       |-- 10.0.2.255\n           /32 link BROADCAST\n     |-- 127.0.0.1\n           /32 host LOCAL\n\
+                     Local:\n        |-- 10.0.2.15\n           /32 host LOCAL\n        |-- 192.168.1.2\n           /32 host LOCAL\n";
+        assert_eq!(usable(fib_trie(table)), [Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(192, 168, 1, 2)]);
+        assert!(usable(fib_trie("")).is_empty());
+    }
+
+    #[test]
+    fn addresses_are_bounded() {
+        assert_eq!(usable((0..=255).map(|n| Ipv4Addr::new(10, 0, 0, n)).collect()).len(), ADDRESSES);
+    }
+
+    #[test]
+    fn loopback_is_no_address_of_this_computer() {
+        assert!(own_addresses().iter().all(|address| !address.is_loopback()));
+    }
+
+    #[test]
+    fn only_what_lies_far_back_is_let_go() {
+        assert_eq!(let_go(&(0..4096)), None);
+        assert_eq!(let_go(&(KEPT - 1..KEPT + 10)), None);
+        assert_eq!(let_go(&(KEPT..KEPT + 10)), Some(0..10));
+        assert_eq!(let_go(&(KEPT + 5..KEPT + 7)), Some(5..7));
+    }
+
+    #[test]
+    fn an_advice_changes_no_byte() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; 8192], 0).unwrap();
+        begin_writeback(&file, 0..8192);
+        begin_writeback(&file, 4096..4096);
+        let mut read = [0; 8192];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, [7; 8192]);
+        assert_eq!(file.metadata().unwrap().len(), 8192);
+    }
+}
