@@ -71,11 +71,11 @@ impl LabFolder {
         let lock = std::fs::File::create(images.join(format!("{name}.lock"))).unwrap();
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
         let place = images.join(format!("{name}.path"));
-        let shared = std::fs::read_to_string(&place).map(PathBuf::from).unwrap_or_else(|_| {
+        if !place.exists() {
             let built = Self::with_stand_in(nodes, "").folder.keep();
             std::fs::write(&place, built.to_str().unwrap()).unwrap();
-            built
-        });
+        }
+        let shared = std::fs::read_to_string(&place).unwrap();
         let lab = Self { folder: tempfile::tempdir().unwrap(), test: test_name(), k3s: stand_in() };
         for entry in std::fs::read_dir(shared).unwrap() {
             let entry = entry.unwrap();

@@ -4,6 +4,17 @@
 //! boot:virt_master`). Needs qemu-system-aarch64, ssh, e2fsck, and a Debian mirror. A failed test leaves the console's text in
 //! `target/boot-logs/`, or where scripts/test says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::format_push_string,
+    clippy::match_same_arms,
+    clippy::similar_names,
+    reason = "a panic is how a test fails, names are those of nodes, and speed is no matter here"
+)]
+
 mod cluster;
 mod disks;
 mod lab_folder;
@@ -11,6 +22,7 @@ mod node;
 mod order;
 mod ports;
 mod power_cuts;
+mod processes;
 mod qmp;
 mod router;
 mod servers;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::lab_folder::stand_in;
 use crate::ports::Ports;
+use crate::processes::{Held, children, threads_stand_still};
 
 /// So many minutes.
 pub fn minutes(count: u64) -> Duration {
@@ -198,19 +199,16 @@ impl Node {
 
     /// Does something while QEMU stands still: what it has written by then is what a power cut at this moment would leave.
     pub fn frozen<T>(&self, what: impl FnOnce() -> T) -> T {
-        let machines = children(self.process.id());
-        assert!(!machines.is_empty(), "`labimg boot` has no QEMU to hold");
-        let signal = |signal| machines.iter().for_each(|pid| rustix::process::kill_process(*pid, signal).unwrap());
-        signal(rustix::process::Signal::STOP);
+        let held = Held(children(self.process.id()));
+        assert!(!held.0.is_empty(), "`labimg boot` has no QEMU to hold");
+        held.signal(rustix::process::Signal::STOP);
         let begun = Instant::now();
         // A thread within a write stops behind it.
-        while !machines.iter().all(|pid| threads_stand_still(*pid)) {
+        while !held.0.iter().all(|pid| threads_stand_still(*pid)) {
             assert!(begun.elapsed() < Duration::from_secs(60), "QEMU does not stand still");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let result = what();
-        signal(rustix::process::Signal::CONT);
-        result
+        what()
     }
 
     /// Runs a command on the node until it succeeds.
@@ -377,27 +375,6 @@ impl Drop for Node {
             eprintln!("console of the node: {}", self.log.display());
         }
     }
-}
-
-/// The processes that this one has started.
-fn children(parent: u32) -> Vec<rustix::process::Pid> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let child = |entry: std::fs::DirEntry| {
-        let pid = entry.file_name().to_string_lossy().parse::<i32>().ok()?;
-        // `pid (name) state parent …`, proc(5).
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        let of = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-        (of == parent.to_string()).then(|| rustix::process::Pid::from_raw(pid))?
-    };
-    processes.filter_map(child).collect()
-}
-
-/// Whether every thread of a process is stopped: state `T` in `/proc/PID/task/TID/stat`, proc(5).
-fn threads_stand_still(pid: rustix::process::Pid) -> bool {
-    let stopped = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'));
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().flatten();
-    // A thread that ended meanwhile writes no more.
-    tasks.map(|task| std::fs::read_to_string(task.path().join("stat"))).all(|stat| stat.map_or(true, stopped))
 }
 
 /// For the shell, as one word.

@@ -107,7 +107,9 @@ impl Bench<'_> {
     }
 
     fn pull(&mut self, ids: &[&str]) {
-        ids.iter().for_each(|id| self.qmp.unplug(id));
+        for id in ids {
+            self.qmp.unplug(id);
+        }
         if self.mounted {
             self.node.run_within("while findmnt -n /srv/labimg; do sleep 0.5; done", Duration::from_secs(120));
         }

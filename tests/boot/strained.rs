@@ -46,7 +46,7 @@ fn expected(tree: &Tree) -> Listing {
             Kind::Dir => {}
             Kind::File(content) => {
                 line.push(format!("{} {}", content.len(), names[&id]));
-                if content.len() > 0 && content.len() <= WHOLE {
+                if !content.is_empty() && content.len() <= WHOLE {
                     line.push(Sha256::of_reader(ContentReader::new(content)).unwrap().to_string());
                 }
             }
@@ -106,7 +106,9 @@ fn attributes(node: &Node, at: &str) -> BTreeMap<String, Vec<String>> {
             None => all.entry(path.clone()).or_default().push(line.to_owned()),
         }
     }
-    all.values_mut().for_each(|lines| lines.sort());
+    for lines in all.values_mut() {
+        lines.sort();
+    }
     all
 }
 
