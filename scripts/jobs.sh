@@ -19,6 +19,8 @@ say() { printf '%7s  %s\n' "$(clock $((SECONDS - begun)))" "$*"; }
 
 job() {
     local name=$1
+    # The second would take the place of the first, which would never run.
+    [ -z "${job_state[$name]-}" ] || { echo "two steps are called $name" >&2; exit 2; }
     jobs+=("$name")
     job_slots[$name]=$2
     job_command[$name]=$(printf '%q ' "${@:3}")
