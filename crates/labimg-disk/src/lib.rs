@@ -2,5 +2,6 @@
 //!
 //! Nothing is mounted, and no other program runs: ext4, FAT32, MBR and GPT are written and read here.
 
+mod format;
 pub mod read;
 pub mod write;

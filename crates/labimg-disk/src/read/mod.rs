@@ -8,6 +8,7 @@ pub mod table;
 
 use std::path::Path;
 
+use crate::format::fat::boot_sector as bs;
 use ext4::Ext4Volume;
 use fat::FatVolume;
 
@@ -48,8 +49,8 @@ impl Volume {
         if ext4::is_ext4(&region)? {
             return Ext4Volume::in_region(region).map(Box::new).map(Self::Ext4);
         }
-        let boot = region.bytes(0, 512.min(region.len()))?;
-        if boot.get(510..) == Some(&[0x55, 0xaa]) && matches!(boot.first(), Some(0xeb | 0xe9)) {
+        let boot = region.bytes(0, region.len().min(bs::SIZE as u64))?;
+        if boot.get(bs::SIGNATURE_AT..) == Some(&bs::SIGNATURE) && matches!(boot.first(), Some(0xeb | 0xe9)) {
             return FatVolume::in_region(region).map(Self::Fat);
         }
         Err(region.unknown())

@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::InspectError;
 use super::region::{Region, u16_at, u32_at, u64_at};
+use crate::format::fat::boot_sector as bs;
+use crate::format::table::{SECTOR, gpt_entry, gpt_header, mbr};
 
-/// Sector size in bytes that tables count in: card and disk images have no other.
-const SECTOR: u64 = 512;
 /// More entries than any tool makes; a damaged header can claim more.
 const MOST_ENTRIES: u32 = 1024;
 
@@ -61,21 +61,21 @@ pub fn read(image: &Region) -> Result<Table, InspectError> {
         };
         return Ok(Table { kind: "none", id: String::new(), partitions: vec![whole], problems: Vec::new() });
     }
-    if first[510..] != [0x55, 0xaa] {
+    if first[mbr::Signature..] != mbr::SIGNATURE {
         return Err(image.damaged("there is no partition table and no file system"));
     }
-    let entries: Vec<&[u8]> = first[446..510].chunks_exact(16).collect();
-    if entries.iter().any(|e| e[4] == 0xee) {
+    let entries: Vec<&[u8]> = first[mbr::PartitionRecord..mbr::Signature].chunks_exact(mbr::RECORD_SIZE).collect();
+    if entries.iter().any(|e| e[mbr::OSType] == mbr::TYPE_GPT_PROTECTIVE) {
         return read_gpt(image);
     }
-    let signature = u32_at(&first, 440);
-    let used = entries.iter().enumerate().filter(|(_, e)| e[4] != 0 && u32_at(e, 12) != 0);
+    let signature = u32_at(&first, mbr::UniqueMBRDiskSignature);
+    let used = entries.iter().enumerate().filter(|(_, e)| e[mbr::OSType] != 0 && u32_at(e, mbr::SizeInLBA) != 0);
     let partition = |(index, e): (usize, &&[u8])| PartitionInfo {
         number: index + 1,
-        start: u64::from(u32_at(e, 8)) * SECTOR,
-        len: u64::from(u32_at(e, 12)) * SECTOR,
-        type_id: format!("{:02x}", e[4]),
-        type_name: mbr_type(e[4]),
+        start: u64::from(u32_at(e, mbr::StartingLBA)) * SECTOR,
+        len: u64::from(u32_at(e, mbr::SizeInLBA)) * SECTOR,
+        type_id: format!("{:02x}", e[mbr::OSType]),
+        type_name: mbr_type(e[mbr::OSType]),
         partuuid: format!("{signature:08x}-{:02x}", index + 1),
         name: String::new(),
     };
@@ -89,7 +89,8 @@ pub fn read(image: &Region) -> Result<Table, InspectError> {
 
 /// True when the image is one file system. A FAT boot sector ends as an MBR does, so its own marks decide.
 fn fills_the_image(image: &Region, first: &[u8]) -> Result<bool, InspectError> {
-    let fat = matches!(first.first(), Some(0xeb | 0xe9)) && (&first[54..57] == b"FAT" || &first[82..85] == b"FAT");
+    let says_fat = |extended: usize| first[extended + bs::BS_FilSysType..].starts_with(b"FAT");
+    let fat = matches!(first.first(), Some(0xeb | 0xe9)) && (says_fat(bs::EXTENDED_16) || says_fat(bs::EXTENDED_32));
     Ok(fat || super::ext4::is_ext4(image)?)
 }
 
@@ -99,7 +100,7 @@ fn read_gpt(image: &Region) -> Result<Table, InspectError> {
     match gpt_at(image, 1) {
         Ok(table) => {
             // Its copy should be good as well: tools write both.
-            if let Err(e) = gpt_at(image, u64_at(&image.bytes(SECTOR, SECTOR)?, 32)) {
+            if let Err(e) = gpt_at(image, u64_at(&image.bytes(SECTOR, SECTOR)?, gpt_header::AlternateLBA)) {
                 problems.push(format!("the copy of the GPT at the end is bad: {e}"));
             }
             Ok(Table { problems, ..table })
@@ -115,48 +116,52 @@ fn read_gpt(image: &Region) -> Result<Table, InspectError> {
 fn gpt_at(image: &Region, lba: u64) -> Result<Table, InspectError> {
     let bad = |why: &str| Err(image.damaged(format!("GPT header in sector {lba}: {why}")));
     let header = image.bytes(lba.saturating_mul(SECTOR), SECTOR)?;
-    if &header[..8] != b"EFI PART" {
+    if !header[gpt_header::Signature..].starts_with(gpt_header::SIGNATURE) {
         return bad("the signature is missing");
     }
-    let len = u32_at(&header, 12) as usize;
-    if !(92..=SECTOR as usize).contains(&len) {
+    let len = u32_at(&header, gpt_header::HeaderSize) as usize;
+    if !(gpt_header::LEAST_SIZE..=SECTOR as usize).contains(&len) {
         return bad("its size is impossible");
     }
     let mut blanked = header[..len].to_vec();
-    blanked[16..20].fill(0);
-    if crc32(&blanked) != u32_at(&header, 16) {
+    blanked[gpt_header::HeaderCRC32..][..4].fill(0);
+    if crc32(&blanked) != u32_at(&header, gpt_header::HeaderCRC32) {
         return bad("the checksum is wrong");
     }
-    let (count, size) = (u32_at(&header, 80), u32_at(&header, 84));
-    if count > MOST_ENTRIES || !(128..=4096).contains(&size) {
+    let count = u32_at(&header, gpt_header::NumberOfPartitionEntries);
+    let size = u32_at(&header, gpt_header::SizeOfPartitionEntry) as usize;
+    if count > MOST_ENTRIES || !(gpt_entry::LEAST_SIZE..=4096).contains(&size) {
         return bad("number or size of its entries is impossible");
     }
-    let entries = image.bytes(u64_at(&header, 72).saturating_mul(SECTOR), u64::from(count) * u64::from(size))?;
-    if crc32(&entries) != u32_at(&header, 88) {
+    let entries_at = u64_at(&header, gpt_header::PartitionEntryLBA).saturating_mul(SECTOR);
+    let entries = image.bytes(entries_at, u64::from(count) * size as u64)?;
+    if crc32(&entries) != u32_at(&header, gpt_header::PartitionEntryArrayCRC32) {
         return bad("the checksum of its entries is wrong");
     }
     let mut partitions = Vec::new();
-    for (number, e) in (1..).zip(entries.chunks_exact(size as usize)) {
-        let (first, last) = (u64_at(e, 32), u64_at(e, 40));
-        if e[..16] == [0; 16] {
+    for (number, e) in (1..).zip(entries.chunks_exact(size)) {
+        let (first, last) = (u64_at(e, gpt_entry::StartingLBA), u64_at(e, gpt_entry::EndingLBA));
+        let kind = &e[gpt_entry::PartitionTypeGUID..][..16];
+        if kind == [0; 16] {
             continue;
         }
         let Some((start, len)) = place(first, last) else {
             return bad("a partition ends before it begins, or past the end of any disk");
         };
-        let units: Vec<u16> = (56..128).step_by(2).map(|at| u16_at(e, at)).take_while(|&u| u != 0).collect();
-        let type_id = guid(&e[..16]);
+        let name = (0..gpt_entry::NAME_UNITS).map(|unit| u16_at(e, gpt_entry::PartitionName + 2 * unit));
+        let name: Vec<u16> = name.take_while(|&unit| unit != 0).collect();
+        let type_id = guid(kind);
         partitions.push(PartitionInfo {
             number,
             start,
             len,
             type_name: gpt_type(&type_id),
             type_id,
-            partuuid: guid(&e[16..32]),
-            name: String::from_utf16_lossy(&units),
+            partuuid: guid(&e[gpt_entry::UniquePartitionGUID..][..16]),
+            name: String::from_utf16_lossy(&name),
         });
     }
-    Ok(Table { kind: "gpt", id: guid(&header[56..72]), partitions, problems: Vec::new() })
+    Ok(Table { kind: "gpt", id: guid(&header[gpt_header::DiskGUID..][..16]), partitions, problems: Vec::new() })
 }
 
 /// First byte and size of the partition from sector `first` to `last`.

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::InspectError;
 use super::region::{Region, u16_at};
+use crate::format::ext4::inode::EXT4_ROOT_INO;
+use crate::format::ext4::superblock::{EXT4_SUPER_MAGIC, OFFSET, SIZE, s_magic};
 use labimg_tree::interrupt;
 
-/// The root folder's inode.
-const ROOT: u32 = 2;
 /// Most bytes that are read into memory at once: kernels and databases are smaller.
 const MOST_READ: u64 = 1 << 30;
 /// The kernel's own limit on links in one path (`path_resolution(7)`).
@@ -81,8 +81,8 @@ pub enum Special {
 
 /// True when a region holds an ext2, ext3 or ext4 superblock.
 pub(super) fn is_ext4(region: &Region) -> Result<bool, InspectError> {
-    // The superblock begins at 1024; its magic number is at 0x38 (kernel, Documentation/filesystems/ext4/super.rst).
-    Ok(region.len() >= 2048 && u16_at(&region.bytes(1024 + 0x38, 2)?, 0) == 0xef53)
+    let fits = region.len() >= OFFSET + SIZE as u64;
+    Ok(fits && u16_at(&region.bytes(OFFSET + s_magic as u64, 2)?, 0) == EXT4_SUPER_MAGIC)
 }
 
 impl BlockDevice for Region {
@@ -230,8 +230,8 @@ impl Ext4Volume {
     /// When the file system is damaged, or what `visit` gives.
     pub fn walk<E: From<InspectError>>(&self, mut visit: impl FnMut(&Ext4Entry) -> Result<(), E>) -> Result<(), E> {
         // A damaged file system may have a folder within itself.
-        let mut seen = HashSet::from([ROOT]);
-        let mut todo = vec![(Vec::new(), ROOT)];
+        let mut seen = HashSet::from([EXT4_ROOT_INO]);
+        let mut todo = vec![(Vec::new(), EXT4_ROOT_INO)];
         while let Some((path, folder)) = todo.pop() {
             interrupt::check().map_err(InspectError::from)?;
             for entry in self.entries(&path, folder)? {
@@ -272,7 +272,7 @@ impl Ext4Volume {
         let not_found = || InspectError::NotFound { path: path.to_owned() };
         let mut todo: Vec<Vec<u8>> = path.as_bytes().split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
         // The folders from the root to where we are.
-        let mut at = vec![ROOT];
+        let mut at = vec![EXT4_ROOT_INO];
         let mut links = 0;
         while let Some(part) = todo.pop() {
             match part.as_slice() {
@@ -283,7 +283,7 @@ impl Ext4Volume {
                 }
                 _ => {}
             }
-            let folder = at.last().copied().unwrap_or(ROOT);
+            let folder = at.last().copied().unwrap_or(EXT4_ROOT_INO);
             let number = match self.fs.lookup_at(folder, &part) {
                 Ok(number) => number,
                 Err(Error::NotFound | Error::NotADirectory | Error::NameTooLong) => return Err(not_found()),
@@ -305,7 +305,7 @@ impl Ext4Volume {
                 at.push(number);
             }
         }
-        Ok(at.last().copied().unwrap_or(ROOT))
+        Ok(at.last().copied().unwrap_or(EXT4_ROOT_INO))
     }
 
     fn damaged(&self, what: &str, error: &Error) -> InspectError {

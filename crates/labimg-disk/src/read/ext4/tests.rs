@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::ext4::superblock::{EXT4_FEATURE_RO_COMPAT_METADATA_CSUM, s_feature_ro_compat};
 use labimg_testkit::command::succeed;
 use proptest::prelude::*;
 use std::path::Path;
@@ -75,6 +76,13 @@ static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(sample(dir.path(), "2M")).unwrap()
 });
 
+fn switch_checksums_off(bytes: &mut [u8]) {
+    let field = &mut bytes[OFFSET as usize + s_feature_ro_compat..][..4];
+    for (byte, flag) in field.iter_mut().zip(EXT4_FEATURE_RO_COMPAT_METADATA_CSUM.to_le_bytes()) {
+        *byte &= !flag;
+    }
+}
+
 fn visit(bytes: &[u8]) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
@@ -107,7 +115,7 @@ proptest! {
         let mut bytes = SMALL.clone();
         if blind {
             // Without metadata_csum the damage gets past the checksums and reaches the parsers.
-            bytes[1024 + 0x65] &= !0x04;
+            switch_checksums_off(&mut bytes);
         }
         // The first half holds nearly all metadata.
         let span = bytes.len() as f64 / 2.0;
@@ -131,7 +139,7 @@ proptest! {
             return Ok(());
         }
         let mut bytes = SMALL.clone();
-        bytes[1024 + 0x65] &= !0x04;
+        switch_checksums_off(&mut bytes);
         for (at, value) in changes {
             bytes[at] = value;
         }

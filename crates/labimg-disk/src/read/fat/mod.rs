@@ -10,19 +10,12 @@ use jiff::civil::DateTime;
 
 use super::InspectError;
 use super::region::{Region, u16_at, u32_at};
+use crate::format::fat::boot_sector as bs;
+use crate::format::fat::directory::{self as dir, ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID};
 use labimg_tree::interrupt;
 
-/// Size of a directory entry.
-const ENTRY: usize = 32;
-/// Most bytes in a folder: 65,536 entries (section 6 of the specification).
-const MOST_FOLDER: u64 = 65_536 * ENTRY as u64;
 /// Largest file that is read into memory.
 const MOST_READ: u64 = 1 << 30;
-/// Attribute bits of a directory entry.
-const VOLUME_ID: u8 = 0x08;
-const DIRECTORY: u8 = 0x10;
-/// All of read-only, hidden, system and volume: a piece of a long name.
-const LONG_NAME: u8 = 0x0f;
 
 /// Which of the three formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,34 +82,36 @@ impl FatVolume {
     /// # Errors
     /// As [`FatVolume::open`].
     pub fn in_region(region: Region) -> Result<Self, InspectError> {
-        let boot = region.bytes(0, 512)?;
+        let boot = region.bytes(0, bs::SIZE as u64)?;
         let bad = |why: &str| Err(region.damaged(format!("FAT boot sector: {why}")));
-        if boot[510..] != [0x55, 0xaa] {
+        if boot[bs::SIGNATURE_AT..] != bs::SIGNATURE {
             return bad("the signature 55 AA is missing");
         }
-        let sector = u64::from(u16_at(&boot, 11));
-        let cluster_size = sector * u64::from(boot[13]);
-        let reserved = u64::from(u16_at(&boot, 14));
-        let tables = u64::from(boot[16]);
-        let root_entries = u64::from(u16_at(&boot, 17));
-        let wide = u16_at(&boot, 22) == 0;
-        let table_sectors = if wide { u64::from(u32_at(&boot, 36)) } else { u64::from(u16_at(&boot, 22)) };
-        let sectors = match u16_at(&boot, 19) {
-            0 => u64::from(u32_at(&boot, 32)),
+        let sector = u64::from(u16_at(&boot, bs::BPB_BytsPerSec));
+        let cluster_sectors = boot[bs::BPB_SecPerClus];
+        let cluster_size = sector * u64::from(cluster_sectors);
+        let reserved = u64::from(u16_at(&boot, bs::BPB_RsvdSecCnt));
+        let tables = u64::from(boot[bs::BPB_NumFATs]);
+        let root_entries = u64::from(u16_at(&boot, bs::BPB_RootEntCnt));
+        let wide = u16_at(&boot, bs::BPB_FATSz16) == 0;
+        let table_sectors =
+            if wide { u64::from(u32_at(&boot, bs::BPB_FATSz32)) } else { u64::from(u16_at(&boot, bs::BPB_FATSz16)) };
+        let sectors = match u16_at(&boot, bs::BPB_TotSec16) {
+            0 => u64::from(u32_at(&boot, bs::BPB_TotSec32)),
             n => u64::from(n),
         };
-        if ![512, 1024, 2048, 4096].contains(&sector) || !boot[13].is_power_of_two() {
+        if ![512, 1024, 2048, 4096].contains(&sector) || !cluster_sectors.is_power_of_two() {
             return bad("sector or cluster size is impossible");
         }
         if reserved == 0 || !(1..=4).contains(&tables) || table_sectors == 0 {
             return bad("reserved sectors or allocation tables are missing");
         }
-        let root_sectors = (root_entries * ENTRY as u64).div_ceil(sector);
+        let root_sectors = (root_entries * dir::SIZE as u64).div_ceil(sector);
         let first_data = reserved + tables * table_sectors + root_sectors;
         if first_data >= sectors || sectors * sector > region.len() {
             return bad("the volume is larger than its partition, or its tables larger than the volume");
         }
-        let clusters = (sectors - first_data) / u64::from(boot[13]);
+        let clusters = (sectors - first_data) / u64::from(cluster_sectors);
         // By the specification the number of clusters alone decides; Linux and mkfs.fat go by the fields of FAT32, and
         // small FAT32 volumes are common.
         let kind = match clusters {
@@ -136,10 +131,10 @@ impl FatVolume {
             return bad("the allocation table is too small for the volume");
         }
         let table = region.bytes(reserved * sector, table_len)?;
-        // The extended fields begin after what only FAT32 has.
-        let extended = if wide { 64 } else { 36 };
+        let extended = if wide { bs::EXTENDED_32 } else { bs::EXTENDED_16 };
+        let label = extended + bs::BS_VolLab;
         let root = if wide {
-            Root::Cluster(u32_at(&boot, 44))
+            Root::Cluster(u32_at(&boot, bs::BPB_RootClus))
         } else {
             Root::Fixed((first_data - root_sectors) * sector, root_sectors * sector)
         };
@@ -150,8 +145,8 @@ impl FatVolume {
             clusters,
             data: first_data * sector,
             root,
-            volume_id: u32_at(&boot, extended + 3),
-            boot_label: text(&boot[extended + 7..extended + 18]),
+            volume_id: u32_at(&boot, extended + bs::BS_VolID),
+            boot_label: text(&boot[label..label + dir::NAME_LEN]),
             region,
         })
     }
@@ -175,10 +170,10 @@ impl FatVolume {
     pub fn label(&self) -> Result<String, InspectError> {
         let raw = self.root_bytes()?;
         let entry = raw
-            .chunks_exact(ENTRY)
-            .take_while(|e| e[0] != 0)
-            .find(|e| e[0] != 0xe5 && e[11] & LONG_NAME != LONG_NAME && e[11] & VOLUME_ID != 0);
-        let label = entry.map_or_else(|| self.boot_label.clone(), |e| text(&e[..11]));
+            .chunks_exact(dir::SIZE)
+            .take_while(|e| e[dir::DIR_Name] != 0)
+            .find(|e| e[dir::DIR_Name] != dir::DELETED && !is_long(e) && e[dir::DIR_Attr] & ATTR_VOLUME_ID != 0);
+        let label = entry.map_or_else(|| self.boot_label.clone(), |e| text(short_bytes(e)));
         Ok(if label == "NO NAME" { String::new() } else { label })
     }
 
@@ -278,13 +273,13 @@ impl FatVolume {
     }
 
     fn folder(&self, entry: &FatEntry) -> Result<Vec<FatEntry>, InspectError> {
-        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, MOST_FOLDER)?)?))
+        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, dir::MOST_BYTES)?)?))
     }
 
     fn root_bytes(&self) -> Result<Vec<u8>, InspectError> {
         match self.root {
             Root::Fixed(at, len) => self.region.bytes(at, len),
-            Root::Cluster(first) => self.clusters_bytes(&self.chain(first, MOST_FOLDER)?),
+            Root::Cluster(first) => self.clusters_bytes(&self.chain(first, dir::MOST_BYTES)?),
         }
     }
 
@@ -347,58 +342,61 @@ impl FatVolume {
 fn parse_folder(raw: &[u8]) -> Vec<FatEntry> {
     let mut entries = Vec::new();
     // Pieces of the long name that stand before its short entry, last piece first, with the short name's checksum.
-    let mut long: Vec<[u16; 13]> = Vec::new();
+    let mut long: Vec<[u16; dir::LDIR_UNITS]> = Vec::new();
     let mut sum = 0;
-    for e in raw.chunks_exact(ENTRY).take_while(|e| e[0] != 0) {
-        if e[0] == 0xe5 {
+    for e in raw.chunks_exact(dir::SIZE).take_while(|e| e[dir::DIR_Name] != 0) {
+        if e[dir::DIR_Name] == dir::DELETED {
             long.clear();
-        } else if e[11] & LONG_NAME == LONG_NAME {
-            if e[0] & 0x40 != 0 || e[13] != sum {
+        } else if is_long(e) {
+            if e[dir::LDIR_Ord] & dir::LAST_LONG_ENTRY != 0 || e[dir::LDIR_Chksum] != sum {
                 long.clear();
             }
-            sum = e[13];
-            let at = (1..11).step_by(2).chain((14..26).step_by(2)).chain((28..32).step_by(2));
-            let mut piece = [0; 13];
-            piece.iter_mut().zip(at).for_each(|(unit, at)| *unit = u16_at(e, at));
+            sum = e[dir::LDIR_Chksum];
+            let mut piece = [0; dir::LDIR_UNITS];
+            piece.iter_mut().zip(dir::long_name_units()).for_each(|(unit, at)| *unit = u16_at(e, at));
             long.push(piece);
         } else {
             let pieces = std::mem::take(&mut long);
-            if e[11] & VOLUME_ID != 0 || e[0] == b'.' {
+            if e[dir::DIR_Attr] & ATTR_VOLUME_ID != 0 || e[dir::DIR_Name] == b'.' {
                 continue;
             }
             let short_name = short_name(e, false);
             let units: Vec<u16> = pieces.iter().rev().flatten().copied().take_while(|&u| u != 0).collect();
-            let name = if units.is_empty() || sum != short_sum(&e[..11]) {
+            let name = if units.is_empty() || sum != dir::checksum(short_bytes(e)) {
                 self::short_name(e, true)
             } else {
                 String::from_utf16_lossy(&units)
             };
-            let is_dir = e[11] & DIRECTORY != 0;
+            let is_dir = e[dir::DIR_Attr] & ATTR_DIRECTORY != 0;
             entries.push(FatEntry {
                 name,
                 short_name,
                 is_dir,
-                size: if is_dir { 0 } else { u64::from(u32_at(e, 28)) },
-                mtime: dos_time(u16_at(e, 24), u16_at(e, 22)).unwrap_or(0),
-                first: u32::from(u16_at(e, 20)) << 16 | u32::from(u16_at(e, 26)),
+                size: if is_dir { 0 } else { u64::from(u32_at(e, dir::DIR_FileSize)) },
+                mtime: dos_time(u16_at(e, dir::DIR_WrtDate), u16_at(e, dir::DIR_WrtTime)).unwrap_or(0),
+                first: u32::from(u16_at(e, dir::DIR_FstClusHI)) << 16 | u32::from(u16_at(e, dir::DIR_FstClusLO)),
             });
         }
     }
     entries
 }
 
-/// The checksum that ties a long name to its short entry.
-fn short_sum(name: &[u8]) -> u8 {
-    name.iter().fold(0_u8, |sum, &b| sum.rotate_right(1).wrapping_add(b))
+/// True for a piece of a long name.
+fn is_long(entry: &[u8]) -> bool {
+    entry[dir::DIR_Attr] & ATTR_LONG_NAME == ATTR_LONG_NAME
+}
+
+fn short_bytes(entry: &[u8]) -> &[u8] {
+    &entry[dir::DIR_Name..dir::DIR_Name + dir::NAME_LEN]
 }
 
 /// The 8.3 name; with `as_shown`, the two bits that Windows NT keeps for all-lower-case parts are obeyed.
 fn short_name(entry: &[u8], as_shown: bool) -> String {
     let part = |range: std::ops::Range<usize>, bit: u8| {
         let part = text(&entry[range]);
-        if as_shown && entry[12] & bit != 0 { part.to_lowercase() } else { part }
+        if as_shown && entry[dir::DIR_NTRes] & bit != 0 { part.to_lowercase() } else { part }
     };
-    let (mut name, extension) = (part(0..8, 0x08), part(8..11, 0x10));
+    let (mut name, extension) = (part(0..8, 0x08), part(8..dir::NAME_LEN, 0x10));
     if !extension.is_empty() {
         name.push('.');
         name.push_str(&extension);

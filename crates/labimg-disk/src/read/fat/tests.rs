@@ -73,8 +73,7 @@ fn a_folder_within_itself_is_walked_once() {
     let outer = open().find("overlays").unwrap().unwrap().first;
     let mut bytes = std::fs::read(&image).unwrap();
     let at = bytes.windows(11).position(|name| name == b"INNER      ").unwrap();
-    // The low half of its first cluster.
-    bytes[at + 26..at + 28].copy_from_slice(&outer.to_le_bytes()[..2]);
+    bytes[at + dir::DIR_FstClusLO..][..2].copy_from_slice(&outer.to_le_bytes()[..2]);
     std::fs::write(&image, bytes).unwrap();
     let paths = walk(&open());
     assert!(paths.contains(&"/overlays/inner".to_owned()) && paths.len() == 5, "{paths:?}");
@@ -120,7 +119,7 @@ fn a_folder_or_file_beyond_all_measure_is_refused_before_it_is_read() {
     let mut volume = FatVolume::open(&image, 0, 66 << 20).unwrap();
     assert!(volume.list("").is_ok());
     // The root folder becomes clusters 2, 3, 4 … up to just what is allowed, then one more.
-    let allowed = (MOST_FOLDER / 512) as u32;
+    let allowed = (dir::MOST_BYTES / 512) as u32;
     let lead = |volume: &mut FatVolume, count: u32| {
         for cluster in 2..2 + count {
             let next = if cluster + 1 == 2 + count { 0x0fff_ffff } else { cluster + 1 };

@@ -4,21 +4,19 @@ use std::ops::Range;
 
 use super::Ext4Error;
 use super::allocate::Allocator;
-use super::bytes::{put16, put16_split, put32};
+use super::bytes::{put16, put32};
 use super::checksum::extend;
-use super::inode::BLOCK_FIELD;
 use super::layout::{BLOCK_SIZE, GROUP_BLOCKS};
 use super::output::Output;
+use crate::format::ext4::extent::{self as field, EXT_INIT_MAX_LEN, TAIL_SIZE};
+use crate::format::ext4::inode::I_BLOCK_SIZE;
 
 /// Extents or index entries that fit into the inode.
-pub const INLINE: usize = BLOCK_FIELD / ENTRY - 1;
-/// Extents or index entries of a tree block; its last four bytes are the checksum.
-pub const PER_BLOCK: usize = (BLOCK_SIZE - 4) / ENTRY - 1;
+pub const INLINE: usize = I_BLOCK_SIZE / ENTRY - 1;
+/// Extents or index entries of a tree block.
+pub const PER_BLOCK: usize = (BLOCK_SIZE - TAIL_SIZE) / ENTRY - 1;
 
-const ENTRY: usize = 12;
-const MAGIC: u16 = 0xF30A;
-/// The longest extent that is not marked as unwritten.
-const LONGEST: u64 = 32768;
+const ENTRY: usize = field::SIZE;
 
 /// Neighbouring blocks of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +36,13 @@ pub fn append(extents: &mut Vec<Extent>, mut logical: u32, run: Range<u64>) {
         && last.logical + u32::from(last.len) == logical
         && last.start + u64::from(last.len) == start
     {
-        let more = (LONGEST - u64::from(last.len)).min(run.end - start);
+        let more = (EXT_INIT_MAX_LEN - u64::from(last.len)).min(run.end - start);
         last.len += more as u16;
         logical += more as u32;
         start += more;
     }
     while start < run.end {
-        let len = LONGEST.min(run.end - start);
+        let len = EXT_INIT_MAX_LEN.min(run.end - start);
         extents.push(Extent { logical, start, len: len as u16 });
         logical += len as u32;
         start += len;
@@ -69,7 +67,7 @@ pub fn write_tree(
     seed: u32,
     blocks: &mut Allocator,
     out: &mut Output,
-) -> Result<([u8; BLOCK_FIELD], u64), Ext4Error> {
+) -> Result<([u8; I_BLOCK_SIZE], u64), Ext4Error> {
     let mut depth = 0;
     let mut written = 0;
     let mut entries: Vec<(u32, [u8; ENTRY])> = extents.iter().map(|e| (e.logical, extent_entry(*e))).collect();
@@ -78,8 +76,8 @@ pub fn write_tree(
         for chunk in entries.chunks(PER_BLOCK) {
             let mut block = [0; BLOCK_SIZE];
             fill(&mut block, chunk, PER_BLOCK, depth);
-            let sum = extend(seed, &block[..BLOCK_SIZE - 4]);
-            put32(&mut block, BLOCK_SIZE - 4, sum);
+            let sum = extend(seed, &block[..BLOCK_SIZE - TAIL_SIZE]);
+            put32(&mut block, BLOCK_SIZE - TAIL_SIZE, sum);
             let at = blocks.take(1).ok_or(Ext4Error::Full)?.start;
             out.put(at, &block)?;
             written += 1;
@@ -88,16 +86,16 @@ pub fn write_tree(
         entries = above;
         depth += 1;
     }
-    let mut root = [0; BLOCK_FIELD];
+    let mut root = [0; I_BLOCK_SIZE];
     fill(&mut root, &entries, INLINE, depth);
     Ok((root, written))
 }
 
 fn fill(node: &mut [u8], entries: &[(u32, [u8; ENTRY])], most: usize, depth: u16) {
-    put16(node, 0, MAGIC);
-    put16(node, 2, entries.len() as u16);
-    put16(node, 4, most as u16);
-    put16(node, 6, depth);
+    put16(node, field::eh_magic, field::EXT4_EXT_MAGIC);
+    put16(node, field::eh_entries, entries.len() as u16);
+    put16(node, field::eh_max, most as u16);
+    put16(node, field::eh_depth, depth);
     for (slot, (_, entry)) in node[ENTRY..].chunks_exact_mut(ENTRY).zip(entries) {
         slot.copy_from_slice(entry);
     }
@@ -105,18 +103,18 @@ fn fill(node: &mut [u8], entries: &[(u32, [u8; ENTRY])], most: usize, depth: u16
 
 fn extent_entry(extent: Extent) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
-    put32(&mut entry, 0, extent.logical);
-    put16(&mut entry, 4, extent.len);
-    put16(&mut entry, 6, (extent.start >> 32) as u16);
-    put32(&mut entry, 8, extent.start as u32);
+    put32(&mut entry, field::ee_block, extent.logical);
+    put16(&mut entry, field::ee_len, extent.len);
+    put16(&mut entry, field::ee_start_hi, (extent.start >> 32) as u16);
+    put32(&mut entry, field::ee_start_lo, extent.start as u32);
     entry
 }
 
 fn index_entry(logical: u32, block: u64) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
-    put32(&mut entry, 0, logical);
-    put32(&mut entry, 4, block as u32);
-    put16_split(&mut entry, 8, 10, (block >> 32) as u32 & 0xFFFF);
+    put32(&mut entry, field::ei_block, logical);
+    put32(&mut entry, field::ei_leaf_lo, block as u32);
+    put16(&mut entry, field::ei_leaf_hi, (block >> 32) as u16);
     entry
 }
 

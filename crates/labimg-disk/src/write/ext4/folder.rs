@@ -5,6 +5,9 @@ use super::bytes::{put16, put32};
 use super::checksum::extend;
 use super::hash::half_md4;
 use super::layout::BLOCK_SIZE;
+use crate::format::ext4::directory::{
+    self as field, DX_ENTRY_SIZE, DX_NODE_ENTRIES, DX_ROOT_ENTRIES, DX_TAIL_SIZE, EXT4_FT_DIR, TAIL_SIZE,
+};
 
 /// A name in a folder.
 #[derive(Debug, Clone, Copy)]
@@ -13,29 +16,18 @@ pub struct Entry<'t> {
     pub name: &'t [u8],
     /// What it names.
     pub ino: u32,
-    /// The type as entries give it.
+    /// `file_type`.
     pub file_type: u8,
 }
 
-/// The type of a folder in an entry.
-pub const FOLDER_TYPE: u8 = 2;
-
-/// Bytes of the checksum entry at a block's end.
-const TAIL: usize = 12;
 /// Room for entries in a leaf.
-const LEAF: usize = BLOCK_SIZE - TAIL;
+const LEAF: usize = BLOCK_SIZE - TAIL_SIZE;
 /// How full leaves of a hash tree are made: the rest lets names be added without splitting at once.
 const FILL: usize = LEAF - LEAF / 8;
-/// The largest entry: a name of 255 bytes.
-const LARGEST: usize = entry_size(255);
+const LARGEST: usize = entry_size(field::EXT4_NAME_LEN);
 /// Index entries of the root and of an inner node, after headers and checksum.
-const ROOT_ENTRIES: usize = (BLOCK_SIZE - ROOT_START - 8) / 8;
-const NODE_ENTRIES: usize = (BLOCK_SIZE - NODE_START - 8) / 8;
-/// Where the index entries begin.
-const ROOT_START: usize = 32;
-const NODE_START: usize = 8;
-/// Hash version in the root: half MD4.
-const HALF_MD4: u8 = 1;
+const ROOT_ENTRIES: usize = (BLOCK_SIZE - DX_ROOT_ENTRIES - DX_TAIL_SIZE) / DX_ENTRY_SIZE;
+const NODE_ENTRIES: usize = (BLOCK_SIZE - DX_NODE_ENTRIES - DX_TAIL_SIZE) / DX_ENTRY_SIZE;
 
 /// The content of a folder.
 #[derive(Debug)]
@@ -47,7 +39,7 @@ pub struct Blocks {
 }
 
 const fn entry_size(name_len: usize) -> usize {
-    (8 + name_len).next_multiple_of(4)
+    (field::name + name_len).next_multiple_of(4)
 }
 
 /// The most blocks a folder with these names takes; none when it is too large for a tree of two levels.
@@ -65,7 +57,7 @@ pub fn most_blocks(entries: &[Entry]) -> Option<u64> {
 /// Unhashed folders get at least `least` blocks.
 pub fn build(entries: &[Entry], (ino, parent): (u32, u32), hash_seed: &[u8; 16], seed: u32, least: usize) -> Blocks {
     let dots =
-        [Entry { name: b".", ino, file_type: FOLDER_TYPE }, Entry { name: b"..", ino: parent, file_type: FOLDER_TYPE }];
+        [Entry { name: b".", ino, file_type: EXT4_FT_DIR }, Entry { name: b"..", ino: parent, file_type: EXT4_FT_DIR }];
     let size: usize = entries.iter().map(|e| entry_size(e.name.len())).sum();
     if size + 2 * entry_size(2) <= LEAF {
         let mut bytes = Vec::with_capacity(least * BLOCK_SIZE);
@@ -103,22 +95,22 @@ fn hash_tree(entries: &[Entry], dots: &[Entry; 2], hash_seed: &[u8; 16], seed: u
     let mut bytes = Vec::with_capacity((1 + nodes + leaves.len()) * BLOCK_SIZE);
     let mut root = [0; BLOCK_SIZE];
     put_entry(&mut root, 0, &dots[0], entry_size(1));
-    put_entry(&mut root, 12, &dots[1], BLOCK_SIZE - 12);
-    root[28] = HALF_MD4;
-    root[29] = 8;
-    root[30] = u8::from(nodes > 0);
+    put_entry(&mut root, field::dotdot, &dots[1], BLOCK_SIZE - field::dotdot);
+    root[field::hash_version] = field::DX_HASH_HALF_MD4;
+    root[field::info_length] = field::DX_ROOT_INFO_SIZE;
+    root[field::indirect_levels] = u8::from(nodes > 0);
     if nodes == 0 {
-        put_index(&mut root, ROOT_START, ROOT_ENTRIES, &index, seed);
+        put_index(&mut root, DX_ROOT_ENTRIES, ROOT_ENTRIES, &index, seed);
         bytes.extend_from_slice(&root);
     } else {
         let over: Vec<_> =
             index.chunks(NODE_ENTRIES).enumerate().map(|(i, chunk)| (chunk[0].0, 1 + i as u32)).collect();
-        put_index(&mut root, ROOT_START, ROOT_ENTRIES, &over, seed);
+        put_index(&mut root, DX_ROOT_ENTRIES, ROOT_ENTRIES, &over, seed);
         bytes.extend_from_slice(&root);
         for chunk in index.chunks(NODE_ENTRIES) {
             let mut node = [0; BLOCK_SIZE];
-            put16(&mut node, 4, BLOCK_SIZE as u16);
-            put_index(&mut node, NODE_START, NODE_ENTRIES, chunk, seed);
+            put16(&mut node, field::rec_len, BLOCK_SIZE as u16);
+            put_index(&mut node, DX_NODE_ENTRIES, NODE_ENTRIES, chunk, seed);
             bytes.extend_from_slice(&node);
         }
     }
@@ -132,14 +124,15 @@ fn hash_tree(entries: &[Entry], dots: &[Entry; 2], hash_seed: &[u8; 16], seed: u
 /// Puts index entries with their header and checksum into a root or inner node.
 fn put_index(block: &mut [u8; BLOCK_SIZE], start: usize, most: usize, entries: &[(u32, u32)], seed: u32) {
     for (i, (hash, child)) in entries.iter().enumerate() {
-        put32(block, start + 8 * i, *hash);
-        put32(block, start + 8 * i + 4, *child);
+        let at = start + DX_ENTRY_SIZE * i;
+        put32(block, at + field::hash, *hash);
+        put32(block, at + field::block, *child);
     }
     // The first entry's hash is implied; its place holds limit and count.
-    put16(block, start, most as u16);
-    put16(block, start + 2, entries.len() as u16);
-    let sum = extend(extend(seed, &block[..start + 8 * entries.len()]), &[0; 8]);
-    put32(block, start + 8 * most + 4, sum);
+    put16(block, start + field::limit, most as u16);
+    put16(block, start + field::count, entries.len() as u16);
+    let sum = extend(extend(seed, &block[..start + DX_ENTRY_SIZE * entries.len()]), &[0; DX_TAIL_SIZE]);
+    put32(block, start + DX_ENTRY_SIZE * most + field::dt_checksum, sum);
 }
 
 /// Adds one block of entries with its checksum.
@@ -153,20 +146,21 @@ fn leaf<'e, 't: 'e>(bytes: &mut Vec<u8>, entries: impl Iterator<Item = &'e Entry
         at += size;
     }
     // The last entry, or an empty one, reaches to the checksum.
-    put16(&mut block, last + 4, (LEAF - last) as u16);
-    put16(&mut block, LEAF + 4, TAIL as u16);
-    block[LEAF + 7] = 0xDE;
+    put16(&mut block, last + field::rec_len, (LEAF - last) as u16);
+    put16(&mut block, LEAF + field::det_rec_len, TAIL_SIZE as u16);
+    block[LEAF + field::det_reserved_ft] = field::EXT4_FT_DIR_CSUM;
     let sum = extend(seed, &block[..LEAF]);
-    put32(&mut block, LEAF + 8, sum);
+    put32(&mut block, LEAF + field::det_checksum, sum);
     bytes.extend_from_slice(&block);
 }
 
 fn put_entry(block: &mut [u8; BLOCK_SIZE], at: usize, entry: &Entry, size: usize) {
-    put32(block, at, entry.ino);
-    put16(block, at + 4, size as u16);
-    block[at + 6] = entry.name.len() as u8;
-    block[at + 7] = entry.file_type;
-    block[at + 8..at + 8 + entry.name.len()].copy_from_slice(entry.name);
+    put32(block, at + field::inode, entry.ino);
+    put16(block, at + field::rec_len, size as u16);
+    block[at + field::name_len] = entry.name.len() as u8;
+    block[at + field::file_type] = entry.file_type;
+    let name = at + field::name;
+    block[name..name + entry.name.len()].copy_from_slice(entry.name);
 }
 
 #[cfg(test)]
@@ -207,7 +201,7 @@ mod tests {
         let names = vec!["x".repeat(200); 100];
         let entries = entries(&names);
         let blocks = build(&entries, (12, 2), &[1; 16], 0, 1);
-        let second = &blocks.bytes[ROOT_START + 8..ROOT_START + 12];
+        let second = &blocks.bytes[DX_ROOT_ENTRIES + DX_ENTRY_SIZE..][..4];
         assert_eq!(second[0] & 1, 1);
     }
 }

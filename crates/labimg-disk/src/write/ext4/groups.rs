@@ -3,13 +3,10 @@
 use super::Ext4Error;
 use super::bytes::{put16, put16_split, put32_split};
 use super::checksum::extend;
-use super::layout::{BLOCK_SIZE, DESCRIPTOR_SIZE, GROUP_BLOCKS, Layout};
+use super::layout::{BLOCK_SIZE, GROUP_BLOCKS, Layout};
 use super::output::Output;
+use crate::format::ext4::group_descriptor as gd;
 use labimg_tree::interrupt;
-
-const INODE_UNINIT: u16 = 1;
-const BLOCK_UNINIT: u16 = 2;
-const TABLE_ZEROED: u16 = 4;
 
 /// What the groups hold.
 #[derive(Debug)]
@@ -33,19 +30,19 @@ pub struct Descriptors {
 
 /// Writes the bitmaps and makes the descriptors. `seed` is the file system's checksum seed.
 pub fn write_bitmaps(layout: &Layout, usage: &Usage, seed: u32, out: &mut Output) -> Result<Descriptors, Ext4Error> {
-    let mut bytes = Vec::with_capacity(layout.groups as usize * DESCRIPTOR_SIZE);
+    let mut bytes = Vec::with_capacity(layout.groups as usize * gd::SIZE);
     let mut all_free = 0;
     for group in 0..layout.groups {
         interrupt::check()?;
-        let mut d = [0; DESCRIPTOR_SIZE];
-        let mut flags = TABLE_ZEROED;
+        let mut d = [0; gd::SIZE];
+        let mut flags = gd::EXT4_BG_INODE_ZEROED;
         let (start, len) = (Layout::group_start(group), layout.group_len(group));
         let used = usage.reached.saturating_sub(start).min(len).max(layout.fixed_in_group(group));
-        // The kernel can make up the bitmap of a group that holds nothing but copies of the superblock.
+        // The kernel can make up the bitmap of a group that holds only a copy of the superblock and descriptors.
         let plain = usage.reached <= start && !layout.is_flex_head(group) && group + 1 < layout.groups;
         let mut block_sum = 0;
         if plain {
-            flags |= BLOCK_UNINIT;
+            flags |= gd::EXT4_BG_BLOCK_UNINIT;
         } else {
             let mut bitmap = [0; BLOCK_SIZE];
             set(&mut bitmap, 0, used as u32);
@@ -58,7 +55,7 @@ pub fn write_bitmaps(layout: &Layout, usage: &Usage, seed: u32, out: &mut Output
         let inodes = usage.last_ino.saturating_sub(group * per_group).min(per_group);
         let mut inode_sum = 0;
         if inodes == 0 {
-            flags |= INODE_UNINIT;
+            flags |= gd::EXT4_BG_INODE_UNINIT;
         } else {
             let mut bitmap = [0; BLOCK_SIZE];
             set(&mut bitmap, 0, inodes);
@@ -69,18 +66,19 @@ pub fn write_bitmaps(layout: &Layout, usage: &Usage, seed: u32, out: &mut Output
 
         let free_blocks = len - used;
         all_free += free_blocks;
-        put32_split(&mut d, 0x00, 0x20, layout.block_bitmap(group));
-        put32_split(&mut d, 0x04, 0x24, layout.inode_bitmap(group));
-        put32_split(&mut d, 0x08, 0x28, layout.inode_table(group));
-        put16_split(&mut d, 0x0C, 0x2C, free_blocks as u32);
-        put16_split(&mut d, 0x0E, 0x2E, per_group - inodes);
-        put16_split(&mut d, 0x10, 0x30, usage.folders.get(group as usize).copied().unwrap_or(0));
-        put16(&mut d, 0x12, flags);
-        put16_split(&mut d, 0x18, 0x38, block_sum);
-        put16_split(&mut d, 0x1A, 0x3A, inode_sum);
-        put16_split(&mut d, 0x1C, 0x32, per_group - inodes);
+        put32_split(&mut d, gd::bg_block_bitmap_lo, gd::bg_block_bitmap_hi, layout.block_bitmap(group));
+        put32_split(&mut d, gd::bg_inode_bitmap_lo, gd::bg_inode_bitmap_hi, layout.inode_bitmap(group));
+        put32_split(&mut d, gd::bg_inode_table_lo, gd::bg_inode_table_hi, layout.inode_table(group));
+        put16_split(&mut d, gd::bg_free_blocks_count_lo, gd::bg_free_blocks_count_hi, free_blocks as u32);
+        put16_split(&mut d, gd::bg_free_inodes_count_lo, gd::bg_free_inodes_count_hi, per_group - inodes);
+        let folders = usage.folders.get(group as usize).copied().unwrap_or(0);
+        put16_split(&mut d, gd::bg_used_dirs_count_lo, gd::bg_used_dirs_count_hi, folders);
+        put16(&mut d, gd::bg_flags, flags);
+        put16_split(&mut d, gd::bg_block_bitmap_csum_lo, gd::bg_block_bitmap_csum_hi, block_sum);
+        put16_split(&mut d, gd::bg_inode_bitmap_csum_lo, gd::bg_inode_bitmap_csum_hi, inode_sum);
+        put16_split(&mut d, gd::bg_itable_unused_lo, gd::bg_itable_unused_hi, per_group - inodes);
         let sum = extend(extend(seed, &group.to_le_bytes()), &d);
-        put16(&mut d, 0x1E, sum as u16);
+        put16(&mut d, gd::bg_checksum, sum as u16);
         bytes.extend_from_slice(&d);
     }
     Ok(Descriptors { bytes, free_blocks: all_free })

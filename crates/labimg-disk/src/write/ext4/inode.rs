@@ -1,23 +1,18 @@
 //! Inode records (kernel Documentation/filesystems/ext4, "Index Nodes").
 
-use super::bytes::{put, put16, put16_split, put32};
+use super::bytes::{put, put16, put16_split, put32, put32_split};
 use super::checksum::{extend, inode_seed};
-use super::layout::{BLOCK, INODE_SIZE};
+use super::layout::BLOCK;
+use crate::format::ext4::inode::{self as field, EXT4_GOOD_OLD_INODE_SIZE, I_BLOCK_SIZE};
 
-/// Flag: the block field is the root of an extent tree.
-pub const EXTENTS: u32 = 0x8_0000;
-/// Flag: the folder is hashed.
-pub const INDEX: u32 = 0x1000;
-/// Bytes of the block field.
-pub const BLOCK_FIELD: usize = 60;
 /// Bytes for extended attributes after the fixed fields.
-pub const XATTR_SPACE: usize = INODE_SIZE - XATTR_START;
+pub const XATTR_SPACE: usize = field::SIZE - XATTR_START;
 /// More links than this are shown as 1 for folders (`dir_nlink`), and not allowed for others.
 pub const MOST_LINKS: u32 = 65_000;
 
-/// Fixed fields beyond the first 128 bytes, as far as the kernel knows them.
-const EXTRA_SIZE: u16 = 32;
-const XATTR_START: usize = 128 + EXTRA_SIZE as usize;
+/// `i_extra_isize`: all fixed fields that the kernel knows.
+pub const EXTRA_SIZE: u16 = 32;
+const XATTR_START: usize = EXT4_GOOD_OLD_INODE_SIZE + EXTRA_SIZE as usize;
 
 /// The fields of one inode.
 #[derive(Debug, Clone)]
@@ -34,10 +29,10 @@ pub struct Record {
     pub links: u32,
     /// Blocks taken, those of the extent tree and attributes too.
     pub blocks: u64,
-    /// [`EXTENTS`], [`INDEX`].
+    /// `i_flags`.
     pub flags: u32,
     /// Extent root, device number or link target.
-    pub block: [u8; BLOCK_FIELD],
+    pub block: [u8; I_BLOCK_SIZE],
     /// The block of extended attributes, or 0.
     pub xattr_block: u64,
     /// Extended attributes within the inode, or zeros.
@@ -57,7 +52,7 @@ impl Record {
             links: 1,
             blocks: 0,
             flags: 0,
-            block: [0; BLOCK_FIELD],
+            block: [0; I_BLOCK_SIZE],
             xattr_block: 0,
             xattrs: [0; XATTR_SPACE],
             time,
@@ -65,32 +60,31 @@ impl Record {
     }
 
     /// The record as it lies in the inode table. `seed` is the file system's checksum seed.
-    pub fn encode(&self, ino: u32, seed: u32) -> [u8; INODE_SIZE] {
-        let mut r = [0; INODE_SIZE];
+    pub fn encode(&self, ino: u32, seed: u32) -> [u8; field::SIZE] {
+        let mut r = [0; field::SIZE];
         let sectors = self.blocks * (BLOCK / 512);
         let (seconds, extra) = time_fields(self.time);
-        put16(&mut r, 0x00, self.mode);
-        put16_split(&mut r, 0x02, 0x78, self.uid);
-        put32(&mut r, 0x04, self.size as u32);
-        for at in [0x08, 0x0C, 0x10, 0x90] {
+        put16(&mut r, field::i_mode, self.mode);
+        put16_split(&mut r, field::i_uid, field::l_i_uid_high, self.uid);
+        put32_split(&mut r, field::i_size_lo, field::i_size_high, self.size);
+        for at in [field::i_atime, field::i_ctime, field::i_mtime, field::i_crtime] {
             put32(&mut r, at, seconds);
         }
-        for at in [0x84, 0x88, 0x8C, 0x94] {
+        for at in [field::i_ctime_extra, field::i_mtime_extra, field::i_atime_extra, field::i_crtime_extra] {
             put32(&mut r, at, extra);
         }
-        put16_split(&mut r, 0x18, 0x7A, self.gid);
-        put16(&mut r, 0x1A, self.links as u16);
-        put32(&mut r, 0x1C, sectors as u32);
-        put32(&mut r, 0x20, self.flags);
-        put(&mut r, 0x28, self.block);
-        put32(&mut r, 0x68, self.xattr_block as u32);
-        put32(&mut r, 0x6C, (self.size >> 32) as u32);
-        put16(&mut r, 0x74, (sectors >> 32) as u16);
-        put16(&mut r, 0x76, (self.xattr_block >> 32) as u16);
-        put16(&mut r, 0x80, EXTRA_SIZE);
+        put16_split(&mut r, field::i_gid, field::l_i_gid_high, self.gid);
+        put16(&mut r, field::i_links_count, self.links as u16);
+        put32(&mut r, field::i_blocks_lo, sectors as u32);
+        put16(&mut r, field::l_i_blocks_high, (sectors >> 32) as u16);
+        put32(&mut r, field::i_flags, self.flags);
+        put(&mut r, field::i_block, self.block);
+        put32(&mut r, field::i_file_acl_lo, self.xattr_block as u32);
+        put16(&mut r, field::l_i_file_acl_high, (self.xattr_block >> 32) as u16);
+        put16(&mut r, field::i_extra_isize, EXTRA_SIZE);
         put(&mut r, XATTR_START, self.xattrs);
         let sum = extend(inode_seed(seed, ino), &r);
-        put16_split(&mut r, 0x7C, 0x82, sum);
+        put16_split(&mut r, field::l_i_checksum_lo, field::i_checksum_hi, sum);
         r
     }
 }
@@ -106,17 +100,17 @@ pub fn time_fits(time: i64) -> bool {
     (i64::from(i32::MIN)..=(3 << 32) + i64::from(i32::MAX)).contains(&time)
 }
 
-/// The block field of a device's inode; none when the kernel's device numbers (12 bits major, 20 bits minor) are too small.
-pub fn device(major: u32, minor: u32) -> Option<[u8; BLOCK_FIELD]> {
-    let mut field = [0; BLOCK_FIELD];
+/// `i_block` of a device's inode; none when the kernel's device numbers (12 bits major, 20 bits minor) are too small.
+pub fn device(major: u32, minor: u32) -> Option<[u8; I_BLOCK_SIZE]> {
+    let mut block = [0; I_BLOCK_SIZE];
     if major < 256 && minor < 256 {
-        put32(&mut field, 0, major << 8 | minor);
+        put32(&mut block, 0, major << 8 | minor);
     } else if major < 1 << 12 && minor < 1 << 20 {
-        put32(&mut field, 4, (minor & 0xFF) | major << 8 | (minor & !0xFF) << 12);
+        put32(&mut block, 4, (minor & 0xFF) | major << 8 | (minor & !0xFF) << 12);
     } else {
         return None;
     }
-    Some(field)
+    Some(block)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! An empty, clean journal (kernel Documentation/filesystems/ext4, "Journal (jbd2)").
 
+use crate::format::ext4::journal as field;
+
 /// The journal's blocks that mke2fs gives a file system of so many blocks.
 pub fn usual_blocks(blocks: u64) -> u32 {
     const STEPS: [(u64, u32); 8] = [
@@ -20,17 +22,17 @@ pub const LEAST_BLOCKS: u32 = 1024;
 
 /// The journal's first block, which is all of it that is not zero: version 2, nothing to replay.
 /// Checksums of the journal are switched on by the kernel when it mounts.
-pub fn superblock(blocks: u32, uuid: &[u8; 16]) -> [u8; 1024] {
-    let mut s = [0; 1024];
+pub fn superblock(blocks: u32, uuid: &[u8; 16]) -> [u8; field::SIZE] {
+    let mut s = [0; field::SIZE];
     let mut put = |at: usize, value: u32| s[at..at + 4].copy_from_slice(&value.to_be_bytes());
-    put(0x00, 0xC03B_3998);
-    put(0x04, 4);
-    put(0x0C, super::layout::BLOCK_SIZE as u32);
-    put(0x10, blocks);
-    put(0x14, 1);
-    put(0x18, 1);
-    put(0x40, 1);
-    s[0x30..0x40].copy_from_slice(uuid);
+    put(field::h_magic, field::JBD2_MAGIC_NUMBER);
+    put(field::h_blocktype, field::JBD2_SUPERBLOCK_V2);
+    put(field::s_blocksize, super::layout::BLOCK_SIZE as u32);
+    put(field::s_maxlen, blocks);
+    put(field::s_first, 1);
+    put(field::s_sequence, 1);
+    put(field::s_nr_users, 1);
+    s[field::s_uuid..field::s_uuid + uuid.len()].copy_from_slice(uuid);
     s
 }
 

@@ -3,19 +3,17 @@
 
 use std::ops::Range;
 
+use crate::format::ext4::{group_descriptor, inode};
+
 /// Bytes of a block.
 pub const BLOCK_SIZE: usize = 4096;
 /// Bytes of a block, for sums of sizes.
 pub const BLOCK: u64 = BLOCK_SIZE as u64;
 /// Blocks of a block group: as many as one bitmap block has bits.
 pub const GROUP_BLOCKS: u32 = 8 * BLOCK_SIZE as u32;
-/// Bytes of an inode record.
-pub const INODE_SIZE: usize = 256;
-/// Bytes of a group descriptor with the `64bit` feature.
-pub const DESCRIPTOR_SIZE: usize = 64;
 
-const INODES_PER_BLOCK: u32 = (BLOCK_SIZE / INODE_SIZE) as u32;
-const DESCRIPTORS_PER_BLOCK: u32 = (BLOCK_SIZE / DESCRIPTOR_SIZE) as u32;
+const INODES_PER_BLOCK: u32 = (BLOCK_SIZE / inode::SIZE) as u32;
+const DESCRIPTORS_PER_BLOCK: u32 = (BLOCK_SIZE / group_descriptor::SIZE) as u32;
 /// The kernel takes no more: one indirect block names all reserved descriptor blocks.
 const MOST_RESERVED_DESCRIPTOR_BLOCKS: u32 = 1024;
 /// Groups whose bitmaps and inode tables lie together, as mke2fs chooses.

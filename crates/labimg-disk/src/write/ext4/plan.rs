@@ -5,16 +5,14 @@ use std::collections::HashMap;
 use super::copy::segments;
 use super::extents::most_tree_blocks;
 use super::folder::{Entry, most_blocks};
-use super::inode::{BLOCK_FIELD, MOST_LINKS, device, time_fits};
+use super::inode::{MOST_LINKS, device, time_fits};
 use super::layout::{BLOCK, BLOCK_SIZE};
 use super::{Ext4Error, xattr};
+use crate::format::ext4::directory as entry;
+use crate::format::ext4::inode::{EXT4_GOOD_OLD_FIRST_INO, EXT4_ROOT_INO, I_BLOCK_SIZE};
 use labimg_tree::interrupt;
 use labimg_tree::{Inode, InodeId, Kind, Tree, TreePath};
 
-/// The inode of `/`.
-pub const ROOT_INO: u32 = 2;
-/// The first inode that is not reserved: `lost+found`.
-pub const FIRST_INO: u32 = 11;
 /// Blocks of `lost+found`, so that `e2fsck` can put files there without allocating.
 pub const LOST_FOUND_BLOCKS: u64 = 4;
 /// The folder that e2fsck wants.
@@ -91,12 +89,12 @@ impl<'t> Plan<'t> {
 
     /// The number of the inode at `index` of the nodes.
     pub fn ino(index: usize) -> u32 {
-        if index == 0 { ROOT_INO } else { index as u32 + FIRST_INO - 1 }
+        if index == 0 { EXT4_ROOT_INO } else { index as u32 + EXT4_GOOD_OLD_FIRST_INO - 1 }
     }
 
     /// The inodes in use, the reserved ones too.
     pub fn inodes(&self) -> u64 {
-        self.nodes.len() as u64 + u64::from(FIRST_INO) - 1
+        self.nodes.len() as u64 + u64::from(EXT4_GOOD_OLD_FIRST_INO) - 1
     }
 
     /// The index of the folder that a node is.
@@ -127,7 +125,7 @@ impl<'t> Plan<'t> {
                         .max(LOST_FOUND_BLOCKS * u64::from(node.path.as_bytes() == LOST_FOUND));
                     blocks + most_tree_blocks(1, blocks)
                 }
-                Kind::Symlink(target) => u64::from(target.len() >= BLOCK_FIELD),
+                Kind::Symlink(target) => u64::from(target.len() >= I_BLOCK_SIZE),
                 _ => 0,
             };
             if !node.inode.xattrs.is_empty() {
@@ -200,11 +198,12 @@ impl<'t> Builder<'t> {
         let (index, folder) = (self.nodes.len() as u32, self.folders.len() as u32);
         self.nodes.push(Node { path, inode, links: 2, folder });
         self.by_path.insert(path.as_bytes(), folder);
-        let parent_ino = parent.and_then(|p| self.folders.get(p as usize)).map_or(ROOT_INO, |p| p.ino);
+        let parent_ino = parent.and_then(|p| self.folders.get(p as usize)).map_or(EXT4_ROOT_INO, |p| p.ino);
         self.folders.push(Folder { ino: Plan::ino(index as usize), parent: parent_ino, entries: Vec::new() });
         if let Some(parent) = parent {
             self.name(parent, path, index, inode);
-            let above = if parent_ino == ROOT_INO { 0 } else { (parent_ino + 1 - FIRST_INO) as usize };
+            let above =
+                if parent_ino == EXT4_ROOT_INO { 0 } else { (parent_ino + 1 - EXT4_GOOD_OLD_FIRST_INO) as usize };
             if let Some(node) = self.nodes.get_mut(above) {
                 node.links += 1;
             }
@@ -213,13 +212,13 @@ impl<'t> Builder<'t> {
 
     fn name(&mut self, folder: u32, path: &'t TreePath, index: u32, inode: &Inode) {
         let file_type = match inode.kind {
-            Kind::File(_) => 1,
-            Kind::Dir => super::folder::FOLDER_TYPE,
-            Kind::Char(..) => 3,
-            Kind::Block(..) => 4,
-            Kind::Fifo => 5,
-            Kind::Socket => 6,
-            Kind::Symlink(_) => 7,
+            Kind::File(_) => entry::EXT4_FT_REG_FILE,
+            Kind::Dir => entry::EXT4_FT_DIR,
+            Kind::Char(..) => entry::EXT4_FT_CHRDEV,
+            Kind::Block(..) => entry::EXT4_FT_BLKDEV,
+            Kind::Fifo => entry::EXT4_FT_FIFO,
+            Kind::Socket => entry::EXT4_FT_SOCK,
+            Kind::Symlink(_) => entry::EXT4_FT_SYMLINK,
         };
         if let Some(folder) = self.folders.get_mut(folder as usize) {
             folder.entries.push(Entry { name: path.name(), ino: Plan::ino(index as usize), file_type });

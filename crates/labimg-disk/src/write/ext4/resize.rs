@@ -9,12 +9,8 @@ use super::bytes::put32;
 use super::inode::Record;
 use super::layout::{BLOCK, BLOCK_SIZE, GROUP_BLOCKS, Layout};
 use super::output::Output;
+use crate::format::ext4::inode::EXT4_DIND_BLOCK;
 
-/// Its number.
-pub const INO: u32 = 7;
-
-/// Where the double indirect block's number stands in the block field.
-const DOUBLE_INDIRECT: usize = 13 * 4;
 const POINTERS: u64 = BLOCK / 4;
 
 /// Writes the indirect blocks and makes the inode. `double` is a block for the double indirect one.
@@ -36,6 +32,6 @@ pub fn write(layout: &Layout, double: u64, time: i64, out: &mut Output) -> Resul
     // As large as a file can be that ends with the double indirect block.
     record.size = (POINTERS * POINTERS + POINTERS + 12) * BLOCK;
     record.blocks = 1 + u64::from(layout.reserved_descriptor_blocks) * (1 + backups.len() as u64);
-    put32(&mut record.block, DOUBLE_INDIRECT, double as u32);
+    put32(&mut record.block, EXT4_DIND_BLOCK * 4, double as u32);
     Ok(record)
 }

@@ -3,94 +3,101 @@
 use super::Ext4Options;
 use super::bytes::{put, put16, put32, put32_split};
 use super::checksum::extend;
-use super::inode::BLOCK_FIELD;
-use super::layout::{BLOCK, DESCRIPTOR_SIZE, GROUP_BLOCKS, INODE_SIZE, Layout};
-use super::plan::FIRST_INO;
+use super::inode::EXTRA_SIZE;
+use super::layout::{BLOCK, GROUP_BLOCKS, Layout};
+use crate::format::ext4::directory::DX_HASH_HALF_MD4;
+use crate::format::ext4::inode::{EXT4_GOOD_OLD_FIRST_INO, EXT4_JOURNAL_INO, I_BLOCK_SIZE};
+use crate::format::ext4::superblock as sb;
+use crate::format::ext4::{group_descriptor, inode};
 
-/// Where the first superblock stands within the first block.
-pub const OFFSET: u64 = 1024;
-/// The inode of the journal.
-pub const JOURNAL_INO: u32 = 8;
-
-/// `has_journal`, `ext_attr`, `resize_inode`, `dir_index`.
-const COMPATIBLE: u32 = 0x4 | 0x8 | 0x10 | 0x20;
-/// `filetype`, `extents`, `64bit`, `flex_bg`.
-const INCOMPATIBLE: u32 = 0x2 | 0x40 | 0x80 | 0x200;
-/// `sparse_super`, `large_file`, `huge_file`, `dir_nlink`, `extra_isize`, `metadata_csum`.
-const READ_ONLY_COMPATIBLE: u32 = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400;
-/// Hashes take the bytes of names as signed: every kernel heeds the flag, but some readers know only this way.
-const SIGNED_HASH: u32 = 1;
+const COMPATIBLE: u32 = sb::EXT4_FEATURE_COMPAT_HAS_JOURNAL
+    | sb::EXT4_FEATURE_COMPAT_EXT_ATTR
+    | sb::EXT4_FEATURE_COMPAT_RESIZE_INODE
+    | sb::EXT4_FEATURE_COMPAT_DIR_INDEX;
+const INCOMPATIBLE: u32 = sb::EXT4_FEATURE_INCOMPAT_FILETYPE
+    | sb::EXT4_FEATURE_INCOMPAT_EXTENTS
+    | sb::EXT4_FEATURE_INCOMPAT_64BIT
+    | sb::EXT4_FEATURE_INCOMPAT_FLEX_BG;
+const READ_ONLY_COMPATIBLE: u32 = sb::EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER
+    | sb::EXT4_FEATURE_RO_COMPAT_LARGE_FILE
+    | sb::EXT4_FEATURE_RO_COMPAT_HUGE_FILE
+    | sb::EXT4_FEATURE_RO_COMPAT_DIR_NLINK
+    | sb::EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE
+    | sb::EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
 
 /// What the superblock tells besides options and layout.
 #[derive(Debug, Clone)]
 pub struct Totals {
-    /// Blocks of nothing.
+    /// Free blocks.
     pub free_blocks: u64,
-    /// Inodes of nothing.
+    /// Free inodes.
     pub free_inodes: u32,
     /// Blocks that hold no files: fixed ones and the journal.
     pub overhead: u64,
     /// Blocks that only root may take.
     pub reserved: u64,
     /// The block field of the journal's inode, kept here too for rescue.
-    pub journal: [u8; BLOCK_FIELD],
+    pub journal: [u8; I_BLOCK_SIZE],
     /// Bytes of the journal.
     pub journal_size: u64,
 }
 
 /// The superblock, or its copy, that stands in `group`.
-pub fn encode(layout: &Layout, options: &Ext4Options, totals: &Totals, group: u32) -> [u8; 1024] {
-    let mut s = [0; 1024];
-    put32(&mut s, 0x00, layout.inodes());
-    put32_split(&mut s, 0x04, 0x150, layout.blocks);
-    put32_split(&mut s, 0x08, 0x154, totals.reserved);
-    put32_split(&mut s, 0x0C, 0x158, totals.free_blocks);
-    put32(&mut s, 0x10, totals.free_inodes);
+pub fn encode(layout: &Layout, options: &Ext4Options, totals: &Totals, group: u32) -> [u8; sb::SIZE] {
+    let mut s = [0; sb::SIZE];
+    put32(&mut s, sb::s_inodes_count, layout.inodes());
+    put32_split(&mut s, sb::s_blocks_count_lo, sb::s_blocks_count_hi, layout.blocks);
+    put32_split(&mut s, sb::s_r_blocks_count_lo, sb::s_r_blocks_count_hi, totals.reserved);
+    put32_split(&mut s, sb::s_free_blocks_count_lo, sb::s_free_blocks_count_hi, totals.free_blocks);
+    put32(&mut s, sb::s_free_inodes_count, totals.free_inodes);
+    // Blocks are larger than 1 KiB.
+    put32(&mut s, sb::s_first_data_block, 0);
     let log_block_size = (BLOCK / 1024).trailing_zeros();
-    put32(&mut s, 0x18, log_block_size);
-    put32(&mut s, 0x1C, log_block_size);
-    put32(&mut s, 0x20, GROUP_BLOCKS);
-    put32(&mut s, 0x24, GROUP_BLOCKS);
-    put32(&mut s, 0x28, layout.inodes_per_group);
-    // Written, checked and made at the given time; never mounted. The eight bits above 32 follow far below.
-    for (at, high) in [(0x30, 0x274), (0x40, 0x277), (0x108, 0x276)] {
-        put32(&mut s, at, options.time as u32);
+    put32(&mut s, sb::s_log_block_size, log_block_size);
+    put32(&mut s, sb::s_log_cluster_size, log_block_size);
+    put32(&mut s, sb::s_blocks_per_group, GROUP_BLOCKS);
+    put32(&mut s, sb::s_clusters_per_group, GROUP_BLOCKS);
+    put32(&mut s, sb::s_inodes_per_group, layout.inodes_per_group);
+    // Written, checked and made at the given time; never mounted.
+    for (low, high) in
+        [(sb::s_wtime, sb::s_wtime_hi), (sb::s_lastcheck, sb::s_lastcheck_hi), (sb::s_mkfs_time, sb::s_mkfs_time_hi)]
+    {
+        put32(&mut s, low, options.time as u32);
         s[high] = (options.time >> 32) as u8;
     }
-    put16(&mut s, 0x36, 0xFFFF);
-    put16(&mut s, 0x38, 0xEF53);
-    // Clean; on errors, continue.
-    put16(&mut s, 0x3A, 1);
-    put16(&mut s, 0x3C, 1);
-    put32(&mut s, 0x4C, 1);
-    put32(&mut s, 0x54, FIRST_INO);
-    put16(&mut s, 0x58, INODE_SIZE as u16);
-    put16(&mut s, 0x5A, group as u16);
-    put32(&mut s, 0x5C, COMPATIBLE);
-    put32(&mut s, 0x60, INCOMPATIBLE);
-    put32(&mut s, 0x64, READ_ONLY_COMPATIBLE);
-    put(&mut s, 0x68, options.uuid);
+    // No check after so many mounts.
+    put16(&mut s, sb::s_max_mnt_count, u16::MAX);
+    put16(&mut s, sb::s_magic, sb::EXT4_SUPER_MAGIC);
+    put16(&mut s, sb::s_state, sb::EXT4_VALID_FS);
+    put16(&mut s, sb::s_errors, sb::EXT4_ERRORS_CONTINUE);
+    put32(&mut s, sb::s_rev_level, sb::EXT4_DYNAMIC_REV);
+    put32(&mut s, sb::s_first_ino, EXT4_GOOD_OLD_FIRST_INO);
+    put16(&mut s, sb::s_inode_size, inode::SIZE as u16);
+    put16(&mut s, sb::s_block_group_nr, group as u16);
+    put32(&mut s, sb::s_feature_compat, COMPATIBLE);
+    put32(&mut s, sb::s_feature_incompat, INCOMPATIBLE);
+    put32(&mut s, sb::s_feature_ro_compat, READ_ONLY_COMPATIBLE);
+    put(&mut s, sb::s_uuid, options.uuid);
     let label = options.label.as_bytes();
-    s[0x78..0x78 + label.len()].copy_from_slice(label);
-    put16(&mut s, 0xCE, layout.reserved_descriptor_blocks as u16);
-    put32(&mut s, 0xE0, JOURNAL_INO);
-    put(&mut s, 0xEC, options.hash_seed);
-    // Half MD4; the journal's blocks are kept below.
-    s[0xFC] = 1;
-    s[0xFD] = 1;
-    put16(&mut s, 0xFE, DESCRIPTOR_SIZE as u16);
-    // Mount options `user_xattr` and `acl`.
-    put32(&mut s, 0x100, 0xC);
-    put(&mut s, 0x10C, totals.journal);
-    put32_split(&mut s, 0x14C, 0x148, totals.journal_size);
-    put16(&mut s, 0x15C, 32);
-    put16(&mut s, 0x15E, 32);
-    put32(&mut s, 0x160, SIGNED_HASH);
-    s[0x174] = layout.flex.trailing_zeros() as u8;
-    // Checksums are CRC-32C.
-    s[0x175] = 1;
-    put32(&mut s, 0x248, totals.overhead as u32);
-    let sum = extend(!0, &s[..0x3FC]);
-    put32(&mut s, 0x3FC, sum);
+    s[sb::s_volume_name..sb::s_volume_name + label.len()].copy_from_slice(label);
+    put16(&mut s, sb::s_reserved_gdt_blocks, layout.reserved_descriptor_blocks as u16);
+    put32(&mut s, sb::s_journal_inum, EXT4_JOURNAL_INO);
+    put(&mut s, sb::s_hash_seed, options.hash_seed);
+    s[sb::s_def_hash_version] = DX_HASH_HALF_MD4;
+    s[sb::s_jnl_backup_type] = sb::EXT3_JNL_BACKUP_BLOCKS;
+    put16(&mut s, sb::s_desc_size, group_descriptor::SIZE as u16);
+    put32(&mut s, sb::s_default_mount_opts, sb::EXT4_DEFM_XATTR_USER | sb::EXT4_DEFM_ACL);
+    put(&mut s, sb::s_jnl_blocks, totals.journal);
+    let journal_size = sb::s_jnl_blocks + I_BLOCK_SIZE;
+    put32_split(&mut s, journal_size + 4, journal_size, totals.journal_size);
+    put16(&mut s, sb::s_min_extra_isize, EXTRA_SIZE);
+    put16(&mut s, sb::s_want_extra_isize, EXTRA_SIZE);
+    // Every kernel heeds the flag, but some readers know signed hashes only.
+    put32(&mut s, sb::s_flags, sb::EXT2_FLAGS_SIGNED_HASH);
+    s[sb::s_log_groups_per_flex] = layout.flex.trailing_zeros() as u8;
+    s[sb::s_checksum_type] = sb::EXT4_CRC32C_CHKSUM;
+    put32(&mut s, sb::s_overhead_clusters, totals.overhead as u32);
+    let sum = extend(!0, &s[..sb::s_checksum]);
+    put32(&mut s, sb::s_checksum, sum);
     s
 }

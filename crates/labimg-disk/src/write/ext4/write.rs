@@ -8,12 +8,17 @@ use super::checksum::{file_system_seed, inode_seed};
 use super::copy::{self, Batch, Step};
 use super::extents::{self, Extent};
 use super::groups::{self, Usage};
-use super::inode::{self, BLOCK_FIELD, MOST_LINKS, Record};
-use super::layout::{BLOCK, BLOCK_SIZE, DESCRIPTOR_SIZE, INODE_SIZE, Layout};
+use super::inode::{self, MOST_LINKS, Record};
+use super::layout::{BLOCK, BLOCK_SIZE, Layout};
 use super::output::Output;
-use super::plan::{FIRST_INO, LOST_FOUND, LOST_FOUND_BLOCKS, Node, Plan, ROOT_INO};
-use super::superblock::{self, JOURNAL_INO, Totals};
+use super::plan::{LOST_FOUND, LOST_FOUND_BLOCKS, Node, Plan};
+use super::superblock::{self, Totals};
 use super::{Ext4Error, Ext4Options, Ext4Summary, folder, journal, resize, xattr};
+use crate::format::ext4::inode::{
+    EXT4_EXTENTS_FL, EXT4_GOOD_OLD_FIRST_INO, EXT4_INDEX_FL, EXT4_JOURNAL_INO, EXT4_RESIZE_INO, EXT4_ROOT_INO,
+    I_BLOCK_SIZE, SIZE as INODE_SIZE,
+};
+use crate::format::ext4::{group_descriptor, superblock as sb};
 use labimg_tree::interrupt;
 use labimg_tree::progress::Phase;
 use labimg_tree::{Kind, TreePath};
@@ -22,7 +27,7 @@ use labimg_tree::{Kind, TreePath};
 struct Placed {
     size: u64,
     flags: u32,
-    root: [u8; BLOCK_FIELD],
+    root: [u8; I_BLOCK_SIZE],
     blocks: u64,
 }
 
@@ -69,14 +74,14 @@ pub fn write(
         .zip(plan.nodes.iter().filter(|n| Plan::folder_of(n).is_some()))
         .map(|(folder, node)| writer.folder(folder, node.path))
         .collect::<Result<Vec<_>, _>>()?;
-    for ino in 1..FIRST_INO {
+    for ino in 1..EXT4_GOOD_OLD_FIRST_INO {
         let record = match ino {
-            ROOT_INO => {
+            EXT4_ROOT_INO => {
                 let Some(root) = plan.nodes.first() else { return Err(Ext4Error::Full) };
                 writer.node(root, ino, &placed, None)?
             }
-            JOURNAL_INO => journal.encode(ino, writer.seed),
-            resize::INO => resize.encode(ino, writer.seed),
+            EXT4_JOURNAL_INO => journal.encode(ino, writer.seed),
+            EXT4_RESIZE_INO => resize.encode(ino, writer.seed),
             _ => [0; INODE_SIZE],
         };
         writer.put_inode(ino, &record)?;
@@ -108,11 +113,11 @@ impl Writer<'_> {
         if let Some(first) = extents.first() {
             self.meta.put(first.start, &journal::superblock(blocks, &self.options.uuid))?;
         }
-        let seed = inode_seed(self.seed, JOURNAL_INO);
+        let seed = inode_seed(self.seed, EXT4_JOURNAL_INO);
         let (root, tree_blocks) = extents::write_tree(&extents, seed, &mut self.blocks, &mut self.meta)?;
         let mut record = Record::new(0o100_600, self.options.time);
         record.size = u64::from(blocks) * BLOCK;
-        record.flags = inode::EXTENTS;
+        record.flags = EXT4_EXTENTS_FL;
         record.block = root;
         record.blocks = u64::from(blocks) + tree_blocks;
         Ok(record)
@@ -132,7 +137,7 @@ impl Writer<'_> {
             self.meta.put(extent.start, &content.bytes[from..from + usize::from(extent.len) * BLOCK_SIZE])?;
         }
         let (root, tree_blocks) = extents::write_tree(&extents, seed, &mut self.blocks, &mut self.meta)?;
-        let flags = inode::EXTENTS | if content.hashed { inode::INDEX } else { 0 };
+        let flags = EXT4_EXTENTS_FL | if content.hashed { EXT4_INDEX_FL } else { 0 };
         Ok(Placed { size, flags, root, blocks: size / BLOCK + tree_blocks })
     }
 
@@ -198,7 +203,7 @@ impl Writer<'_> {
             }
             Kind::File(content) => {
                 record.size = content.len();
-                record.flags = inode::EXTENTS;
+                record.flags = EXT4_EXTENTS_FL;
                 let mut extents = Vec::new();
                 if let (Some(source), false) = (source, content.is_empty()) {
                     record.blocks = source.copy(&mut self.blocks, &mut extents)?;
@@ -207,13 +212,13 @@ impl Writer<'_> {
                 record.block = root;
                 record.blocks += tree;
             }
-            Kind::Symlink(target) if target.len() < BLOCK_FIELD => {
+            Kind::Symlink(target) if target.len() < I_BLOCK_SIZE => {
                 record.size = target.len() as u64;
                 record.block[..target.len()].copy_from_slice(target);
             }
             Kind::Symlink(target) => {
                 record.size = target.len() as u64;
-                record.flags = inode::EXTENTS;
+                record.flags = EXT4_EXTENTS_FL;
                 let mut extents = Vec::new();
                 self.take(1, &mut extents)?;
                 let mut block = [0; BLOCK_SIZE];
@@ -256,7 +261,7 @@ impl Writer<'_> {
         let last_ino = Plan::ino(self.plan.nodes.len() - 1);
         let usage = Usage { reached: self.blocks.reached(), last_ino, folders: &self.folders };
         let descriptors = groups::write_bitmaps(layout, &usage, self.seed, &mut self.meta)?;
-        debug_assert_eq!(descriptors.bytes.len(), layout.groups as usize * DESCRIPTOR_SIZE);
+        debug_assert_eq!(descriptors.bytes.len(), layout.groups as usize * group_descriptor::SIZE);
         let totals = Totals {
             free_blocks: descriptors.free_blocks,
             free_inodes: layout.inodes() - last_ino,
@@ -272,7 +277,7 @@ impl Writer<'_> {
         }
         self.meta.put(1, &descriptors.bytes)?;
         // The last thing written: without it there is no file system.
-        self.meta.put_at(superblock::OFFSET, &superblock::encode(layout, self.options, &totals, 0))?;
+        self.meta.put_at(sb::OFFSET, &superblock::encode(layout, self.options, &totals, 0))?;
         self.meta.flush()?;
         Ok(Ext4Summary {
             blocks: layout.blocks,

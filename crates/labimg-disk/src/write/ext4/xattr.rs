@@ -7,10 +7,8 @@ use super::bytes::{put16, put32};
 use super::checksum::extend;
 use super::inode::XATTR_SPACE;
 use super::layout::BLOCK_SIZE;
+use crate::format::ext4::xattr::{self as field, EXT4_XATTR_MAGIC, HEADER_SIZE, IBODY_HEADER_SIZE};
 
-const MAGIC: u32 = 0xEA02_0000;
-const ENTRY: usize = 16;
-const BLOCK_HEADER: usize = 32;
 /// Four zero bytes end the list of entries.
 const END: usize = 4;
 
@@ -31,7 +29,7 @@ struct Attribute<'a> {
 
 impl Attribute<'_> {
     fn entry_size(&self) -> usize {
-        (ENTRY + self.name.len()).next_multiple_of(4)
+        (field::e_name + self.name.len()).next_multiple_of(4)
     }
 
     fn size(&self) -> usize {
@@ -47,7 +45,7 @@ pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
     let mut all = xattrs.iter().map(|(name, value)| attribute(name, value)).collect::<Result<Vec<_>, _>>()?;
     // The order the kernel searches a block in.
     all.sort_by(|a, b| (a.index, a.name.len(), a.name).cmp(&(b.index, b.name.len(), b.name)));
-    let mut room = XATTR_SPACE - 4 - END;
+    let mut room = XATTR_SPACE - IBODY_HEADER_SIZE - END;
     let (inside, outside): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| {
         let fits = a.size() <= room;
         if fits {
@@ -57,24 +55,24 @@ pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
     });
     let mut inline = [0; XATTR_SPACE];
     if !inside.is_empty() {
-        put32(&mut inline, 0, MAGIC);
+        put32(&mut inline, field::h_magic, EXT4_XATTR_MAGIC);
         // Offsets of values count from the first entry here; entries within inodes have no hash.
-        fill(&mut inline[4..], 0, &inside, false);
+        fill(&mut inline[IBODY_HEADER_SIZE..], 0, &inside, false);
     }
     let mut block = None;
     if !outside.is_empty() {
-        let size: usize = BLOCK_HEADER + END + outside.iter().map(Attribute::size).sum::<usize>();
+        let size: usize = HEADER_SIZE + END + outside.iter().map(Attribute::size).sum::<usize>();
         if size > BLOCK_SIZE {
             return Err(format!(
                 "has extended attributes of {size} bytes beyond the inode's; one block of {BLOCK_SIZE} must hold them"
             ));
         }
         let mut bytes = Box::new([0; BLOCK_SIZE]);
-        let hash = fill(&mut bytes[..], BLOCK_HEADER, &outside, true);
-        put32(&mut bytes[..], 0, MAGIC);
-        put32(&mut bytes[..], 4, 1);
-        put32(&mut bytes[..], 8, 1);
-        put32(&mut bytes[..], 12, hash);
+        let hash = fill(&mut bytes[..], HEADER_SIZE, &outside, true);
+        put32(&mut bytes[..], field::h_magic, EXT4_XATTR_MAGIC);
+        put32(&mut bytes[..], field::h_refcount, 1);
+        put32(&mut bytes[..], field::h_blocks, 1);
+        put32(&mut bytes[..], field::h_hash, hash);
         block = Some(bytes);
     }
     Ok(Stored { inline, block })
@@ -83,14 +81,19 @@ pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
 /// Puts in the checksum of an attribute block, which depends on where it lies.
 pub fn seal(block: &mut [u8; BLOCK_SIZE], at: u64, seed: u32) {
     let sum = extend(extend(seed, &at.to_le_bytes()), &block[..]);
-    put32(block, 16, sum);
+    put32(block, field::h_checksum, sum);
 }
 
 fn attribute<'a>(name: &'a str, value: &[u8]) -> Result<Attribute<'a>, String> {
-    const PREFIXES: [(&str, u8); 4] = [("user.", 1), ("trusted.", 4), ("security.", 6), ("system.", 7)];
+    const PREFIXES: [(&str, u8); 4] = [
+        ("user.", field::EXT4_XATTR_INDEX_USER),
+        ("trusted.", field::EXT4_XATTR_INDEX_TRUSTED),
+        ("security.", field::EXT4_XATTR_INDEX_SECURITY),
+        ("system.", field::EXT4_XATTR_INDEX_SYSTEM),
+    ];
     let (index, rest, value) = match name {
-        "system.posix_acl_access" => (2, "", acl(value)),
-        "system.posix_acl_default" => (3, "", acl(value)),
+        "system.posix_acl_access" => (field::EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, "", acl(value)),
+        "system.posix_acl_default" => (field::EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, "", acl(value)),
         _ => {
             let found = PREFIXES.iter().find_map(|(p, index)| name.strip_prefix(p).map(|rest| (*index, rest)));
             let (index, rest) = found
@@ -131,17 +134,18 @@ fn fill(area: &mut [u8], start: usize, attributes: &[Attribute], hashed: bool) -
     for a in attributes {
         end -= a.value.len().next_multiple_of(4);
         area[end..end + a.value.len()].copy_from_slice(&a.value);
-        area[at] = a.name.len() as u8;
-        area[at + 1] = a.index;
+        area[at + field::e_name_len] = a.name.len() as u8;
+        area[at + field::e_name_index] = a.index;
         // An empty value has no place.
-        put16(area, at + 2, if a.value.is_empty() { 0 } else { end as u16 });
-        put32(area, at + 8, a.value.len() as u32);
+        put16(area, at + field::e_value_offs, if a.value.is_empty() { 0 } else { end as u16 });
+        put32(area, at + field::e_value_size, a.value.len() as u32);
         if hashed {
             let hash = entry_hash(a);
-            put32(area, at + 12, hash);
+            put32(area, at + field::e_hash, hash);
             all = all.rotate_left(16) ^ hash;
         }
-        area[at + ENTRY..at + ENTRY + a.name.len()].copy_from_slice(a.name);
+        let name = at + field::e_name;
+        area[name..name + a.name.len()].copy_from_slice(a.name);
         at += a.entry_size();
     }
     all
@@ -175,7 +179,7 @@ mod tests {
     fn the_rest_goes_to_a_block_and_too_much_is_refused() {
         let stored = encode(&map(&[("security.capability", 20), ("user.long", 3000)])).unwrap();
         assert!(stored.block.is_some() && stored.inline != [0; XATTR_SPACE]);
-        let full = BLOCK_SIZE - BLOCK_HEADER - END - 20;
+        let full = BLOCK_SIZE - HEADER_SIZE - END - 20;
         assert!(encode(&map(&[("user.a", full)])).is_ok());
         assert!(encode(&map(&[("user.a", full + 1)])).unwrap_err().contains("one block"));
     }

@@ -1,6 +1,8 @@
 //! Where things lie in a FAT32 volume, and the sectors that say so.
 
 use super::FatOptions;
+use crate::format::fat::directory::NAME_LEN;
+use crate::format::fat::{boot_sector as bs, fs_info};
 use crate::write::ImageError;
 
 /// Size of a sector in bytes.
@@ -63,48 +65,59 @@ impl Geometry {
     }
 
     /// Boot sector and `FSInfo` with their backups: byte offset and content of each.
-    pub(super) fn sectors(&self, options: &FatOptions, label: [u8; 11], offset: u64, used: u64) -> [(u64, Vec<u8>); 4] {
+    pub(super) fn sectors(
+        &self,
+        options: &FatOptions,
+        label: [u8; NAME_LEN],
+        offset: u64,
+        used: u64,
+    ) -> [(u64, Vec<u8>); 4] {
         let (boot, info) = (self.boot(options, label, offset), self.info(used));
         [(0, boot.clone()), (FSINFO, info.clone()), (BACKUP, boot), (BACKUP + 1, info)]
             .map(|(sector, bytes)| (sector * SECTOR, bytes))
     }
 
-    fn boot(&self, options: &FatOptions, label: [u8; 11], offset: u64) -> Vec<u8> {
+    fn boot(&self, options: &FatOptions, label: [u8; NAME_LEN], offset: u64) -> Vec<u8> {
         let mut b = vec![0; SECTOR as usize];
         let mut put = |at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &[0xeb, 0x58, 0x90]); // a jump to the code below
-        put(3, b"MSWIN4.1"); // what the specification advises: some systems look for it
-        put(11, &(SECTOR as u16).to_le_bytes());
-        put(13, &[(self.cluster_size / SECTOR) as u8]);
-        put(14, &(RESERVED as u16).to_le_bytes());
-        put(16, &[2]); // allocation tables
-        put(21, &[0xf8]); // a disk that stays in its drive
-        put(24, &63_u16.to_le_bytes()); // sectors a track and heads, as the partition table's
-        put(26, &255_u16.to_le_bytes());
-        put(28, &u32::try_from(offset / SECTOR).unwrap_or(0).to_le_bytes()); // sectors before the volume
-        put(32, &(self.sectors as u32).to_le_bytes());
-        put(36, &(self.table_sectors as u32).to_le_bytes());
-        put(44, &2_u32.to_le_bytes()); // the root folder's first cluster
-        put(48, &(FSINFO as u16).to_le_bytes());
-        put(50, &(BACKUP as u16).to_le_bytes());
-        put(64, &[0x80, 0, 0x29]); // drive number; the mark that the next three are valid
-        put(67, &options.volume_id.to_le_bytes());
-        put(71, &label);
-        put(82, b"FAT32   ");
-        put(90, &[0xcd, 0x18, 0xeb, 0xfe]); // a PC's BIOS is told that this does not start it (int 0x18), and waits
-        put(510, &[0x55, 0xaa]);
+        // A jump to the code.
+        put(bs::BS_jmpBoot, &[0xeb, 0x58, 0x90]);
+        // What the specification advises: some systems look for it.
+        put(bs::BS_OEMName, b"MSWIN4.1");
+        put(bs::BPB_BytsPerSec, &(SECTOR as u16).to_le_bytes());
+        put(bs::BPB_SecPerClus, &[(self.cluster_size / SECTOR) as u8]);
+        put(bs::BPB_RsvdSecCnt, &(RESERVED as u16).to_le_bytes());
+        put(bs::BPB_NumFATs, &[2]);
+        put(bs::BPB_Media, &[bs::MEDIA_FIXED]);
+        // As the partition table's.
+        put(bs::BPB_SecPerTrk, &63_u16.to_le_bytes());
+        put(bs::BPB_NumHeads, &255_u16.to_le_bytes());
+        put(bs::BPB_HiddSec, &u32::try_from(offset / SECTOR).unwrap_or(0).to_le_bytes());
+        put(bs::BPB_TotSec32, &(self.sectors as u32).to_le_bytes());
+        put(bs::BPB_FATSz32, &(self.table_sectors as u32).to_le_bytes());
+        put(bs::BPB_RootClus, &2_u32.to_le_bytes());
+        put(bs::BPB_FSInfo, &(FSINFO as u16).to_le_bytes());
+        put(bs::BPB_BkBootSec, &(BACKUP as u16).to_le_bytes());
+        put(bs::EXTENDED_32 + bs::BS_DrvNum, &[0x80]);
+        put(bs::EXTENDED_32 + bs::BS_BootSig, &[bs::BOOT_SIG]);
+        put(bs::EXTENDED_32 + bs::BS_VolID, &options.volume_id.to_le_bytes());
+        put(bs::EXTENDED_32 + bs::BS_VolLab, &label);
+        put(bs::EXTENDED_32 + bs::BS_FilSysType, b"FAT32   ");
+        // A PC's BIOS is told that this does not start it (int 0x18), and waits.
+        put(bs::BOOT_CODE_32, &[0xcd, 0x18, 0xeb, 0xfe]);
+        put(bs::SIGNATURE_AT, &bs::SIGNATURE);
         b
     }
 
     fn info(&self, used: u64) -> Vec<u8> {
         let mut b = vec![0; SECTOR as usize];
         let mut put = |at: usize, number: u32| b[at..at + 4].copy_from_slice(&number.to_le_bytes());
-        put(0, 0x4161_5252);
-        put(484, 0x6141_7272);
-        put(488, (self.clusters - used) as u32);
+        put(fs_info::FSI_LeadSig, fs_info::LEAD_SIG);
+        put(fs_info::FSI_StrucSig, fs_info::STRUC_SIG);
+        put(fs_info::FSI_Free_Count, (self.clusters - used) as u32);
         // Where to look for a free cluster; all ones when nobody knows.
-        put(492, if used < self.clusters { used as u32 + 2 } else { u32::MAX });
-        put(508, 0xaa55_0000);
+        put(fs_info::FSI_Nxt_Free, if used < self.clusters { used as u32 + 2 } else { u32::MAX });
+        put(fs_info::FSI_TrailSig, fs_info::TRAIL_SIG);
         b
     }
 }

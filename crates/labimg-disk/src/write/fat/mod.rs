@@ -14,25 +14,19 @@ use std::fs::File;
 use std::io::Read;
 
 use super::{ImageError, write_sparse};
+use crate::format::fat::directory::{
+    self as dir, ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID, NAME_LEN,
+};
 use geometry::Geometry;
 use labimg_tree::interrupt;
 use labimg_tree::{Content, ContentReader, Kind, Tree, TreePath};
 use names::Name;
 use time::DosTime;
 
-/// Size of a directory entry in bytes.
-const ENTRY: u64 = 32;
-/// Most bytes of a folder.
-const MOST_FOLDER: u64 = 65_536 * ENTRY;
 /// The first cluster: the root folder's.
 const ROOT: u64 = 2;
 /// Marks the end of a chain in the allocation table.
 const END: u32 = 0x0fff_ffff;
-/// Attribute bits.
-const VOLUME_ID: u8 = 0x08;
-const DIRECTORY: u8 = 0x10;
-const ARCHIVE: u8 = 0x20;
-const LONG_NAME: u8 = 0x0f;
 
 /// What a volume is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,12 +124,12 @@ impl<'a> Plan<'a> {
             let names = names::shorten(&texts);
             // The root has the label, every other folder `.` and `..`.
             let own = if path.is_root() { 1 } else { 2 };
-            let len = (own + names.iter().map(Name::entries).sum::<usize>()) as u64 * ENTRY;
-            if len > MOST_FOLDER {
+            let len = (own + names.iter().map(Name::entries).sum::<usize>()) * dir::SIZE;
+            if len as u64 > dir::MOST_BYTES {
                 let why = "more files than a FAT folder can hold: divide it".to_owned();
                 return Err(ImageError::Fat { path: path.clone(), why });
             }
-            plan.place(path, len, cluster_size);
+            plan.place(path, len as u64, cluster_size);
             plan.folders.insert(path, inside.into_iter().zip(names).collect());
         }
         for (path, _, inode) in tree.iter() {
@@ -168,26 +162,26 @@ impl<'a> Plan<'a> {
     }
 
     /// A folder's entries.
-    fn folder(&self, tree: &Tree, path: &TreePath, label: [u8; 11]) -> Vec<u8> {
+    fn folder(&self, tree: &Tree, path: &TreePath, label: [u8; NAME_LEN]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let time = |path: &TreePath| DosTime::new(tree.get(path).map_or(0, |inode| inode.mtime));
         match path.parent() {
-            None => bytes.extend(entry(label, VOLUME_ID, time(path), 0, 0)),
+            None => bytes.extend(entry(label, ATTR_VOLUME_ID, time(path), 0, 0)),
             Some(parent) => {
-                let mut dots = [b' '; 11];
+                let mut dots = [b' '; NAME_LEN];
                 for (number, target) in [path, &parent].into_iter().enumerate() {
                     dots[number] = b'.';
                     // A `..` that leads to the root has cluster 0, wherever the root lies.
                     let first = if target.is_root() { 0 } else { self.first_of(target) };
-                    bytes.extend(entry(dots, DIRECTORY, time(target), first, 0));
+                    bytes.extend(entry(dots, ATTR_DIRECTORY, time(target), first, 0));
                 }
             }
         }
         for (child, name) in self.folders.get(path).into_iter().flatten() {
             bytes.extend(long_entries(name));
             let (attributes, size) = match tree.get(child).map(|inode| &inode.kind) {
-                Some(Kind::File(content)) => (ARCHIVE, content.len() as u32),
-                _ => (DIRECTORY, 0),
+                Some(Kind::File(content)) => (ATTR_ARCHIVE, content.len() as u32),
+                _ => (ATTR_DIRECTORY, 0),
             };
             bytes.extend(entry(name.short, attributes, time(child), self.first_of(child), size));
         }
@@ -200,42 +194,43 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn entry(short: [u8; 11], attributes: u8, at: DosTime, first: u64, size: u32) -> [u8; ENTRY as usize] {
-    let mut e = [0; ENTRY as usize];
+fn entry(short: [u8; NAME_LEN], attributes: u8, at: DosTime, first: u64, size: u32) -> [u8; dir::SIZE] {
+    let mut e = [0; dir::SIZE];
     let mut put = |at: usize, bytes: &[u8]| e[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, &short);
-    put(11, &[attributes]);
-    put(14, &at.time.to_le_bytes()); // made
-    put(16, &at.date.to_le_bytes());
-    put(18, &at.date.to_le_bytes()); // read
-    put(20, &((first >> 16) as u16).to_le_bytes());
-    put(22, &at.time.to_le_bytes()); // changed
-    put(24, &at.date.to_le_bytes());
-    put(26, &(first as u16).to_le_bytes());
-    put(28, &size.to_le_bytes());
+    put(dir::DIR_Name, &short);
+    put(dir::DIR_Attr, &[attributes]);
+    put(dir::DIR_CrtTime, &at.time.to_le_bytes());
+    put(dir::DIR_CrtDate, &at.date.to_le_bytes());
+    put(dir::DIR_LstAccDate, &at.date.to_le_bytes());
+    put(dir::DIR_FstClusHI, &((first >> 16) as u16).to_le_bytes());
+    put(dir::DIR_WrtTime, &at.time.to_le_bytes());
+    put(dir::DIR_WrtDate, &at.date.to_le_bytes());
+    put(dir::DIR_FstClusLO, &(first as u16).to_le_bytes());
+    put(dir::DIR_FileSize, &size.to_le_bytes());
     e
 }
 
 /// The entries that hold a long name, its end first; they stand before the short entry and carry its checksum.
 fn long_entries(name: &Name) -> Vec<u8> {
     let Some(long) = &name.long else { return Vec::new() };
-    let sum = name.short.iter().fold(0_u8, |sum, &b| sum.rotate_right(1).wrapping_add(b));
+    let sum = dir::checksum(&name.short);
     // A zero ends a name that does not fill its last entry, and all ones pad it.
     let mut units = long.clone();
-    if units.len() % 13 != 0 {
+    if units.len() % dir::LDIR_UNITS != 0 {
         units.push(0);
-        units.resize(units.len().next_multiple_of(13), 0xffff);
+        units.resize(units.len().next_multiple_of(dir::LDIR_UNITS), 0xffff);
     }
     let mut bytes = Vec::new();
-    for (number, piece) in units.chunks(13).enumerate().rev() {
-        let last = (number + 1) * 13 == units.len();
+    for (number, piece) in units.chunks(dir::LDIR_UNITS).enumerate().rev() {
+        let last = (number + 1) * dir::LDIR_UNITS == units.len();
+        let mut e = [0; dir::SIZE];
         // At most 20 pieces: names have up to 255 units.
-        let mut e = vec![(number as u8 + 1) | if last { 0x40 } else { 0 }];
-        e.extend(piece.iter().take(5).flat_map(|u| u.to_le_bytes()));
-        e.extend([LONG_NAME, 0, sum]);
-        e.extend(piece.iter().skip(5).take(6).flat_map(|u| u.to_le_bytes()));
-        e.extend([0, 0]);
-        e.extend(piece.iter().skip(11).flat_map(|u| u.to_le_bytes()));
+        e[dir::LDIR_Ord] = (number as u8 + 1) | if last { dir::LAST_LONG_ENTRY } else { 0 };
+        e[dir::DIR_Attr] = ATTR_LONG_NAME;
+        e[dir::LDIR_Chksum] = sum;
+        for (at, unit) in dir::long_name_units().zip(piece) {
+            e[at..at + 2].copy_from_slice(&unit.to_le_bytes());
+        }
         bytes.extend(e);
     }
     bytes

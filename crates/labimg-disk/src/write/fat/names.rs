@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::format::fat::directory::{LDIR_UNITS, NAME_LEN};
 use crate::write::ImageError;
 use labimg_tree::{Kind, Tree, TreePath};
 
@@ -41,15 +42,15 @@ pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
 ///
 /// # Errors
 /// When it is too long or holds characters that labels cannot.
-pub(super) fn label(text: &str) -> Result<[u8; 11], ImageError> {
+pub(super) fn label(text: &str) -> Result<[u8; NAME_LEN], ImageError> {
     let upper = text.to_ascii_uppercase();
-    let fits = (1..=11).contains(&upper.len()) && upper.bytes().all(|b| b == b' ' || is_short(b));
+    let fits = (1..=NAME_LEN).contains(&upper.len()) && upper.bytes().all(|b| b == b' ' || is_short(b));
     if !fits || upper.starts_with(' ') {
         return Err(ImageError::Layout(format!(
             "`{text}` cannot be the label of a FAT volume: 1 to 11 ASCII letters, digits, `-` and `_` can"
         )));
     }
-    let mut label = [b' '; 11];
+    let mut label = [b' '; NAME_LEN];
     label[..upper.len()].copy_from_slice(upper.as_bytes());
     Ok(label)
 }
@@ -58,7 +59,7 @@ pub(super) fn label(text: &str) -> Result<[u8; 11], ImageError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     /// The 8.3 name: eight bytes and three, padded with spaces.
-    pub(super) short: [u8; 11],
+    pub(super) short: [u8; NAME_LEN],
     /// The long name in UTF-16; none where the short one says all.
     pub(super) long: Option<Vec<u16>>,
 }
@@ -66,7 +67,7 @@ pub(super) struct Name {
 impl Name {
     /// How many directory entries it takes.
     pub(super) fn entries(&self) -> usize {
-        1 + self.long.as_ref().map_or(0, |long| long.len().div_ceil(13))
+        1 + self.long.as_ref().map_or(0, |long| long.len().div_ceil(LDIR_UNITS))
     }
 }
 
@@ -74,8 +75,8 @@ impl Name {
 pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
     let bases: Vec<Base> = names.iter().map(|name| Base::of(name)).collect();
     // Names that fit as they are come first: no other file may get theirs.
-    let mut taken: HashSet<[u8; 11]> = bases.iter().filter(|b| b.fits).map(|b| b.short).collect();
-    let mut tails: HashMap<[u8; 11], u32> = HashMap::new();
+    let mut taken: HashSet<[u8; NAME_LEN]> = bases.iter().filter(|b| b.fits).map(|b| b.short).collect();
+    let mut tails: HashMap<[u8; NAME_LEN], u32> = HashMap::new();
     let all = names.iter().zip(bases).map(|(name, base)| {
         let short = if base.fits { base.short } else { base.with_tail(&mut taken, &mut tails) };
         Name { short, long: (!base.exact).then(|| name.encode_utf16().collect()) }
@@ -85,7 +86,7 @@ pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
 
 /// What a long name gives for a short one: the "basis-name generation algorithm" of the specification.
 struct Base {
-    short: [u8; 11],
+    short: [u8; NAME_LEN],
     /// Nothing but case was lost.
     fits: bool,
     /// Nothing was lost.
@@ -96,9 +97,9 @@ impl Base {
     fn of(name: &str) -> Self {
         let stripped = name.trim_start_matches('.');
         let (stem, extension) = stripped.rsplit_once('.').unwrap_or((stripped, ""));
-        let mut short = [b' '; 11];
+        let mut short = [b' '; NAME_LEN];
         let mut fits = stripped == name;
-        for (text, range) in [(stem, 0..8), (extension, 8..11)] {
+        for (text, range) in [(stem, 0..8), (extension, 8..NAME_LEN)] {
             let mut place = short[range].iter_mut();
             for c in text.chars() {
                 let byte = u8::try_from(c.to_ascii_uppercase()).ok().filter(|&b| is_short(b));
@@ -117,7 +118,11 @@ impl Base {
     }
 
     /// The first of `STEM~1.EXT`, `STEM~2.EXT` … that is free.
-    fn with_tail(&self, taken: &mut HashSet<[u8; 11]>, tails: &mut HashMap<[u8; 11], u32>) -> [u8; 11] {
+    fn with_tail(
+        &self,
+        taken: &mut HashSet<[u8; NAME_LEN]>,
+        tails: &mut HashMap<[u8; NAME_LEN], u32>,
+    ) -> [u8; NAME_LEN] {
         let next = tails.entry(self.short).or_insert(1);
         loop {
             let tail = format!("~{next}");
@@ -165,7 +170,7 @@ mod tests {
         #[test]
         fn short_names_differ(names in prop::collection::btree_set("[a-c.~1]{1,12}[a-c1]", 1..60)) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let all: HashSet<[u8; 11]> = shorten(&names).into_iter().map(|n| n.short).collect();
+            let all: HashSet<[u8; NAME_LEN]> = shorten(&names).into_iter().map(|n| n.short).collect();
             prop_assert_eq!(all.len(), names.len());
         }
     }

@@ -10,13 +10,12 @@ use gpt::partition::Partition as Entry;
 use gpt::{GptConfig, partition_types};
 use uuid::Uuid;
 
-use super::{Layout, PartitionKind, SECTOR};
+use super::{Layout, PartitionKind};
+use crate::format::table::SECTOR;
 use crate::write::ImageError;
 
 /// How many entries a table has.
 pub(super) const ENTRIES: usize = 128;
-/// How many UTF-16 units a partition's name has.
-pub(super) const NAME_UNITS: usize = 36;
 
 pub(super) fn write(layout: &Layout, disk_guid: Uuid, out: &File) -> Result<(), ImageError> {
     let fail =

@@ -3,29 +3,29 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::{Layout, PartitionKind, SECTOR};
+use super::{Layout, PartitionKind};
+use crate::format::table::{SECTOR, mbr};
 use crate::write::ImageError;
-
-/// Sectors before the entries: a disk signature at 440, four entries of 16 bytes from 446.
-const SIGNATURE: usize = 440;
-const ENTRIES: usize = 446;
 
 pub(super) fn write(layout: &Layout, signature: u32, out: &File) -> Result<(), ImageError> {
     let mut sector = [0; SECTOR as usize];
-    sector[SIGNATURE..SIGNATURE + 4].copy_from_slice(&signature.to_le_bytes());
-    for (place, partition) in sector[ENTRIES..510].chunks_exact_mut(16).zip(&layout.partitions) {
+    let mut put = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
+    put(mbr::UniqueMBRDiskSignature, &signature.to_le_bytes());
+    let records = (mbr::PartitionRecord..mbr::Signature).step_by(mbr::RECORD_SIZE);
+    for (record, partition) in records.zip(&layout.partitions) {
         let (first, count) = (partition.start / SECTOR, partition.len / SECTOR);
-        place[1..4].copy_from_slice(&chs(first));
-        place[4] = match partition.kind {
-            PartitionKind::Boot => 0x0c,
-            PartitionKind::Linux => 0x83,
+        put(record + mbr::StartingCHS, &chs(first));
+        let kind = match partition.kind {
+            PartitionKind::Boot => mbr::TYPE_FAT32_LBA,
+            PartitionKind::Linux => mbr::TYPE_LINUX,
         };
-        place[5..8].copy_from_slice(&chs(first + count - 1));
+        put(record + mbr::OSType, &[kind]);
+        put(record + mbr::EndingCHS, &chs(first + count - 1));
         // `Layout::new` saw to it that both fit.
-        place[8..12].copy_from_slice(&(first as u32).to_le_bytes());
-        place[12..16].copy_from_slice(&(count as u32).to_le_bytes());
+        put(record + mbr::StartingLBA, &(first as u32).to_le_bytes());
+        put(record + mbr::SizeInLBA, &(count as u32).to_le_bytes());
     }
-    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    put(mbr::Signature, &mbr::SIGNATURE);
     out.write_all_at(&sector, 0).map_err(|source| ImageError::Write { at: 0, source })
 }
 

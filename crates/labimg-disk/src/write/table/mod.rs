@@ -8,11 +8,10 @@ use std::fs::File;
 use uuid::Uuid;
 
 use super::ImageError;
+use crate::format::table::{SECTOR, gpt_entry};
 
 /// Partitions begin and end at multiples of this many bytes: the erase blocks of SD cards are this large or a fraction.
 pub const ALIGNMENT: u64 = 4 << 20;
-/// Sector size in bytes that tables count in.
-pub(super) const SECTOR: u64 = 512;
 
 /// Which table, with what names the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,7 @@ impl Layout {
         }
         let mut end = round(first).map(|first| first.max(ALIGNMENT));
         for partition in &mut partitions {
-            if partition.len == 0 || partition.name.encode_utf16().count() > gpt::NAME_UNITS {
+            if partition.len == 0 || partition.name.encode_utf16().count() > gpt_entry::NAME_UNITS {
                 return bad(format!("partition `{}` is empty or its name has more than 36 characters", partition.name));
             }
             let (start, len) = (end, round(partition.len));
