@@ -240,7 +240,6 @@ fn spec<'a>(
                 files: FileSystem::Ext4 { tree, options: options.clone() },
             },
         ],
-        raw: Vec::new(),
         private: false,
     }
 }

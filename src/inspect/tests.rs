@@ -88,7 +88,6 @@ fn spec<'a>(table: PartitionTable, boot: &'a Tree, root: &'a Tree) -> ImageSpec<
             ),
             partition("root", 128 * MIB, 2, FileSystem::Ext4 { tree: root, options }),
         ],
-        raw: Vec::new(),
         private: false,
     }
 }

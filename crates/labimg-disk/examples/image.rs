@@ -30,7 +30,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         table: PartitionTable::Mbr { signature: 0x1ab1_ab1a },
         first: 0,
         partitions: vec![partition("boot", 64, 1, fat), partition("root", 128, 2, ext4)],
-        raw: Vec::new(),
         private: false,
     };
     let summary = write(&spec, Path::new(&out), &Silent)?;

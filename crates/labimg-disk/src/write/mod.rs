@@ -1,4 +1,4 @@
-//! Writes images: partition table, FAT and ext4 file systems, boot loader blobs, into one sparse file.
+//! Writes images: partition table, FAT and ext4 file systems, into one sparse file.
 
 mod error;
 pub mod ext4;
@@ -30,8 +30,6 @@ pub struct ImageSpec<'a> {
     pub first: u64,
     /// The partitions in disk order.
     pub partitions: Vec<PartitionSpec<'a>>,
-    /// Boot loader parts that lie outside partitions: byte offset and content.
-    pub raw: Vec<(u64, Content)>,
     /// The image holds secrets: only its owner may read the file.
     pub private: bool,
 }
@@ -93,7 +91,7 @@ impl ImageSpec<'_> {
     /// Where each partition will lie.
     ///
     /// # Errors
-    /// As [`Layout::new`]; boot loader parts that overlap the table, a partition or each other.
+    /// As [`Layout::new`].
     pub fn layout(&self) -> Result<Layout, ImageError> {
         let partition = |spec: &PartitionSpec| Partition {
             start: 0,
@@ -105,25 +103,7 @@ impl ImageSpec<'_> {
             guid: spec.guid,
             name: spec.name.clone(),
         };
-        let layout = Layout::new(self.table, self.first, self.partitions.iter().map(partition).collect())?;
-        let mut taken = vec![("the partition table".to_owned(), 0, layout.table_len())];
-        taken.extend(layout.partitions.iter().map(|p| (format!("partition `{}`", p.name), p.start, p.start + p.len)));
-        if matches!(self.table, PartitionTable::Gpt { .. }) {
-            taken.push(("the copy of the partition table".to_owned(), layout.size - table::ALIGNMENT, layout.size));
-        }
-        for (at, content) in &self.raw {
-            let end = at.saturating_add(content.len());
-            if let Some((what, ..)) = taken.iter().find(|(_, from, to)| *at < *to && end > *from) {
-                return Err(ImageError::Layout(format!("boot loader bytes {at} to {end} overlap {what}")));
-            }
-            if end > layout.size {
-                return Err(ImageError::Layout(format!(
-                    "boot loader bytes {at} to {end} lie past the end of the image"
-                )));
-            }
-            taken.push((format!("other boot loader bytes at {at}"), *at, end));
-        }
-        Ok(layout)
+        Layout::new(self.table, self.first, self.partitions.iter().map(partition).collect())
     }
 }
 
@@ -133,8 +113,7 @@ impl ImageSpec<'_> {
 /// What the file systems cannot hold, partitions too small, a full disk, read and write errors, or Ctrl-C.
 pub fn write(spec: &ImageSpec, path: &Path, reporter: &dyn Progress) -> Result<ImageSummary, ImageError> {
     let layout = spec.layout()?;
-    let trees = spec.partitions.iter().map(|p| bytes_in(p.files.tree())).sum::<u64>();
-    let needed = trees + spec.raw.iter().map(|(_, content)| data_len(content)).sum::<u64>();
+    let needed = spec.partitions.iter().map(|p| bytes_in(p.files.tree())).sum::<u64>();
     let output = OutputFile::create(path, layout.size, needed, spec.private)?;
     let usage = fill(spec, &layout, output.file(), reporter).map_err(|e| output.explain(e, needed))?;
     let phase = reporter.phase("Syncing image to disk", 0, Unit::Bytes);
@@ -149,10 +128,6 @@ pub fn write(spec: &ImageSpec, path: &Path, reporter: &dyn Progress) -> Result<I
 
 fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &dyn Progress) -> Result<Vec<(u64, u64)>, ImageError> {
     layout.write(out)?;
-    for (at, content) in &spec.raw {
-        let bytes = content.to_vec().map_err(|source| ImageError::Raw { at: *at, source })?;
-        write_sparse(out, *at, &bytes)?;
-    }
     let mut usage = Vec::new();
     for (partition, place) in spec.partitions.iter().zip(&layout.partitions) {
         interrupt::check()?;
@@ -192,7 +167,7 @@ fn bytes_in(tree: &Tree) -> u64 {
     total
 }
 
-/// Bytes of a content that are no holes.
+/// Bytes of a content, without its holes.
 fn data_len(content: &Content) -> u64 {
     match content {
         Content::Sparse { pieces, .. } => pieces.iter().map(|(_, piece)| data_len(piece)).sum(),

@@ -114,16 +114,6 @@ impl Layout {
         })
     }
 
-    /// The bytes at the front of the disk that the table itself takes.
-    #[must_use]
-    pub fn table_len(&self) -> u64 {
-        match self.table {
-            PartitionTable::Mbr { .. } => SECTOR,
-            // The protective MBR, the header and 128 entries of 128 bytes.
-            PartitionTable::Gpt { .. } => 34 * SECTOR,
-        }
-    }
-
     /// Writes the table (with its copy) into `out`, which has the layout's size.
     ///
     /// # Errors
