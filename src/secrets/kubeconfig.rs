@@ -1,5 +1,5 @@
 //! What the user's computer needs to talk to the cluster: kubeconfig (Kubernetes: "Organizing Cluster Access Using kubeconfig
-//! Files", `v1.Config`) and `known_hosts` lines (sshd(8)).
+//! Files", `v1.Config`).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -61,20 +61,6 @@ impl Secrets {
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(error())?;
         file.persist(&path).map_err(|e| error()(e.error))?;
         Ok(Some(path))
-    }
-
-    /// Lines for `~/.ssh/known_hosts`, one a node, under all names that it is found by.
-    #[must_use]
-    pub fn known_hosts(&self, lab: &Lab) -> String {
-        let lines = lab.nodes.iter().filter_map(|node| {
-            let secrets = self.node(&node.name)?;
-            let mut names = format!("{0}.local,{0}", node.name);
-            if let Some(address) = address(node) {
-                names = format!("{names},{address}");
-            }
-            Some(format!("{names} {}\n", secrets.ssh_public.trim_end()))
-        });
-        lines.collect()
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 
 use crate::k3s::config;
 use crate::lab::{DiskRule, Lab, LabNode};
+use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
 use crate::parts::board::Board;
 use crate::parts::role::{FOUNDER, K3sKind, Role};
@@ -162,7 +163,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     let Some(secrets) = request.secrets else {
         // Alone it can only be the first server; k3s makes its own keys then.
         if request.role.name == FOUNDER {
-            tree.write("etc/rancher/k3s/config.yaml", 0o600, config::standalone_config(&node.name))?;
+            tree.write(CONFIG, 0o600, config::standalone_config(&node.name))?;
         }
         return Ok(());
     };
@@ -170,7 +171,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
         K3sKind::Server => (config::server_config(lab, node), secrets.server_token()),
         K3sKind::Agent => (config::agent_config(lab, node), secrets.join_token()),
     };
-    tree.write("etc/rancher/k3s/config.yaml", 0o600, text)?;
+    tree.write(CONFIG, 0o600, text)?;
     tree.write("etc/rancher/k3s/token", 0o600, format!("{token}\n"))?;
     if kind == K3sKind::Server {
         tree.write("etc/rancher/k3s/agent-token", 0o600, format!("{}\n", secrets.agent_password()))?;
@@ -189,4 +190,29 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
         tree.write("etc/ssh/ssh_host_ed25519_key.pub", 0o644, own.ssh_public.as_str())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::Parts;
+
+    #[test]
+    fn a_master_without_a_lab_is_configured() {
+        let parts = Parts::built_in().unwrap();
+        let node = LabNode { name: "pi".to_owned(), role: FOUNDER.to_owned(), ..LabNode::default() };
+        let request = SeedRequest {
+            lab: &Lab { nodes: vec![node.clone()], ..Lab::default() },
+            node: &node,
+            board: parts.board("rpi4").unwrap(),
+            role: parts.role(FOUNDER).unwrap(),
+            ssh_keys: &[],
+            secrets: None,
+            date: 7,
+        };
+        let mut tree = Tree::new(7);
+        k3s(&mut tree, &request).unwrap();
+        assert_eq!(tree.get(CONFIG).unwrap().mode, 0o600);
+        assert!(tree.read_text(CONFIG).unwrap().contains("pi.local"));
+    }
 }

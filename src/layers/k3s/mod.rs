@@ -1,7 +1,7 @@
 //! k3s on the node: program, unit, kernel modules and settings; or what installs the program at first boot.
 
 use super::overlay::{self, OverlayError};
-use crate::k3s::{FirstBoot, K3sBinary, config};
+use crate::k3s::{FirstBoot, K3sBinary};
 use crate::parts::role::K3sKind;
 use labimg_debian::configure::{ConfigureError, systemd};
 use labimg_tree::{Tree, TreeError};
@@ -9,7 +9,7 @@ use labimg_tree::{Tree, TreeError};
 /// The program, where k3s' own installer puts it too.
 pub const PROGRAM: &str = "usr/local/bin/k3s";
 
-/// The node's configuration, written by the seed or by [`standalone`].
+/// The node's configuration, written by the seed.
 pub const CONFIG: &str = "etc/rancher/k3s/config.yaml";
 
 /// What the installer of the first boot is told.
@@ -64,15 +64,6 @@ pub fn apply(tree: &mut Tree, kind: K3sKind, binary: &K3sBinary) -> Result<(), K
         tree.symlink(format!("usr/local/bin/{name}"), "k3s")?;
     }
     Ok(())
-}
-
-/// Configures a master that is built without a `lab.toml`, for which no seed brings a configuration.
-///
-/// # Errors
-/// Something in the tree is in the way.
-pub fn standalone(tree: &mut Tree, hostname: &str) -> Result<(), TreeError> {
-    tree.begin_layer("k3s without a lab");
-    tree.write(CONFIG, 0o600, config::standalone_config(hostname))
 }
 
 /// In the syntax of `sh`.

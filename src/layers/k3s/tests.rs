@@ -76,11 +76,3 @@ fn without_the_program_the_node_installs_it() {
     let expected = [format!("VERSION='{DEFAULT_VERSION}'"), format!("URL='{DEFAULT_URL}'"), format!("SHA256='{hash}'")];
     assert_eq!(settings, expected);
 }
-
-#[test]
-fn a_master_without_a_lab_is_configured() {
-    let mut tree = Tree::new(7);
-    standalone(&mut tree, "pi").unwrap();
-    assert_eq!(tree.get(CONFIG).unwrap().mode, 0o600);
-    assert!(tree.read_text(CONFIG).unwrap().contains("pi.local"));
-}
