@@ -171,3 +171,24 @@ fn a_second_seed_replaces_the_first() {
     assert!(root.run("seed", &[]).status.success());
     check_seeded(&root);
 }
+
+/// Seeds that older labimgs made: a card's overlay may be newer than the seed that is put onto it.
+#[test]
+fn seeds_of_older_labimgs_are_applied() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for version in std::fs::read_dir(golden).unwrap() {
+        let version = version.unwrap().path();
+        for (seed, role) in [("master-seed.tgz", "master"), ("worker-seed.tgz", "worker")] {
+            let root = Root::new();
+            std::fs::copy(version.join(seed), root.at(SEED)).unwrap();
+            let output = root.run("seed", &[]);
+            assert!(output.status.success(), "{} {seed}: {}", version.display(), text(&output));
+            assert!(root.exists("var/lib/labimg/seeded") && !root.exists(SEED) && !root.exists(BAD), "{seed}");
+            assert!(root.read("etc/labimg/node.conf").contains(&format!("ROLE={role}\n")), "{seed}");
+            for path in ["etc/hostname", "etc/rancher/k3s/config.yaml", "etc/ssh/ssh_host_ed25519_key"] {
+                assert!(!root.read(path).is_empty(), "{seed}: {path}");
+            }
+            assert_eq!(root.exists("etc/labimg/storage.conf"), role == "master", "{seed}");
+        }
+    }
+}

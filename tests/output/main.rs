@@ -12,6 +12,7 @@
 
 mod archive;
 mod cluster;
+mod golden;
 mod image;
 mod lab;
 mod locked;
