@@ -111,3 +111,24 @@ fn a_test_that_panics_leaves_nothing() {
     }
     assert_eq!(made(&network), [""; 0]);
 }
+
+/// A cut is one: what was written through stays, what the kernel still kept is lost.
+#[test]
+fn a_power_cut_loses_what_was_not_written_through() {
+    if !ready("harness::a_power_cut_loses_what_was_not_written_through") {
+        return;
+    }
+    let lab = shared();
+    let network = Network::start();
+    let card = lab.flash(&network, "worker1");
+    let mut node = lab.boot(&network, &card);
+    node.wait_inside("the seed is there", "test -e /var/lib/labimg/seeded", minutes(2));
+    node.run_inside("echo through >/kept; sync; echo soon >/lost; cat /kept /lost");
+    node.cut_power();
+    card.check_after_cut();
+    let mut node = lab.boot(&network, &card);
+    assert_eq!(node.run_inside("cat /kept"), "through\n");
+    node.run_inside("! grep -s soon /lost");
+    node.power_off(minutes(2));
+    card.check();
+}
