@@ -129,6 +129,7 @@ fn a_power_cut_loses_what_was_not_written_through() {
     let mut node = lab.boot(&network, &card);
     assert_eq!(node.run_inside("cat /kept"), "through\n");
     node.run_inside("! grep -s soon /lost");
+    node.wait_inside("the node is up", "systemctl is-active ssh", minutes(2));
     node.power_off(minutes(2));
     card.check();
 }

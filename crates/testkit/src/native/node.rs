@@ -194,16 +194,30 @@ impl<'a> Node<'a> {
     /// Restarts the node and waits until SSH answers again.
     pub fn restart(&mut self, within: Duration) {
         let before = self.run_inside("cat /proc/sys/kernel/random/boot_id");
-        self.inside("systemctl reboot");
+        self.ask_init("systemctl reboot");
         self.wait_for_end(within);
         self.switch_on_again();
         self.wait_for_ssh(within);
         assert_ne!(self.run_inside("cat /proc/sys/kernel/random/boot_id"), before, "the node did not restart");
     }
 
+    /// Asks until init has taken the order: one that has just begun does not hear yet.
+    fn ask_init(&mut self, command: &str) {
+        let begun = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && self.init().is_some() {
+            let output = self.inside(command);
+            if output.status.success() {
+                return;
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(begun.elapsed() < Duration::from_secs(60), "`{command}`: {}\n{said}", output.status);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Switches the node off and waits for the machine's end.
     pub fn power_off(&mut self, within: Duration) {
-        self.inside("systemctl poweroff");
+        self.ask_init("systemctl poweroff");
         let status = self.wait_for_end(within);
         assert!(status.success(), "the machine ended with {status}\n{}", self.last_lines());
     }
