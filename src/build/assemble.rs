@@ -225,7 +225,7 @@ fn spec<'a>(
 ) -> ImageSpec<'a> {
     ImageSpec {
         table: ids.table,
-        first: 0,
+        first: u64::from(plan.board.disk.first_mib) << 20,
         partitions: vec![
             PartitionSpec {
                 name: "firmware".to_owned(),

@@ -79,6 +79,20 @@ pub struct Disk {
     pub table: Table,
     /// Whether the root partition and its file system take the whole disk at first boot.
     pub grow_root: bool,
+    /// Where the first partition begins, in MiB: some boot loaders lie before it, up to 8 MiB and more. A multiple of 4.
+    // Left out of what names an image, so that boards of the usual kind keep their images.
+    #[serde(default = "usual_first_mib", skip_serializing_if = "is_usual_first_mib")]
+    pub first_mib: u32,
+}
+
+/// Where partitions begin on a board that does not say it: the first erase block of an SD card is the table's.
+fn usual_first_mib() -> u32 {
+    4
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_first_mib(first: &u32) -> bool {
+    *first == usual_first_mib()
 }
 
 /// Kind of partition table.
@@ -239,6 +253,10 @@ impl Board {
         if self.firmware.size_mib < 64 {
             return Err(format!("firmware.size_mib: {} is less than 64", self.firmware.size_mib));
         }
+        let first = self.disk.first_mib;
+        if first == 0 || first % 4 != 0 || first > 1024 {
+            return Err(format!("disk.first_mib: {first} is not a multiple of 4 from 4 to 1024"));
+        }
         if let Some(line) = self.firmware.config.iter().find(|l| l.contains('\n')) {
             return Err(format!("firmware.config: `{line}` must be one line"));
         }
@@ -265,5 +283,22 @@ mod tests {
         assert!(Board::parse("virt", "virt.toml", &typo).unwrap_err().to_string().contains("cmdline"));
         let two_words = text.replace("rootfstype=ext4", "rootfstype=ext4 quiet");
         assert!(Board::parse("virt", "virt.toml", &two_words).unwrap_err().to_string().contains("one word"));
+    }
+
+    #[test]
+    fn partitions_begin_at_4_mib_unless_the_board_says_otherwise() {
+        let text = BOARDS.get_file("virt.toml").unwrap().contents_utf8().unwrap();
+        let usual = Board::parse("virt", "virt.toml", text).unwrap();
+        assert_eq!(usual.disk.first_mib, 4);
+        // Images are named by their board's data: those of today keep their names.
+        assert!(!serde_json::to_string(&usual).unwrap().contains("first_mib"));
+        let with = |first: &str| {
+            let text = text.replace("grow_root = true", &format!("grow_root = true\nfirst_mib = {first}"));
+            Board::parse("x", "x.toml", &text)
+        };
+        assert_eq!(with("16").unwrap().disk.first_mib, 16);
+        for bad in ["0", "6", "2048"] {
+            assert!(with(bad).unwrap_err().to_string().contains("disk.first_mib"), "{bad}");
+        }
     }
 }
