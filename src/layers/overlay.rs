@@ -44,7 +44,7 @@ pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile]) -> Result<(), O
     tree.begin_layer(format!("overlay {name} of the lab folder"));
     for file in files {
         let error = |source| OverlayError::Tree { overlay: format!("{name} of the lab folder"), source };
-        let path = tree_path(tree, file.path.as_bytes()).map_err(error)?;
+        let path = tree.place(&file.path).map_err(error)?;
         match &file.kind {
             OwnKind::Link(target) => tree.symlink(&path, target.as_str()).map_err(error)?,
             OwnKind::File { program, content } => {
@@ -62,24 +62,13 @@ fn put(tree: &mut Tree, folder: &Dir<'static>, name: &str) -> Result<(), TreeErr
             DirEntry::Dir(dir) => put(tree, dir, name)?,
             DirEntry::File(file) => {
                 let path = file.path().strip_prefix(name).unwrap_or(file.path());
-                let path = tree_path(tree, path.to_string_lossy().as_bytes())?;
+                let path = tree.place(path.to_string_lossy().as_bytes())?;
                 let mode = mode(&path, is_script(file.contents()));
                 tree.write(&path, mode, file.contents())?;
             }
         }
     }
     Ok(())
-}
-
-/// Follows links of the tree such as `/lib` → `usr/lib` in the folders that exist; those that do not will be made.
-fn tree_path(tree: &Tree, path: &[u8]) -> Result<TreePath, TreeError> {
-    let path = TreePath::new(path)?;
-    let Some(parent) = path.parent() else { return Ok(path) };
-    let parent = match tree.resolve(&parent) {
-        Err(TreeError::NotFound(_)) => tree_path(tree, parent.as_bytes())?,
-        other => other?,
-    };
-    Ok(parent.join(path.name())?)
 }
 
 fn mode(path: &TreePath, program: bool) -> u16 {

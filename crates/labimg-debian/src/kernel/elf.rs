@@ -41,10 +41,8 @@ pub fn closure(tree: &Tree, program: &str) -> Result<BTreeMap<TreePath, TreePath
 /// Where the tree has a library: in the multiarch folder or `/usr/lib` itself, as Debian's loader searches.
 fn search(tree: &Tree, library: &[u8]) -> Option<TreePath> {
     let lib = TreePath::new("usr/lib").ok()?;
-    let multiarch = tree.below(&lib).filter_map(|(path, _, inode)| {
-        let is_place = path.parent().as_ref() == Some(&lib)
-            && matches!(inode.kind, Kind::Dir)
-            && String::from_utf8_lossy(path.name()).contains("-linux-gnu");
+    let multiarch = tree.children(&lib).filter_map(|(path, _, inode)| {
+        let is_place = matches!(inode.kind, Kind::Dir) && String::from_utf8_lossy(path.name()).contains("-linux-gnu");
         is_place.then(|| path.clone())
     });
     multiarch

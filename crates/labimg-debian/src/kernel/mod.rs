@@ -85,8 +85,8 @@ pub fn version(tree: &Tree) -> Result<String, KernelError> {
 #[must_use]
 pub fn versions(tree: &Tree) -> Vec<String> {
     let Ok(folder) = tree.resolve("lib/modules") else { return Vec::new() };
-    tree.below(&folder)
-        .filter(|(path, _, inode)| path.parent().as_ref() == Some(&folder) && matches!(inode.kind, Kind::Dir))
+    tree.children(&folder)
+        .filter(|(_, _, inode)| matches!(inode.kind, Kind::Dir))
         .map(|(path, _, _)| String::from_utf8_lossy(path.name()).into_owned())
         .collect()
 }
