@@ -18,7 +18,7 @@ use labimg_debian::configure::{self, Pending};
 use labimg_debian::deb;
 use labimg_debian::kernel;
 use labimg_debian::lock::{Lock, LockedPackage};
-use labimg_debian::packages::{self, Excludes, Installed};
+use labimg_debian::packages::{self, Installed};
 use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_disk::write::table::Layout;
 use labimg_disk::write::{FileSystem, ImageError, ImageSpec, PartitionSpec};
@@ -64,7 +64,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     let partuuids = ids.partuuids()?;
     let mut tree = Tree::new(lock.date);
     let debs = deb::open_all(run.context.store, &lock.packages, run.context.progress)?;
-    let mut installed = packages::unpack(&mut tree, &lock.architecture, debs, &Excludes::none(), run.context.progress)?;
+    let mut installed = packages::unpack(&mut tree, &lock.architecture, debs, run.context.progress)?;
     let pending = {
         let _phase = run.context.progress.phase("Configuring", 0, Unit::Items);
         configure::run(&mut tree, &mut installed)?.pending

@@ -109,7 +109,6 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
         mirror: options.mirror.clone(),
         keyrings: options.keyrings.clone(),
         now: options.now,
-        essential: true,
     }
 }
 

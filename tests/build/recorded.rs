@@ -62,7 +62,6 @@ fn request(role: &str, mirror: &Mirror) -> LockRequest {
         mirror: mirror.clone(),
         keyrings: Vec::new(),
         now: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64,
-        essential: true,
     }
 }
 

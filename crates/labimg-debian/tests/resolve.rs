@@ -159,7 +159,6 @@ fn every_request_gives_what_apt_gives() {
         mirror,
         keyrings: Vec::new(),
         now,
-        essential: false,
     };
     let store = Store::open(&folder.path().join("cache")).unwrap();
     let http = Http::new().unwrap();

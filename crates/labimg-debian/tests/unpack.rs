@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use labimg_debian::configure;
 use labimg_debian::deb::{self, Deb};
 use labimg_debian::lock::LockedPackage;
-use labimg_debian::packages::{Excludes, Installed, PackagesError, State, unpack, write_database};
+use labimg_debian::packages::{Installed, PackagesError, State, unpack, write_database};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Blob, Tree, TreePath, listing};
 
@@ -64,10 +64,9 @@ impl Packages {
         self.debs.iter().map(open).collect()
     }
 
-    fn unpack(&self, excludes: &str) -> Result<(Tree, Installed), PackagesError> {
+    fn unpack(&self) -> Result<(Tree, Installed), PackagesError> {
         let mut tree = Tree::new(0);
-        let excludes = Excludes::parse(excludes).unwrap();
-        let mut installed = unpack(&mut tree, "all", self.open(), &excludes, &labimg_tree::progress::Silent)?;
+        let mut installed = unpack(&mut tree, "all", self.open(), &labimg_tree::progress::Silent)?;
         for package in &mut installed.packages {
             package.state = State::Installed;
         }
@@ -76,7 +75,7 @@ impl Packages {
     }
 
     /// Installs the packages in this order with dpkg, or unpacks them only; gives the root folder and what dpkg said.
-    fn dpkg<'a>(&self, action: &str, order: impl Iterator<Item = &'a str>, excludes: &str) -> (PathBuf, Output) {
+    fn dpkg<'a>(&self, action: &str, order: impl Iterator<Item = &'a str>) -> (PathBuf, Output) {
         let root = self.folder.path().join("root");
         let admin = root.join("var/lib/dpkg");
         fs::create_dir_all(admin.join("info")).unwrap();
@@ -85,20 +84,19 @@ impl Packages {
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Command::new("dpkg");
         command.arg(format!("--root={}", root.display())).args(["--force-not-root", "--force-bad-path", "--no-debsig"]);
-        command.args(excludes.lines().map(|rule| format!("--{rule}")));
         command.arg(action).args(order.map(|name| self.folder.path().join(format!("{name}.deb"))));
         let output = command.env("LC_ALL", "C").output().expect("dpkg must be installed");
         (root, output)
     }
 
     /// Both ways must lead to the same files, lists and status.
-    fn agree(&self, excludes: &str) {
-        let (tree, installed) = self.unpack(excludes).unwrap();
-        self.is_as_by_dpkg("--install", &tree, &installed, excludes);
+    fn agree(&self) {
+        let (tree, installed) = self.unpack().unwrap();
+        self.is_as_by_dpkg("--install", &tree, &installed);
     }
 
-    fn is_as_by_dpkg(&self, action: &str, tree: &Tree, installed: &Installed, excludes: &str) {
-        let (root, output) = self.dpkg(action, installed.packages.iter().map(|p| p.name.as_str()), excludes);
+    fn is_as_by_dpkg(&self, action: &str, tree: &Tree, installed: &Installed) {
+        let (root, output) = self.dpkg(action, installed.packages.iter().map(|p| p.name.as_str()));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let is_database = |line: &String| line.starts_with("/var/lib") || line.starts_with("/var dir");
         let ours: Vec<String> = listing(tree).map(Result::unwrap).filter(|line| !is_database(line)).collect();
@@ -114,8 +112,8 @@ impl Packages {
 
     /// Both must refuse; gives labimg's reason.
     fn both_refuse(&self) -> String {
-        let error = self.unpack("").unwrap_err().to_string();
-        let (_, output) = self.dpkg("--install", self.debs.iter().map(|(name, _)| name.as_str()), "");
+        let error = self.unpack().unwrap_err().to_string();
+        let (_, output) = self.dpkg("--install", self.debs.iter().map(|(name, _)| name.as_str()));
         assert!(!output.status.success(), "dpkg installed what labimg refused: {error}");
         error
     }
@@ -184,8 +182,8 @@ fn every_kind_of_file() {
         run(Command::new("mkfifo").arg("-m").arg("640").arg(root.join("usr/pipe")));
         fs::set_permissions(root.join("usr/share"), fs::Permissions::from_mode(0o2775)).unwrap();
     });
-    packages.agree("");
-    let (tree, _) = packages.unpack("").unwrap();
+    packages.agree();
+    let (tree, _) = packages.unpack().unwrap();
     assert_eq!(tree.id("usr/bin/tool"), tree.id("usr/bin/other"));
     assert_eq!(tree.layer_name(tree.get("usr/bin/link").unwrap().layer), "package kinds 1.0-1");
 }
@@ -206,7 +204,7 @@ fn conffiles_relations_and_multi_arch_in_the_status_file() {
         file(root, "DEBIAN/conffiles", 0o644, "/etc/z.conf\n/etc/a.conf\n");
     });
     packages.add("plain", "", |root| file(root, "usr/share/plain", 0o644, "plain"));
-    packages.agree("");
+    packages.agree();
 }
 
 /// Two packages of which the second takes a configuration file over from the first, which may have a `postinst`.
@@ -234,7 +232,7 @@ fn a_conffile_that_another_package_takes_over_is_obsolete() {
     if labimg_testkit::judges::missing(&["dpkg", "dpkg-deb"]) {
         return;
     }
-    two_with_conffiles("").agree("");
+    two_with_conffiles("").agree();
 }
 
 #[test]
@@ -244,14 +242,13 @@ fn what_the_node_has_to_configure_is_as_dpkg_unpacks_it() {
     }
     let packages = two_with_conffiles("what-nobody-knows");
     let mut tree = Tree::new(0);
-    let mut installed =
-        unpack(&mut tree, "all", packages.open(), &Excludes::none(), &labimg_tree::progress::Silent).unwrap();
+    let mut installed = unpack(&mut tree, "all", packages.open(), &labimg_tree::progress::Silent).unwrap();
     let report = configure::run(&mut tree, &mut installed).unwrap();
     assert_eq!(report.pending.iter().map(|p| p.package.as_str()).collect::<Vec<_>>(), ["early", "late"]);
     write_database(&mut tree, &installed).unwrap();
     assert_eq!(tree.read_text("etc/both.conf.dpkg-new").unwrap(), "late");
     assert!(tree.contains("etc/no-conffile") && !tree.contains("etc/late.conf"));
-    packages.is_as_by_dpkg("--unpack", &tree, &installed, "");
+    packages.is_as_by_dpkg("--unpack", &tree, &installed);
 }
 
 #[test]
@@ -273,14 +270,14 @@ fn paths_go_through_links_to_folders() {
         symlink("elsewhere", root.join("usr/lib-not")).unwrap();
         symlink("elsewhere", root.join("opt")).unwrap();
     });
-    packages.agree("");
+    packages.agree();
     // dpkg follows this one only in a changed root, so it is no judge here.
     packages.add("absolute", "Protected: yes\n", |root| {
         fs::create_dir_all(root.join("usr")).unwrap();
         symlink("/opt/real", root.join("usr/absolute")).unwrap();
     });
     packages.add("zuser", "Depends: absolute\n", |root| file(root, "usr/absolute/too", 0o644, "too"));
-    let (tree, _) = packages.unpack("").unwrap();
+    let (tree, _) = packages.unpack().unwrap();
     assert_eq!(tree.read_text("opt/real/too").unwrap(), "too");
     assert_eq!(tree.read_text("usr/lib/here").unwrap(), "here");
     assert_eq!(tree.read_text("opt/real/there").unwrap(), "there");
@@ -299,7 +296,7 @@ fn the_order_of_the_packages_does_not_matter() {
         fs::create_dir_all(root.join("usr/lib")).unwrap();
         symlink("usr/lib", root.join("lib")).unwrap();
     });
-    let lines = |packages: &Packages| listing(&packages.unpack("").unwrap().0).map(Result::unwrap).collect::<Vec<_>>();
+    let lines = |packages: &Packages| listing(&packages.unpack().unwrap().0).map(Result::unwrap).collect::<Vec<_>>();
     let first = lines(&packages);
     assert!(first.iter().any(|line| line.starts_with("/usr/lib/one ")));
     for _ in 0..4 {
@@ -323,7 +320,7 @@ fn replaces_in_both_directions() {
             file(root, "usr/share/both", 0o600, "b");
             file(root, "usr/share/b", 0o644, "b");
         });
-        packages.agree("");
+        packages.agree();
     }
 }
 
@@ -350,35 +347,6 @@ fn a_file_where_another_package_has_a_folder_is_refused() {
     packages.add("a", "", |root| file(root, "usr/thing/file", 0o644, "a"));
     packages.add("b", "", |root| file(root, "usr/thing", 0o644, "b"));
     packages.both_refuse();
-}
-
-#[test]
-fn excludes_leave_out_what_dpkg_leaves_out() {
-    if labimg_testkit::judges::missing(&["dpkg", "dpkg-deb"]) {
-        return;
-    }
-    let rules = "path-exclude=/usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\npath-exclude=/usr/share/man/*\n\
-                 path-exclude=/usr/share/locale/*/LC_MESSAGES/*.mo\npath-exclude=/usr/share/[lx]inda*\n\
-                 path-exclude=/opt\npath-include=/opt/\\*literal/k?ep/*";
-    let mut packages = Packages::new();
-    packages.add("a", "", |root| {
-        for path in [
-            "usr/share/doc/a/copyright",
-            "usr/share/doc/a/changelog.gz",
-            "usr/share/doc/a/deep/copyright",
-            "usr/share/man/man1/a.1",
-            "usr/share/locale/de/LC_MESSAGES/a.mo",
-            "usr/share/locale/de/other.mo",
-            "usr/share/linda/a",
-            "usr/share/minda/a",
-            "opt/*literal/keep/a",
-        ] {
-            file(root, path, 0o644, path);
-        }
-        symlink("a", root.join("usr/share/doc/link")).unwrap();
-        symlink("a.1", root.join("usr/share/man/man1/b.1")).unwrap();
-    });
-    packages.agree(rules);
 }
 
 #[test]
@@ -417,7 +385,7 @@ fn paths_that_leave_the_tree_are_refused() {
         }
         drop(ar);
         packages.debs.push(("bad".into(), path_of_deb));
-        let error = packages.unpack("").unwrap_err().to_string();
+        let error = packages.unpack().unwrap_err().to_string();
         assert!(error.contains("package bad"), "{error}");
     }
 }
@@ -439,8 +407,7 @@ fn dpkg_reads_every_state() {
         });
     }
     let mut tree = Tree::new(0);
-    let mut installed =
-        unpack(&mut tree, "all", packages.open(), &Excludes::none(), &labimg_tree::progress::Silent).unwrap();
+    let mut installed = unpack(&mut tree, "all", packages.open(), &labimg_tree::progress::Silent).unwrap();
     installed.get_mut("done").unwrap().state = State::Installed;
     installed.get_mut("pending").unwrap().state = State::TriggersPending(vec!["by-name".into()]);
     write_database(&mut tree, &installed).unwrap();

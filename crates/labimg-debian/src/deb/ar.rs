@@ -1,4 +1,7 @@
 //! The `ar` archives that packages are: the common format of ar(5) with short names, as deb(5) wants it.
+//!
+//! The crate `ar` makes packages in tests but does not read them here: for a table of long names, which no package has, it
+//! allocates what a header says (up to 10 GB) before it reads anything, and it hides where a member ends.
 
 use std::io::{self, Read};
 
@@ -34,7 +37,7 @@ pub fn parse_header(header: &[u8; HEADER_LEN]) -> Result<Header, &'static str> {
     }
     let size = std::str::from_utf8(size).ok().map(|s| s.trim_end_matches(' '));
     let size = size.filter(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit())).and_then(|s| s.parse().ok());
-    Ok(Header { name: name.to_owned(), size: size.ok_or("a member's size is no number")? })
+    Ok(Header { name: name.to_owned(), size: size.ok_or("a member's size is not a number")? })
 }
 
 /// Reads the next member's header from `reader`, which stands where one begins; `None` at the end of the archive.

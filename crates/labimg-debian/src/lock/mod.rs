@@ -92,8 +92,6 @@ pub struct LockRequest {
     pub keyrings: Vec<PathBuf>,
     /// The time now, seconds since 1970: releases that expired or are from the future are refused.
     pub now: i64,
-    /// Whether `Essential: yes`, `Priority: required` and apt are asked for as well: a whole system, not an addition.
-    pub essential: bool,
 }
 
 /// Why there is no lock.
@@ -220,10 +218,10 @@ impl LockError {
     }
 }
 
-/// Makes the lock of a request from what the mirror has now. Nothing is downloaded but what changed since the last time.
+/// Makes the lock of a whole system from what the mirror has now: what the request names, and what every system has. Nothing is downloaded but what changed since the last time.
 ///
 /// # Errors
 /// [`LockError`]
 pub fn make(request: &LockRequest, context: &Context<'_>) -> Result<Lock, LockError> {
-    Archive::fetch(request, context)?.lock(&request.packages, request.essential)
+    Archive::fetch(request, context)?.lock(&request.packages, true)
 }

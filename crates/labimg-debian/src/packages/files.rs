@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::excludes::Excludes;
 use super::owners::Owners;
 use super::{Package, PackagesError};
 use crate::deb::Deb;
@@ -31,30 +30,16 @@ struct Current<'a> {
     layer: LayerId,
     /// Folders as the package names them, and where they really are.
     folders: HashMap<TreePath, TreePath>,
-    /// Files that were left out by an exclude: a hard link may still need them.
-    left_out: HashMap<TreePath, &'a Entry>,
 }
 
 impl Unpacker {
     /// Unpacks one package.
-    pub fn add(
-        &mut self,
-        tree: &mut Tree,
-        package: Package,
-        deb: &Deb,
-        owners: &Owners,
-        excludes: &Excludes,
-    ) -> Result<(), PackagesError> {
+    pub fn add(&mut self, tree: &mut Tree, package: Package, deb: &Deb, owners: &Owners) -> Result<(), PackagesError> {
         let layer = tree.begin_layer(format!("package {} {}", package.name, package.version));
         let index = self.packages.len();
-        let mut current = Current { deb, package, index, layer, folders: HashMap::new(), left_out: HashMap::new() };
+        let mut current = Current { deb, package, index, layer, folders: HashMap::new() };
         for entry in &deb.entries {
             let path = inner_path(&entry.path).map_err(|what| current.bad(entry, what))?;
-            if excludes.skip(&path, &entry.kind) {
-                current.left_out.insert(path.clone(), entry);
-                current.package.files.push(path);
-                continue;
-            }
             if self.place(tree, &mut current, entry, &path, owners)? {
                 current.package.files.push(path);
             }
@@ -117,17 +102,13 @@ impl Unpacker {
         let kind = match &entry.kind {
             EntryKind::HardLink(target) => {
                 let target = inner_path(target).map_err(|what| current.bad(entry, what))?;
-                if let Some(left_out) = current.left_out.get(&target) {
-                    current.content(left_out)?
-                } else {
-                    let target = tree.resolve_parent(&target).map_err(|e| current.fault(e))?;
-                    if self.owner.get(&target).is_none_or(|(index, _)| *index != current.index) {
-                        return Err(current.bad(entry, "a hard link to what is no file of the same package"));
-                    }
-                    tree.link(&target, &at).map_err(|e| current.fault(e))?;
-                    self.owner.insert(at, (current.index, path.clone()));
-                    return Ok(true);
+                let target = tree.resolve_parent(&target).map_err(|e| current.fault(e))?;
+                if self.owner.get(&target).is_none_or(|(index, _)| *index != current.index) {
+                    return Err(current.bad(entry, "a hard link to what is not a file of the same package"));
                 }
+                tree.link(&target, &at).map_err(|e| current.fault(e))?;
+                self.owner.insert(at, (current.index, path.clone()));
+                return Ok(true);
             }
             EntryKind::File { .. } => current.content(entry)?,
             EntryKind::Symlink(target) => Kind::Symlink(target.clone()),

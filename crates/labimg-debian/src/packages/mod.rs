@@ -1,7 +1,6 @@
 //! Packages: unpacked into the tree as dpkg would, and dpkg's own database of them.
 
 mod database;
-mod excludes;
 mod files;
 mod info;
 mod order;
@@ -11,7 +10,6 @@ mod read;
 mod stanza;
 
 pub use database::write_database;
-pub use excludes::{Excludes, ExcludesError};
 pub use package::{Conffile, Installed, Package, State, Triggers};
 
 use crate::deb::Deb;
@@ -77,7 +75,6 @@ pub fn unpack(
     tree: &mut Tree,
     architecture: &str,
     debs: Vec<(LockedPackage, Deb)>,
-    excludes: &Excludes,
     reporter: &dyn Progress,
 ) -> Result<Installed, PackagesError> {
     let phase = reporter.phase("Unpacking", debs.len() as u64, Unit::Items);
@@ -96,7 +93,7 @@ pub fn unpack(
     for (place, (package, deb)) in ordered {
         interrupt::check()?;
         places.push((place, deb.control_time));
-        unpacker.add(tree, package, &deb, &owners, excludes)?;
+        unpacker.add(tree, package, &deb, &owners)?;
         phase.inc(1);
     }
     let mut packages: Vec<_> = places.into_iter().zip(unpacker.finish()).collect();

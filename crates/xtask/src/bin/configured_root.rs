@@ -14,7 +14,7 @@ use labimg_debian::deb::{self, Deb};
 use labimg_debian::deb822::Stanza;
 use labimg_debian::kernel;
 use labimg_debian::lock::LockedPackage;
-use labimg_debian::packages::{self, Excludes};
+use labimg_debian::packages;
 use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Blob, Tree};
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut tree = Tree::new(time);
     let reporter = labimg_tree::progress::Silent;
-    let mut installed = packages::unpack(&mut tree, &architecture, debs, &Excludes::none(), &reporter)?;
+    let mut installed = packages::unpack(&mut tree, &architecture, debs, &reporter)?;
     let report = configure::run(&mut tree, &mut installed)?;
     packages::write_database(&mut tree, &installed)?;
     for version in kernel::versions(&tree) {

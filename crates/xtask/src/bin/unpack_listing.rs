@@ -1,6 +1,6 @@
 //! Unpacks the `.deb` files of a folder into a tree, writes dpkg's database, and lists the tree, to compare it with others:
-//! `unpack_listing DEBS PLAIN [ARCHITECTURE [EXCLUDES]] > listing`. PLAIN is a folder that keeps the decompressed packages;
-//! EXCLUDES a file of `path-exclude` lines. With `DUMP=DIR` in the environment, the tree is written there instead (as root).
+//! `unpack_listing DEBS PLAIN [ARCHITECTURE] > listing`. PLAIN is a folder that keeps the decompressed packages. With
+//! `DUMP=DIR` in the environment, the tree is written there instead (as root).
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -15,7 +15,7 @@ use std::time::Instant;
 use labimg_debian::deb::{self, Deb};
 use labimg_debian::deb822::Stanza;
 use labimg_debian::lock::LockedPackage;
-use labimg_debian::packages::{Excludes, unpack, write_database};
+use labimg_debian::packages::{unpack, write_database};
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::Silent;
 use labimg_tree::{Blob, ContentReader, InodeId, Kind, Tree, listing};
@@ -74,10 +74,6 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [folder, plain, rest @ ..] = args.as_slice() else { return Err("usage: unpack_listing DEBS PLAIN …".into()) };
     let architecture = rest.first().map_or("amd64", String::as_str);
-    let excludes = match rest.get(1) {
-        Some(path) => Excludes::parse(&std::fs::read_to_string(path)?)?,
-        None => Excludes::none(),
-    };
     std::fs::create_dir_all(plain)?;
     let entries = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
     let mut paths: Vec<PathBuf> =
@@ -87,7 +83,7 @@ fn main() -> Result<()> {
     let debs = paths.par_iter().map(|p| read(p, Path::new(plain))).collect::<Result<Vec<_>>>()?;
     let opened = begun.elapsed();
     let mut tree = Tree::new(1_700_000_000);
-    let installed = unpack(&mut tree, architecture, debs, &excludes, &Silent)?;
+    let installed = unpack(&mut tree, architecture, debs, &Silent)?;
     write_database(&mut tree, &installed)?;
     eprintln!("opened in {opened:.3?}, all in {:.3?}, {} paths", begun.elapsed(), tree.len());
     if let Some(folder) = std::env::var_os("DUMP").map(PathBuf::from) {
