@@ -3,107 +3,33 @@
 //! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
 //! effects follow from a few parameters, and of a hand-written rest that `known.toml` lists by hash. Any other package
 //! stays unpacked, with all that depend on it, and the node runs `dpkg --configure` for them at first boot.
+//!
+//! Two halves: `recognise` reads scripts and says what they do (`Action`), without a tree; `tools` has one file
+//! for each of Debian's tools that scripts call, by the tool's name, and changes the tree as the tool would. `perform` and
+//! `triggers` bring the two together.
 
-mod accounts;
-mod action;
-mod files;
-pub mod generate;
-mod known;
+mod context;
+mod error;
+mod perform;
 mod recognise;
-mod script;
-mod snippet;
-pub mod systemd;
-mod sysusers;
-mod sysv;
-mod tmpfiles;
+mod tools;
 mod triggers;
 mod words;
 
 use std::collections::BTreeSet;
 
-pub use accounts::Accounts;
-pub use action::Action;
+pub use error::ConfigureError;
 pub use recognise::{Unknown, unknown};
 
 use crate::packages::{Installed, Package, State};
+use context::Context;
 use labimg_tree::interrupt;
-use labimg_tree::{Kind, PathError, Tree, TreeError, TreePath};
+use labimg_tree::{Kind, Tree, TreePath};
+use recognise::Action;
 
-/// Why configuration stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigureError {
-    /// The tree did not take a change.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// Not a path inside the tree.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// A file that configuration reads is not as its format says.
-    #[error("{path}: {what}")]
-    Bad {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A user or group that nobody made.
-    #[error("{kind} `{name}` is not in {file}: a package that makes it must be configured first")]
-    NoAccount {
-        /// `user` or `group`.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// Where it was looked up.
-        file: &'static str,
-    },
-    /// A file could not be generated.
-    #[error(transparent)]
-    Generate(#[from] generate::GenError),
-    /// No free user or group number is left.
-    #[error("no free id for {kind} `{name}`")]
-    NoFreeId {
-        /// `user` or `group`.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The compiled-in table of known scripts is wrong.
-    #[error("the table of known maintainer scripts: {0}")]
-    Table(String),
-    /// Where in configuration something failed.
-    #[error("configuring {package}: {source}")]
-    Package {
-        /// The package whose scripts were replaced.
-        package: String,
-        /// What failed.
-        source: Box<ConfigureError>,
-    },
-    /// The user stopped the build.
-    #[error(transparent)]
-    Interrupted(#[from] interrupt::Interrupted),
-}
-
-/// What a package's configuration depends on beside the tree.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// The package whose scripts are at work.
-    pub package: String,
-    /// Debian's name of the node's architecture.
-    pub architecture: String,
-    /// Explicit triggers activated so far.
-    pub triggered: BTreeSet<String>,
-}
-
-impl Context {
-    /// Fills in `@multiarch@` (the architecture's folder of libraries) and `@abi@` (the kernel in the package's name).
-    fn expand(&self, text: &str) -> String {
-        let multiarch = match self.architecture.as_str() {
-            "amd64" => "x86_64-linux-gnu",
-            _ => "aarch64-linux-gnu",
-        };
-        let abi = script::kernel_abi(&self.package).unwrap_or_default();
-        text.replace("@multiarch@", multiarch).replace("@abi@", abi)
-    }
+/// Enabling units, for layers that come after the packages.
+pub mod systemd {
+    pub use super::tools::systemctl::enable;
 }
 
 /// A package that stays unpacked until first boot.
@@ -127,7 +53,8 @@ pub struct Report {
 }
 
 /// The packages whose `preinst install` the node has to run before it configures them, one a line, as their files in
-/// `/var/lib/dpkg/info` are called (with the architecture where dpkg adds it). Written only when there are any: dpkg itself runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
+/// `/var/lib/dpkg/info` are called (with the architecture where dpkg adds it). Written only when there are any: dpkg itself
+/// runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
 pub const PREINST_LIST: &str = "/var/lib/labimg/preinst";
 
 /// Configures every package whose scripts are known, in order, and sets each package's state.
@@ -140,20 +67,20 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     recognise::hold_back(installed, &mut pending)?;
     let held: BTreeSet<&str> = pending.iter().map(|p| p.package.as_str()).collect();
 
-    let mut context = Context { architecture: installed.architecture.clone(), ..Context::default() };
+    let mut context = Context::new(tree, &installed.architecture);
     // Like apt, which unpacks a whole set before it configures the first package: `preinst` comes first for all.
     for (package, plan) in installed.packages.iter().zip(&plans) {
-        apply(tree, &package.name, &plan.before_unpack, &mut context)?;
+        apply(&mut context, &package.name, &plan.before_unpack)?;
     }
     for (package, plan) in installed.packages.iter().zip(&plans).filter(|(p, _)| !held.contains(p.name.as_str())) {
-        apply(tree, &package.name, &plan.configure, &mut context)?;
+        apply(&mut context, &package.name, &plan.configure)?;
     }
-    tree.begin_layer("configuration by triggers");
-    triggers::finish(tree, installed, &held, &context)?;
-    tree.begin_layer("configuration of debconf");
+    context.tree.begin_layer("configuration by triggers");
+    triggers::finish(&mut context, installed, &held)?;
+    context.tree.begin_layer("configuration of debconf");
     let ready: Vec<_> = installed.packages.iter().filter(|p| !held.contains(p.name.as_str())).collect();
     if ready.iter().any(|p| p.name == "debconf") {
-        generate::answers::write(tree, &ready)?;
+        tools::debconf::write(&mut context, &ready)?;
     }
     let preinst = pending.iter().filter(|p| p.script == "preinst").filter_map(|p| installed.get(&p.package));
     let preinst: String = preinst.flat_map(|p| [p.info_name(), "\n".to_owned()]).collect();
@@ -184,13 +111,13 @@ fn set_conffiles_aside(tree: &mut Tree, package: &Package) -> Result<(), Configu
     Ok(())
 }
 
-fn apply(tree: &mut Tree, package: &str, actions: &[Action], context: &mut Context) -> Result<(), ConfigureError> {
+fn apply(context: &mut Context<'_>, package: &str, actions: &[Action]) -> Result<(), ConfigureError> {
     interrupt::check()?;
-    tree.begin_layer(format!("configuration of {package}"));
+    context.tree.begin_layer(format!("configuration of {package}"));
     package.clone_into(&mut context.package);
     for action in actions {
         let named = |source| ConfigureError::Package { package: package.to_owned(), source: Box::new(source) };
-        action.apply(tree, context).map_err(named)?;
+        perform::perform(action, context).map_err(named)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 /// The commands named `name` in a script: the words after it up to the end of the command, with continued lines joined.
 /// A word with an expansion (`$`, backquote) keeps it as text.
-pub fn commands(text: &str, name: &str) -> Vec<Vec<String>> {
+pub(crate) fn commands(text: &str, name: &str) -> Vec<Vec<String>> {
     let joined = text.replace("\\\n", " ");
     joined
         .lines()
@@ -18,7 +18,7 @@ fn is_operator(word: &str) -> bool {
 }
 
 /// The words of one line; quotes and backslashes are taken away, a comment ends the line.
-pub fn split(line: &str) -> Vec<String> {
+pub(crate) fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
