@@ -1,5 +1,7 @@
 //! Control files: stanzas of `Field: value` with folded lines (deb822(5), Debian Policy 5.1). Borrowed from the text, no copy.
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// A line that is neither a field, a continuation, a comment nor empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
@@ -8,6 +10,12 @@ pub struct Deb822Error {
     pub line: usize,
     /// What is wrong.
     pub what: &'static str,
+}
+
+impl Fault for Deb822Error {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
+    }
 }
 
 /// One paragraph: its fields in order, with values as they stand (folded lines keep their newlines and indent).

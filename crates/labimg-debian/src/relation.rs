@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::version;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// How a version must compare with the one named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +99,12 @@ pub struct RelationError {
     pub part: String,
     /// What is wrong.
     pub what: &'static str,
+}
+
+impl Fault for RelationError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
+    }
 }
 
 /// Reads a relation field: all of the outer list, of each inner list one.

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// A version that keeps to the syntax `[epoch:]upstream[-revision]`.
 ///
 /// Equality follows the order: `1.0` and `1.00` are equal, as they are for dpkg.
@@ -18,6 +20,12 @@ pub struct BadVersion {
     pub text: String,
     /// What is wrong with it.
     pub what: &'static str,
+}
+
+impl Fault for BadVersion {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
+    }
 }
 
 impl Version {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::http::HttpError;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt::Interrupted;
 
@@ -113,6 +114,33 @@ impl StoreError {
             return Self::Full { path: path.to_owned(), needed, cause: source.to_string() };
         }
         Self::io("write", path, source)
+    }
+}
+
+impl Fault for StoreError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Io { source, .. } => Fault::kind(source),
+            Self::Full { .. } | Self::ReadOnly { .. } | Self::Fetch(_) | Self::Busy(_) => FaultKind::World,
+            Self::NoHome => FaultKind::Usage,
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
+}
+
+impl Fault for SourceError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Http(source) => source.kind(),
+            Self::Size { .. } | Self::Hash { .. } => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Http(source) => source.help(),
+            Self::Size { .. } | Self::Hash { .. } => None,
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest;
 
+use crate::fault::{Fault, FaultKind};
+
 /// A SHA-256 digest; shown and read as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256([u8; 32]);
@@ -15,6 +17,12 @@ pub struct Sha256([u8; 32]);
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a SHA-256: 64 hexadecimal digits are expected")]
 pub struct BadHash(String);
+
+impl Fault for BadHash {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Configuration
+    }
+}
 
 impl Sha256 {
     /// The digest of some bytes.

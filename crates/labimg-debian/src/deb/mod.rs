@@ -18,7 +18,9 @@ pub use open::{open, open_all};
 pub use plain::decompress;
 
 use labimg_store::StoreError;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
+use labimg_tree::interrupt::Interrupted;
 use labimg_tree::{Blob, Content};
 
 /// A package file, ready to be unpacked.
@@ -86,7 +88,32 @@ pub enum DebError {
     },
     /// The user asked to stop.
     #[error(transparent)]
-    Interrupted(#[from] labimg_tree::interrupt::Interrupted),
+    Interrupted(#[from] Interrupted),
+}
+
+impl Fault for DebError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Io { source, .. } | Self::Write(source) => Fault::kind(source),
+            Self::Bad { .. } | Self::Plain { .. } | Self::NotFetched(_) => FaultKind::World,
+            Self::Store(source) => source.kind(),
+            Self::Package { source, .. } => source.kind(),
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Store(source) => source.help(),
+            Self::Package { source, .. } => source.help(),
+            Self::Io { .. }
+            | Self::Write(_)
+            | Self::Bad { .. }
+            | Self::Plain { .. }
+            | Self::NotFetched(_)
+            | Self::Interrupted(_) => None,
+        }
+    }
 }
 
 impl Deb {

@@ -8,6 +8,7 @@ mod newc;
 mod superfast;
 mod trie;
 
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
 /// What went wrong with a kernel's modules or its initramfs.
@@ -63,6 +64,22 @@ pub enum KernelError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] labimg_tree::interrupt::Interrupted),
+}
+
+impl Fault for KernelError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::NoModules(_)
+            | Self::NotOneKernel(_)
+            | Self::Module { .. }
+            | Self::NoModule { .. }
+            | Self::Program { .. }
+            | Self::Cycle(_) => FaultKind::World,
+            Self::Write { source, .. } | Self::Archive(source) => Fault::kind(source),
+            Self::Tree(source) => source.kind(),
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
 }
 
 /// The version of the tree's only kernel: the name of its folder below `/lib/modules`.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
+pub use super::error::MirrorError;
 use crate::deb822::{Deb822Error, Stanzas};
 use labimg_store::http::shown;
 
@@ -52,30 +53,6 @@ pub enum Origin {
     Host(PathBuf),
     /// Nobody: it is the public default.
     Default,
-}
-
-/// Why no mirror could be chosen.
-#[derive(Debug, thiserror::Error)]
-pub enum MirrorError {
-    /// A mirror that is not `http://` or `https://`.
-    #[error("the mirror `{0}` is not an http or https URL; give one such as `https://mirror.example/debian`")]
-    Url(String),
-    /// A list of the host's apt cannot be read.
-    #[error("cannot read {}: {source}; name a mirror with --mirror", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A list of the host's apt has a wrong syntax.
-    #[error("{}: {source}; mend it or name a mirror with --mirror", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line and what is wrong.
-        source: Deb822Error,
-    },
 }
 
 impl fmt::Display for Mirror {

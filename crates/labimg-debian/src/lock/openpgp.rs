@@ -16,6 +16,7 @@ use sequoia_openpgp::types::RevocationStatus;
 use sequoia_openpgp::{KeyHandle, Result as PgpResult};
 
 use super::release::CLOCK_SLACK;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// Debian's archive keys; see `keys/README`.
 const DEBIAN: &[(&str, &[u8])] = &[
@@ -67,6 +68,24 @@ pub enum SignatureError {
     /// No signature is good; what is wrong with each.
     #[error("no good signature by a known key: {}", .0.join("; "))]
     NoneGood(Vec<String>),
+}
+
+/// A keyring besides Debian's own is one that was named.
+impl Fault for KeyringError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Read { .. } => FaultKind::Usage,
+            Self::Syntax { .. } => FaultKind::Configuration,
+        }
+    }
+}
+
+impl Fault for SignatureError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::NotSigned(_) | Self::NoneGood(_) => FaultKind::World,
+        }
+    }
 }
 
 /// A key that made a good signature.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::deb822::{Deb822Error, Stanza};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// How far ahead of our clock the archive's may be, in seconds.
@@ -97,6 +98,20 @@ pub enum ReleaseError {
         /// File that remembers it.
         memory: String,
     },
+}
+
+impl Fault for ReleaseError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Syntax(source) => source.kind(),
+            Self::Missing(_)
+            | Self::Field { .. }
+            | Self::OtherSuite { .. }
+            | Self::Expired { .. }
+            | Self::Future { .. }
+            | Self::Older { .. } => FaultKind::World,
+        }
+    }
 }
 
 impl Release {

@@ -8,6 +8,7 @@ use super::table::Record;
 use super::universe::{BadRelation, Candidate, Group, Id, Pin, Universe};
 use super::walk::walk;
 use crate::relation::{Relation, is_package_name};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 
 /// Why a request cannot be met.
@@ -59,6 +60,22 @@ pub enum ResolveError {
     /// No set of packages meets the request.
     #[error("{0}")]
     Unsolvable(Trouble),
+}
+
+impl Fault for ResolveError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Request(_)
+            | Self::Unknown { .. }
+            | Self::Virtual { .. }
+            | Self::Version { .. }
+            | Self::Twice(_)
+            | Self::Gone { .. }
+            // Another choice of packages may do without the bad one.
+            | Self::Relation(_)
+            | Self::Unsolvable(_) => FaultKind::Configuration,
+        }
+    }
 }
 
 fn gone(needed_by: &[String]) -> String {

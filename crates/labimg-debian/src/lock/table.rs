@@ -4,6 +4,7 @@
 
 use crate::deb822::{Deb822Error, Stanza, Stanzas};
 use crate::relation::is_package_name;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// Changes whenever the form of the lines does, so that no older table is read.
@@ -60,6 +61,15 @@ pub enum TableError {
         /// Its value, empty when it is missing.
         value: String,
     },
+}
+
+impl Fault for TableError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Syntax(source) => source.kind(),
+            Self::Field { .. } => FaultKind::World,
+        }
+    }
 }
 
 /// Makes the table of a `Packages` file for `architecture`: a pure function.

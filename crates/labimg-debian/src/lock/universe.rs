@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::table::Record;
 use crate::relation::{self, Operator, Relation, RelationError};
 use crate::version;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// A package by its place in [`Universe::candidates`].
 pub type Id = usize;
@@ -66,6 +67,12 @@ pub struct BadRelation {
     pub version: String,
     /// What is wrong.
     pub source: RelationError,
+}
+
+impl Fault for BadRelation {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
+    }
 }
 
 /// An or-group of a dependency, as written, and the candidates that satisfy it, the preferred first.

@@ -15,6 +15,7 @@ pub use package::{Conffile, Installed, Package, State, Triggers};
 use crate::deb::Deb;
 use crate::deb::tar::EntryKind;
 use crate::lock::LockedPackage;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::{self, Interrupted};
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::{Tree, TreeError, TreePath};
@@ -63,6 +64,16 @@ pub enum PackagesError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Fault for PackagesError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Control { .. } | Self::Entry { .. } | Self::Overwrite { .. } => FaultKind::World,
+            Self::Tree { source, .. } => source.kind(),
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
 }
 
 /// Unpacks packages into `tree` and writes dpkg's `info` files of them. Their contents stay in the packages' blobs.

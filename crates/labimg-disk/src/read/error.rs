@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::interrupt::Interrupted;
+
 /// Why an image, or something in it, could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
@@ -83,7 +86,7 @@ pub enum InspectError {
     },
     /// The user asked to stop.
     #[error(transparent)]
-    Interrupted(#[from] labimg_tree::interrupt::Interrupted),
+    Interrupted(#[from] Interrupted),
 }
 
 impl InspectError {
@@ -91,5 +94,19 @@ impl InspectError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+}
+
+impl Fault for InspectError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Open { source, .. } | Self::Read { source, .. } => Fault::kind(source),
+            Self::Damaged { .. } | Self::Unknown { .. } | Self::TooLarge { .. } | Self::WrongKind { .. } => {
+                FaultKind::World
+            }
+            // A path, a number or an image that was asked for.
+            Self::NoPartition { .. } | Self::NoSystem { .. } | Self::NotFound { .. } => FaultKind::Usage,
+            Self::Interrupted(source) => source.kind(),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ext4::Ext4Error;
 use labimg_tree::TreePath;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why an image could not be written.
@@ -97,4 +98,37 @@ pub enum ImageError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Fault for ImageError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Fat { .. } | Self::TooSmall { .. } | Self::DiskFull { .. } => FaultKind::World,
+            Self::Content { source, .. }
+            | Self::Raw { source, .. }
+            | Self::Output { source, .. }
+            | Self::Write { source, .. } => Fault::kind(source),
+            Self::Ext4 { source, .. } => source.kind(),
+            // A board's data are checked when they are read.
+            Self::Layout(_) => FaultKind::Ours,
+            Self::BadOutput { .. } => FaultKind::Usage,
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Ext4 { source, .. } => source.help(),
+            Self::Fat { .. }
+            | Self::Content { .. }
+            | Self::Raw { .. }
+            | Self::TooSmall { .. }
+            | Self::Layout(_)
+            | Self::DiskFull { .. }
+            | Self::Output { .. }
+            | Self::BadOutput { .. }
+            | Self::Write { .. }
+            | Self::Interrupted(_) => None,
+        }
+    }
 }

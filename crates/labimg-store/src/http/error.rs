@@ -7,6 +7,7 @@ use reqwest::blocking::Response;
 use reqwest::header::RETRY_AFTER;
 
 use super::Settings;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why a file could not be had.
@@ -122,6 +123,25 @@ impl HttpError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
+    }
+}
+
+impl Fault for HttpError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            // What a user gives is looked at before; this one stood in another server's answer.
+            Self::BadUrl { .. }
+            | Self::NoSuchHost { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Timeout { .. }
+            | Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::Cut { .. }
+            | Self::TooLarge { .. }
+            | Self::Setup(_) => FaultKind::World,
+            Self::Interrupted(source) => source.kind(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Paths name inodes, so hard links are two paths of one inode, as on a disk.
 
 mod content;
+mod error;
 mod listing;
 mod lookup;
 mod path;
@@ -12,51 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 pub use content::{Blob, Content, ContentReader};
+pub use error::TreeError;
 pub use listing::listing;
 pub use path::{PathError, TreePath};
-
-/// What went wrong with a change of a tree.
-#[derive(Debug, thiserror::Error)]
-pub enum TreeError {
-    /// Not a path inside the tree.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// Nothing has this path.
-    #[error("{0}: no such file or folder in the tree")]
-    NotFound(TreePath),
-    /// The folder a path lies in is missing or is no folder.
-    #[error("{path}: {parent} is not a folder")]
-    NotAFolder {
-        /// What was to be put.
-        path: TreePath,
-        /// What is in its way.
-        parent: TreePath,
-    },
-    /// A folder stands where something else was to be put, or the other way round.
-    #[error("{path}: {what}")]
-    Conflict {
-        /// The place.
-        path: TreePath,
-        /// What stands there.
-        what: &'static str,
-    },
-    /// Symbolic links that lead in a circle, or up and out of the tree.
-    #[error("{path}: {what}")]
-    Link {
-        /// The path that was followed.
-        path: TreePath,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// A content could not be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: TreePath,
-        /// Why.
-        source: std::io::Error,
-    },
-}
 
 /// Which layer an entry came from, as an index into [`Tree::layers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use crate::fault::{Fault, FaultKind};
+
 /// Why a text is not a path inside the tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {why}")]
@@ -11,6 +13,13 @@ pub struct PathError {
     pub path: String,
     /// What is wrong with it, as the end of a sentence.
     pub why: &'static str,
+}
+
+/// Names come from packages.
+impl Fault for PathError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
+    }
 }
 
 /// A path below the root of the node: no leading `/`, no `.`, `..` or empty parts. The root is the empty path.

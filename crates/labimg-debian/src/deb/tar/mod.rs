@@ -10,6 +10,8 @@ use std::io;
 use header::{Header, parse};
 use pax::Overrides;
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// Size of a tar block in bytes.
 pub const BLOCK: usize = 512;
 
@@ -80,6 +82,15 @@ pub enum TarError {
         /// What is wrong.
         what: &'static str,
     },
+}
+
+impl Fault for TarError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Read(source) => Fault::kind(source),
+            Self::Bad { .. } => FaultKind::World,
+        }
+    }
 }
 
 /// Where an archive is read from.

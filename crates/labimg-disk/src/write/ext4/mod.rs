@@ -8,6 +8,7 @@ mod allocate;
 mod bytes;
 mod checksum;
 mod copy;
+mod error;
 mod extents;
 mod folder;
 mod groups;
@@ -24,58 +25,12 @@ mod xattr;
 
 use std::fs::File;
 
+pub use error::Ext4Error;
 use layout::{BLOCK, Layout};
 use plan::Plan;
 
-use labimg_tree::interrupt::Interrupted;
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::{Inode, Kind, Tree, TreePath};
-
-/// Why no file system was written.
-#[derive(Debug, thiserror::Error)]
-pub enum Ext4Error {
-    /// The tree needs more room.
-    #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given: make the image larger")]
-    TooSmall {
-        /// The least size in bytes.
-        needed: u64,
-        /// The given size in bytes.
-        given: u64,
-    },
-    /// An option that cannot be.
-    #[error("ext4 cannot be made with {0}")]
-    Option(String),
-    /// Something that ext4 cannot hold.
-    #[error("{path} {what}")]
-    Refused {
-        /// The file.
-        path: TreePath,
-        /// What is wrong with it, as the end of a sentence.
-        what: String,
-    },
-    /// A content could not be read.
-    #[error("the content of {path} cannot be read: {source}")]
-    Read {
-        /// The file.
-        path: TreePath,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The image could not be written.
-    #[error("writing the image at byte {at}: {source}")]
-    Write {
-        /// Where in the image's file.
-        at: u64,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// More blocks were needed than were counted beforehand.
-    #[error("the file system is full, though the files were counted to fit: please report this")]
-    Full,
-    /// The user asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-}
 
 /// How a file system is made.
 #[derive(Debug, Clone)]

@@ -1,0 +1,210 @@
+//! Why there is no lock.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::openpgp::{KeyringError, SignatureError, Signer};
+use super::release::ReleaseError;
+use super::resolve::ResolveError;
+use super::table::TableError;
+use crate::deb822::Deb822Error;
+use labimg_store::StoreError;
+use labimg_store::http::HttpError;
+use labimg_tree::fault::{Fault, FaultKind};
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// A keyring cannot be used.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The mirror does not give a release file.
+    #[error("the mirror {mirror} cannot be asked for its packages: {source}")]
+    Mirror {
+        /// The mirror's addresses and who named them.
+        mirror: String,
+        /// Why not.
+        source: HttpError,
+    },
+    /// The mirror has no such suite.
+    #[error(
+        "the mirror has no suite `{suite}`: {url} does not exist; check the suite's name and the mirror's address (--mirror ARCHIVE,SECURITY names both)"
+    )]
+    NoSuite {
+        /// The suite.
+        suite: String,
+        /// Where it should be.
+        url: String,
+    },
+    /// A release file is not signed by a key that counts.
+    #[error(
+        "{url} is not trusted: {source}; if this computer's clock is right, try another mirror, or add the archive's key with --keyring"
+    )]
+    Signature {
+        /// The file.
+        url: String,
+        /// Why not.
+        source: SignatureError,
+    },
+    /// A release file must not be used.
+    #[error("{url}, signed by {signers}: {source}")]
+    Release {
+        /// The file.
+        url: String,
+        /// The keys, each with fingerprint and user ID.
+        signers: String,
+        /// Why not.
+        source: Box<ReleaseError>,
+    },
+    /// A release file does not list an index.
+    #[error("{url} lists no `{path}`: this archive has no such component or architecture")]
+    NoIndex {
+        /// The release file.
+        url: String,
+        /// The index.
+        path: String,
+    },
+    /// A verified index cannot be unpacked.
+    #[error("{url}, as it lies in the cache, cannot be unpacked: {source}; `labimg cache verify` finds damaged files")]
+    Unpack {
+        /// The index file.
+        url: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A verified index cannot be read.
+    #[error("{url}: {source}")]
+    Index {
+        /// The index file.
+        url: String,
+        /// Why not.
+        source: TableError,
+    },
+    /// A table in the cache was damaged.
+    #[error("{}, line {line}: the file is damaged; delete it", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line number from 1.
+        line: usize,
+    },
+    /// The control file of a locked package cannot be used.
+    #[error("the control file of {package} {version}: {what}; `labimg lock` writes the lock anew")]
+    Control {
+        /// The package, as the lock names it.
+        package: String,
+        /// Its version there.
+        version: String,
+        /// What is wrong with the file.
+        what: String,
+    },
+    /// A suite such as `stable` means another release than when the lock was made.
+    #[error(
+        "the lock is of {locked} and the mirror's release is {now}: they do not go together; `labimg update` without a name renews everything"
+    )]
+    Moved {
+        /// Code name in the lock.
+        locked: String,
+        /// Code name now.
+        now: String,
+    },
+    /// A digest in a table of the cache was damaged.
+    #[error("the cache has a damaged digest for package {0}; `labimg cache verify` finds damaged files")]
+    Digest(String),
+    /// A small file of the cache cannot be used.
+    #[error("cannot {action} {}: {source}; if it is damaged, delete it", path.display())]
+    Memory {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The packages cannot be had together.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+impl Fault for LockError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Keyring(source) => source.kind(),
+            Self::Mirror { source, .. } => source.kind(),
+            Self::NoSuite { .. } => FaultKind::Usage,
+            Self::Signature { source, .. } => source.kind(),
+            Self::Release { source, .. } => source.kind(),
+            Self::Index { source, .. } => source.kind(),
+            Self::Unpack { source, .. } | Self::Memory { source, .. } => Fault::kind(source),
+            Self::NoIndex { .. } | Self::Table { .. } | Self::Control { .. } | Self::Digest(_) => FaultKind::World,
+            // The lock's suite and the request's go by another release now.
+            Self::Moved { .. } => FaultKind::Configuration,
+            Self::Store(source) => source.kind(),
+            Self::Resolve(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Keyring(source) => source.help(),
+            Self::Mirror { source, .. } => source.help(),
+            Self::Signature { source, .. } => source.help(),
+            Self::Release { source, .. } => source.help(),
+            Self::Index { source, .. } => source.help(),
+            Self::Store(source) => source.help(),
+            Self::Resolve(source) => source.help(),
+            Self::NoSuite { .. }
+            | Self::NoIndex { .. }
+            | Self::Unpack { .. }
+            | Self::Table { .. }
+            | Self::Control { .. }
+            | Self::Moved { .. }
+            | Self::Digest(_)
+            | Self::Memory { .. } => None,
+        }
+    }
+}
+
+impl LockError {
+    pub(super) fn release(url: String, signers: &[Signer], source: ReleaseError) -> Self {
+        let signers = signers.iter().map(Signer::to_string).collect::<Vec<_>>().join(", ");
+        Self::Release { url, signers, source: Box::new(source) }
+    }
+}
+
+/// Why no mirror could be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// A mirror that is not `http://` or `https://`.
+    #[error("the mirror `{0}` is not an http or https URL; give one such as `https://mirror.example/debian`")]
+    Url(String),
+    /// A list of the host's apt cannot be read.
+    #[error("cannot read {}: {source}; name a mirror with --mirror", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A list of the host's apt has a wrong syntax.
+    #[error("{}: {source}; mend it or name a mirror with --mirror", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line and what is wrong.
+        source: Deb822Error,
+    },
+}
+
+/// A mirror is named on the command line or in a list of the host's apt.
+impl Fault for MirrorError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Url(_) => FaultKind::Usage,
+            Self::Read { .. } | Self::Syntax { .. } => FaultKind::Configuration,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What can go wrong when an ext4 file system is written.
+
+use labimg_tree::TreePath;
+use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::interrupt::Interrupted;
+
+/// Why no file system was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Ext4Error {
+    /// The tree needs more room.
+    #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given: make the image larger")]
+    TooSmall {
+        /// The least size in bytes.
+        needed: u64,
+        /// The given size in bytes.
+        given: u64,
+    },
+    /// An option that cannot be.
+    #[error("ext4 cannot be made with {0}")]
+    Option(String),
+    /// Something that ext4 cannot hold.
+    #[error("{path} {what}")]
+    Refused {
+        /// The file.
+        path: TreePath,
+        /// What is wrong with it, as the end of a sentence.
+        what: String,
+    },
+    /// A content could not be read.
+    #[error("the content of {path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The image could not be written.
+    #[error("writing the image at byte {at}: {source}")]
+    Write {
+        /// Where in the image's file.
+        at: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// More blocks were needed than were counted beforehand.
+    #[error("the file system is full, though the files were counted to fit: please report this")]
+    Full,
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Fault for Ext4Error {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::TooSmall { .. } | Self::Refused { .. } => FaultKind::World,
+            // labimg chooses them.
+            Self::Option(_) | Self::Full => FaultKind::Ours,
+            Self::Read { source, .. } | Self::Write { source, .. } => Fault::kind(source),
+            Self::Interrupted(source) => source.kind(),
+        }
+    }
+}
