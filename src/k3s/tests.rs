@@ -197,7 +197,7 @@ fn a_server_that_hides_the_size_is_named() {
 
 #[test]
 fn a_full_cache_is_no_reason_to_leave_it_to_the_node() {
-    let error = StoreError::Full { path: "/c".into(), needed: 1, cause: "no space".to_owned() };
+    let error = StoreError::Full { path: "/c".into(), needed: 1, cause: "no space".into() };
     let error = K3sError::Store { version: DEFAULT_VERSION.to_owned(), source: error, remembered: None };
     assert!(!error.is_unreachable());
     let error = StoreError::Fetch(Vec::new());

@@ -161,7 +161,8 @@ impl Manifest {
         name.push(".json");
         let path = image.with_file_name(name);
         if path.is_dir() {
-            return Err(ImageError::BadOutput { path, why: "a folder stands where the image's manifest goes" });
+            let (why, help) = ("a folder stands where the image's manifest goes", "remove it, or choose another name");
+            return Err(ImageError::BadOutput { path, why, help });
         }
         let folder = folder_of(&path);
         // Always the same name: what a killed build left is used again by the next one.

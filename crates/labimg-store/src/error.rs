@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::http::HttpError;
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind, whole};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt::Interrupted;
 
@@ -13,7 +13,7 @@ use labimg_tree::interrupt::Interrupted;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The system refused something.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -23,23 +23,18 @@ pub enum StoreError {
         source: io::Error,
     },
     /// No room for what has to be written.
-    #[error(
-        "no room{} at {} ({cause}): free some space (`labimg cache prune` removes old entries), or name a folder on another disk with --cache",
-        more(*needed), path.display()
-    )]
+    #[error("no room{} at {}", more(*needed), path.display())]
     Full {
         /// Where it was to go.
         path: PathBuf,
         /// Bytes that are still to be written; 0 when that is not known.
         needed: u64,
         /// The system's words, or what is free.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// The cache may only be read, and does not hold everything.
-    #[error(
-        "the cache {} may not be written and lacks {}: make it writable, or name another one with --cache",
-        dir.display(), listed(missing)
-    )]
+    #[error("the cache {} may not be written and lacks {}", dir.display(), listed(missing))]
     ReadOnly {
         /// The cache.
         dir: PathBuf,
@@ -50,10 +45,10 @@ pub enum StoreError {
     #[error("{}", failures(.0))]
     Fetch(Vec<Failed>),
     /// A prune while a build runs.
-    #[error("the cache {} is in use by a running labimg: try again when it has ended", .0.display())]
+    #[error("the cache {} is in use by a running labimg", .0.display())]
     Busy(PathBuf),
     /// No place for the cache is known.
-    #[error("no folder for the cache: neither XDG_CACHE_HOME nor HOME is set; name one with --cache")]
+    #[error("no folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
     NoHome,
     /// The user asked to stop.
     #[error(transparent)]
@@ -76,9 +71,7 @@ pub enum SourceError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// It gives a file of another size.
-    #[error(
-        "{url}: {found} bytes, {expected} expected; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
-    )]
+    #[error("{url}: {found} bytes, {expected} expected")]
     Size {
         /// Where.
         url: String,
@@ -88,9 +81,7 @@ pub enum SourceError {
         found: u64,
     },
     /// It gives other bytes.
-    #[error(
-        "{url}: SHA-256 is {computed}, expected {expected}; the mirror or a proxy serves another file: try another mirror, or run again: the mirror may have been updated meanwhile"
-    )]
+    #[error("{url}: SHA-256 is {computed}, expected {expected}")]
     Hash {
         /// Where.
         url: String,
@@ -111,7 +102,7 @@ impl StoreError {
     pub fn write(path: &Path, needed: u64, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
-            return Self::Full { path: path.to_owned(), needed, cause: source.to_string() };
+            return Self::Full { path: path.to_owned(), needed, cause: source.to_string().into() };
         }
         Self::io("write", path, source)
     }
@@ -126,6 +117,20 @@ impl Fault for StoreError {
             Self::Interrupted(source) => source.kind(),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Full { .. } => {
+                "free some space (`labimg cache prune` removes old entries), or name a folder on another disk with --cache"
+            }
+            Self::ReadOnly { .. } => "make it writable, or name another one with --cache",
+            Self::Fetch(failed) => return remedies(failed),
+            Self::Busy(_) => "try again when it has ended",
+            Self::NoHome => "name one with --cache",
+            Self::Io { .. } | Self::Interrupted(_) => return None,
+        };
+        Some(help.to_owned())
+    }
 }
 
 impl Fault for SourceError {
@@ -139,7 +144,10 @@ impl Fault for SourceError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Http(source) => source.help(),
-            Self::Size { .. } | Self::Hash { .. } => None,
+            Self::Size { .. } | Self::Hash { .. } => Some(
+                "try another mirror, or run again: the mirror may have been updated meanwhile, or a proxy serves another file"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -166,7 +174,7 @@ fn failures(failed: &[Failed]) -> String {
         match causes.as_slice() {
             [] => text.push_str(": no address is known for it"),
             causes => causes.iter().for_each(|cause| {
-                let _ = write!(text, "\n    {cause}");
+                let _ = write!(text, "\n    {}", whole(cause));
             }),
         }
     }
@@ -174,4 +182,15 @@ fn failures(failed: &[Failed]) -> String {
         let _ = write!(text, "\n  and {} more", failed.len() - SHOWN);
     }
     text
+}
+
+/// What helps against each of the failures, said once.
+fn remedies(failed: &[Failed]) -> Option<String> {
+    let mut found: Vec<String> = Vec::new();
+    for help in failed.iter().flat_map(|failed| &failed.causes).filter_map(Fault::help) {
+        if !found.contains(&help) {
+            found.push(help);
+        }
+    }
+    (!found.is_empty()).then(|| found.join("; "))
 }

@@ -116,7 +116,7 @@ impl Store {
             return Ok(());
         }
         let cause = format!("{} are free", labimg_tree::human::HumanBytes(free));
-        Err(StoreError::Full { path: self.dir.clone(), needed, cause })
+        Err(StoreError::Full { path: self.dir.clone(), needed, cause: cause.into() })
     }
 }
 

@@ -9,6 +9,7 @@ use super::http::tests::{bytes, quick};
 use super::http::{Http, HttpError};
 use super::*;
 use labimg_testkit::http_server::{Act, Server, dead_url};
+use labimg_tree::fault::{Fault, FaultKind, causes};
 
 const MANY: usize = 3_000_000;
 
@@ -157,6 +158,8 @@ fn wrong_bytes_never_become_visible() {
     for part in ["`g`", "/g:", &Sha256::of("other").to_string(), &Sha256::of("wrong").to_string()] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    assert!(error.help().unwrap().contains("another mirror"), "{error}");
+    assert_eq!(error.kind(), FaultKind::World);
     assert!(bench.store.blob(&request.sha256).unwrap().is_none());
     assert_eq!(bench.read(&other), b"good");
     assert_eq!(bench.parts(), 0);
@@ -220,6 +223,9 @@ fn every_missing_file_is_named() {
     let StoreError::Fetch(failed) = &error else { panic!("{error}") };
     assert_eq!(failed.len(), 10);
     assert!(error.to_string().contains("`f11`: no address is known"), "{error}");
+    assert!(error.to_string().contains("(404)"), "{error}");
+    // Nine times the same advice is said once.
+    assert_eq!(error.help().unwrap(), "check the address: a newer file may have replaced this one");
     assert_eq!(bench.read(&requests[1]), bytes(2));
 }
 
@@ -230,6 +236,8 @@ fn too_little_room_is_seen_first() {
     request.size = 1 << 60;
     let error = bench.fetch(std::slice::from_ref(&request)).unwrap_err();
     assert!(matches!(error, StoreError::Full { needed, .. } if needed == 1 << 60), "{error}");
+    assert!(causes(&error)[0].ends_with(" are free"), "{error:?}");
+    assert!(error.help().unwrap().contains("--cache"), "{error:?}");
     assert!(bench.server.seen().is_empty());
 }
 

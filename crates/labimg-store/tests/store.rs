@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use labimg_store::http::Http;
 use labimg_store::{Keep, Request, Store, StoreError};
+use labimg_tree::fault::{Fault, whole};
 use labimg_tree::hash::Sha256;
 
 use labimg_testkit::http_server::{Act, Server};
@@ -54,7 +55,7 @@ fn child() {
     }
     match store.fetch(&[request], 2, &Http::new().unwrap(), &labimg_tree::progress::Silent) {
         Ok(()) => println!("RESULT fetched"),
-        Err(e) => println!("RESULT {e}"),
+        Err(e) => println!("RESULT {}\nHELP {}", whole(&e), e.help().unwrap_or_default()),
     }
     println!("TOOK {}", begun.elapsed().as_millis());
 }
@@ -151,7 +152,8 @@ fn a_full_disk_is_told_as_such() {
     // A limit on the size of a file stands in for a full disk, which needs root: the write fails in the same place. 2 MB.
     let prelude = "trap '' XFSZ; ulimit -f 4096;";
     let text = result(command(prelude, "fetch", cache.path(), &server.url("/thing")).spawn().unwrap());
-    assert!(text.contains("RESULT no room for") && text.contains("--cache"), "{text}");
+    assert!(text.contains("RESULT no room for"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("HELP ") && line.contains("--cache")), "{text}");
     assert_eq!(server.seen().len(), 1, "trying again would not help");
     let text = result(command("", "fetch", cache.path(), &server.url("/thing")).spawn().unwrap());
     assert!(text.contains("RESULT fetched"), "{text}");

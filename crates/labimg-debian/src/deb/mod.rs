@@ -18,7 +18,7 @@ pub use open::{open, open_all};
 pub use plain::decompress;
 
 use labimg_store::StoreError;
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt::Interrupted;
 use labimg_tree::{Blob, Content};
@@ -40,7 +40,7 @@ pub struct Deb {
 #[derive(Debug, thiserror::Error)]
 pub enum DebError {
     /// The file or its plain form cannot be opened or read.
-    #[error("{path}: {source}")]
+    #[error("{} cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -48,10 +48,10 @@ pub enum DebError {
         source: io::Error,
     },
     /// The plain form cannot be written.
-    #[error("the unpacked package cannot be written: {0}")]
-    Write(io::Error),
+    #[error("the unpacked package cannot be written")]
+    Write(#[source] io::Error),
     /// It is no package, or a damaged one.
-    #[error("{path}: {member}: {what}; the file is damaged or no Debian package: fetch it again")]
+    #[error("{}: {member}: {what}", path.display())]
     Bad {
         /// The package file, or its plain form in the store.
         path: PathBuf,
@@ -59,9 +59,11 @@ pub enum DebError {
         member: String,
         /// What is wrong there.
         what: String,
+        /// What the decompressor says.
+        source: Option<Cause>,
     },
     /// What the store keeps of a package was changed since.
-    #[error("{path}: {what}; `labimg cache verify` throws damaged entries away")]
+    #[error("{}: {what}", path.display())]
     Plain {
         /// The entry of the store.
         path: PathBuf,
@@ -69,13 +71,13 @@ pub enum DebError {
         what: String,
     },
     /// The store does not have the package file.
-    #[error("the package file with SHA-256 {0} is not in the cache: fetch it first")]
+    #[error("the package file with SHA-256 {0} is not in the cache")]
     NotFetched(Sha256),
     /// The store refused.
     #[error(transparent)]
     Store(StoreError),
     /// One of several packages failed.
-    #[error("package {package} {version}: {source}")]
+    #[error("the package {package} {version} cannot be opened")]
     Package {
         /// Its name.
         package: String,
@@ -106,12 +108,10 @@ impl Fault for DebError {
         match self {
             Self::Store(source) => source.help(),
             Self::Package { source, .. } => source.help(),
-            Self::Io { .. }
-            | Self::Write(_)
-            | Self::Bad { .. }
-            | Self::Plain { .. }
-            | Self::NotFetched(_)
-            | Self::Interrupted(_) => None,
+            Self::Bad { .. } => Some("fetch the file again: it is damaged, or it is not a Debian package".to_owned()),
+            Self::Plain { .. } => Some("`labimg cache verify` throws damaged entries away".to_owned()),
+            Self::NotFetched(_) => Some("fetch the file first".to_owned()),
+            Self::Io { .. } | Self::Write(_) | Self::Interrupted(_) => None,
         }
     }
 }

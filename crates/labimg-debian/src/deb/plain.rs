@@ -42,7 +42,18 @@ const LARGE_XZ: u64 = 16 << 20;
 /// a bad tar, sizes past all reason. The message names the file, the member and the fault. [`DebError::Write`] is of `out`.
 pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     let io_error = |source| DebError::Io { path: deb.to_owned(), source };
-    let bad = |member: &str, what: String| DebError::Bad { path: deb.to_owned(), member: member.to_owned(), what };
+    let bad = |member: &str, what: String| DebError::Bad {
+        path: deb.to_owned(),
+        member: member.to_owned(),
+        what,
+        source: None,
+    };
+    let broken = |member: &str, e: &io::Error| DebError::Bad {
+        path: deb.to_owned(),
+        member: member.to_owned(),
+        what: "it cannot be decompressed".to_owned(),
+        source: Some(e.to_string().into()),
+    };
     let file = File::open(deb).map_err(io_error)?;
     let mut left = file.metadata().map_err(io_error)?.len();
     let mut reader = BufReader::with_capacity(256 << 10, file);
@@ -89,7 +100,7 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     member(&mut reader, &header, |r| {
         codec.reader(r, header.size)?.take(MOST_CONTROL + 1).read_to_end(&mut control_tar).map(drop)
     })
-    .map_err(|e| bad(&header.name, e.to_string()))?;
+    .map_err(|e| broken(&header.name, &e))?;
     if control_tar.len() as u64 > MOST_CONTROL {
         return Err(bad(&header.name, "it unpacks to more than 64 MiB".into()));
     }
@@ -103,10 +114,11 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
         copied = copy_tar(codec.reader(r, header.size)?, &mut out);
         Ok(())
     })
-    .map_err(|e| bad(&header.name, e.to_string()))?;
+    .map_err(|e| broken(&header.name, &e))?;
     let Copied { len: data_len, headers } = copied.map_err(|e| match e {
         CopyError::Tar(TarError::Read(_)) if interrupt::requested() => interrupt::Interrupted.into(),
-        CopyError::Tar(e) => bad(&header.name, e.to_string()),
+        CopyError::Tar(TarError::Read(e)) => broken(&header.name, &e),
+        CopyError::Tar(e @ TarError::Bad { .. }) => bad(&header.name, e.to_string()),
         CopyError::Write(e) => DebError::Write(e),
     })?;
 

@@ -1,7 +1,9 @@
+use std::error::Error as _;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::*;
+use labimg_tree::fault::causes;
 use labimg_tree::interrupt;
 
 fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -101,13 +103,19 @@ fn faults_are_named() {
         (vec![binary, ("control.tar.bz2", &control)], "control.tar.bz2", "not supported"),
         (vec![binary, ("control.tar.xz", &data)], "control.tar.xz", "not a plain file"),
         (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &flipped)], "data.tar.xz", ""),
-        (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &long)], "data.tar.xz", ""),
-        (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", b"no xz")], "data.tar.xz", ""),
+        (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &long)], "data.tar.xz", "cannot be decompressed"),
+        (
+            vec![binary, ("control.tar.xz", &control), ("data.tar.xz", b"no xz")],
+            "data.tar.xz",
+            "cannot be decompressed",
+        ),
     ] {
         let error = read(&ar_of(&members)).unwrap_err();
         let text = error.to_string();
         assert!(matches!(&error, DebError::Bad { member: m, .. } if m == member), "{text}");
         assert!(text.contains("a.deb") && text.contains(what), "{text}");
+        assert_eq!(error.source().is_some(), text.ends_with("cannot be decompressed"), "{error:?}");
+        assert!(error.help().unwrap().contains("fetch the file again"), "{error:?}");
     }
     assert!(read(b"").unwrap_err().to_string().contains("ar archive"));
 }
@@ -207,7 +215,9 @@ fn the_store_keeps_the_plain_form() {
     std::fs::remove_file(store.blob(&sha256).unwrap().unwrap().path()).unwrap();
     assert_eq!(open(&store, &sha256).unwrap().entries, all[0].1.entries);
     let missing = crate::lock::LockedPackage { sha256: Sha256::of("other"), name: "b".into(), ..locked };
-    let error = open_all(&store, &[missing], &reporter).unwrap_err().to_string();
-    assert!(error.contains("package b 1") && error.contains("not in the cache"), "{error}");
+    let error = open_all(&store, &[missing], &reporter).unwrap_err();
+    assert!(error.to_string().contains("package b 1"), "{error}");
+    assert!(causes(&error)[0].contains("not in the cache"), "{error:?}");
+    assert_eq!(error.help().as_deref(), Some("fetch the file first"));
     assert!(Path::new(folder.path()).exists());
 }

@@ -119,7 +119,7 @@ pub fn index(modules: &[(String, Content)], lists: &Lists) -> Result<BTreeMap<St
         .into_par_iter()
         .map(|(name, (path, content))| {
             interrupt::check()?;
-            let bad = |what| KernelError::Module { path: path.clone(), what };
+            let bad = |what: String| KernelError::Module { path: path.clone(), cause: what.into() };
             let packed = content.to_vec().map_err(|e| bad(e.to_string()))?;
             let module = Module::parse(&module::decompress(path.as_bytes(), packed).map_err(bad)?).map_err(bad)?;
             Ok(Entry { path, name, module, needs: Vec::new() })
@@ -365,8 +365,9 @@ mod tests {
     #[test]
     fn a_damaged_module_is_named() {
         let modules = [("kernel/a.ko".to_owned(), Content::from("not ELF"))];
-        let error = index(&modules, &Lists::default()).unwrap_err().to_string();
-        assert!(error.starts_with("kernel/a.ko: not a usable kernel module"), "{error}");
+        let error = index(&modules, &Lists::default()).unwrap_err();
+        assert_eq!(error.to_string(), "kernel/a.ko is not a usable kernel module");
+        assert_eq!(labimg_tree::fault::causes(&error).len(), 1, "{error:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn closure(tree: &Tree, program: &str) -> Result<BTreeMap<TreePath, TreePath
     let mut found = BTreeMap::new();
     let mut todo = vec![tree.resolve(program)?];
     while let Some(path) = todo.pop() {
-        let bad = |what: String| KernelError::Program { path: path.to_string(), what };
+        let bad = |what: String| KernelError::Program { path: path.to_string(), cause: what.into() };
         let bytes = tree.read(&path)?;
         let needs = Needs::parse(&bytes).map_err(bad)?;
         let mut wanted = Vec::new();

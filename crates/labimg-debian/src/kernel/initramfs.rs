@@ -76,7 +76,7 @@ pub fn compress(archive: &[u8], out: &mut File) -> Result<(), KernelError> {
 /// Copies a program and all that it needs to start.
 fn program(tree: &Tree, root: &mut Tree, path: &str) -> Result<(), KernelError> {
     if !tree.contains(tree.resolve(path)?) {
-        return Err(KernelError::Program { path: format!("/{path}"), what: "it is not in the tree".into() });
+        return Err(KernelError::Program { path: format!("/{path}"), cause: "it is not in the tree".into() });
     }
     root.write(path, 0o755, tree.read(path)?)?;
     let mut placed = BTreeMap::new();
@@ -105,7 +105,7 @@ fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Re
     for (_, line) in &chosen {
         let (path, needs) = line.split_once(':').unwrap_or((line, ""));
         let packed = tree.read(folder.join(path).map_err(TreeError::Path)?)?;
-        let bad = |what| KernelError::Module { path: format!("{folder}/{path}"), what };
+        let bad = |what: String| KernelError::Module { path: format!("{folder}/{path}"), cause: what.into() };
         let plain = module::decompress(path.as_bytes(), packed).map_err(bad)?;
         let here = folder.join(module::uncompressed(path)).map_err(TreeError::Path)?;
         root.write(here, 0o644, plain)?;

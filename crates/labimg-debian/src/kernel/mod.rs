@@ -8,25 +8,26 @@ mod newc;
 mod superfast;
 mod trie;
 
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
 /// What went wrong with a kernel's modules or its initramfs.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The tree has no kernel modules of this version.
-    #[error("the tree has no kernel modules at /lib/modules/{0}: was the kernel package unpacked?")]
+    #[error("the tree has no kernel modules at /lib/modules/{0}")]
     NoModules(String),
     /// The tree has no kernel at all, or several.
     #[error("the tree must have exactly one kernel below /lib/modules, found: {0}")]
     NotOneKernel(String),
     /// A module cannot be understood.
-    #[error("{path}: not a usable kernel module: {what}")]
+    #[error("{path} is not a usable kernel module")]
     Module {
         /// Its path in the tree or below the version's folder.
         path: String,
         /// What is wrong.
-        what: String,
+        #[source]
+        cause: Cause,
     },
     /// A module that a board wants does not exist.
     #[error("the kernel {version} has no module `{name}`, neither as a file nor built in")]
@@ -37,15 +38,16 @@ pub enum KernelError {
         version: String,
     },
     /// A program cannot be put into the initramfs.
-    #[error("{path}: cannot be put into the initramfs: {what}")]
+    #[error("{path} cannot be put into the initramfs")]
     Program {
         /// Its path in the tree.
         path: String,
         /// What is wrong.
-        what: String,
+        #[source]
+        cause: Cause,
     },
     /// A file cannot be written.
-    #[error("cannot write {what}: {source}")]
+    #[error("cannot write {what}")]
     Write {
         /// What was being written.
         what: &'static str,
@@ -56,8 +58,8 @@ pub enum KernelError {
     #[error("the kernel modules {0} need each other in a circle")]
     Cycle(String),
     /// A kept index archive is damaged.
-    #[error("the kept module indexes are damaged: {0}")]
-    Archive(std::io::Error),
+    #[error("the kept module indexes are damaged")]
+    Archive(#[source] std::io::Error),
     /// A tree operation failed.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -78,6 +80,21 @@ impl Fault for KernelError {
             Self::Write { source, .. } | Self::Archive(source) => Fault::kind(source),
             Self::Tree(source) => source.kind(),
             Self::Interrupted(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoModules(_) => Some("unpack the package of this kernel first".to_owned()),
+            Self::Tree(source) => source.help(),
+            Self::NotOneKernel(_)
+            | Self::Module { .. }
+            | Self::NoModule { .. }
+            | Self::Program { .. }
+            | Self::Write { .. }
+            | Self::Cycle(_)
+            | Self::Archive(_)
+            | Self::Interrupted(_) => None,
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum LockError {
     #[error(transparent)]
     Keyring(#[from] KeyringError),
     /// The mirror does not give a release file.
-    #[error("the mirror {mirror} cannot be asked for its packages: {source}")]
+    #[error("the mirror {mirror} cannot be asked for its packages")]
     Mirror {
         /// The mirror's addresses and who named them.
         mirror: String,
@@ -27,9 +27,7 @@ pub enum LockError {
         source: HttpError,
     },
     /// The mirror has no such suite.
-    #[error(
-        "the mirror has no suite `{suite}`: {url} does not exist; check the suite's name and the mirror's address (--mirror ARCHIVE,SECURITY names both)"
-    )]
+    #[error("the mirror has no suite `{suite}`: {url} does not exist")]
     NoSuite {
         /// The suite.
         suite: String,
@@ -37,9 +35,7 @@ pub enum LockError {
         url: String,
     },
     /// A release file is not signed by a key that counts.
-    #[error(
-        "{url} is not trusted: {source}; if this computer's clock is right, try another mirror, or add the archive's key with --keyring"
-    )]
+    #[error("{url} is not trusted")]
     Signature {
         /// The file.
         url: String,
@@ -47,7 +43,7 @@ pub enum LockError {
         source: SignatureError,
     },
     /// A release file must not be used.
-    #[error("{url}, signed by {signers}: {source}")]
+    #[error("{url}, signed by {signers}, must not be used")]
     Release {
         /// The file.
         url: String,
@@ -65,7 +61,7 @@ pub enum LockError {
         path: String,
     },
     /// A verified index cannot be unpacked.
-    #[error("{url}, as it lies in the cache, cannot be unpacked: {source}; `labimg cache verify` finds damaged files")]
+    #[error("{url}, as it lies in the cache, cannot be unpacked")]
     Unpack {
         /// The index file.
         url: String,
@@ -73,7 +69,7 @@ pub enum LockError {
         source: std::io::Error,
     },
     /// A verified index cannot be read.
-    #[error("{url}: {source}")]
+    #[error("the index {url} cannot be read")]
     Index {
         /// The index file.
         url: String,
@@ -81,7 +77,7 @@ pub enum LockError {
         source: TableError,
     },
     /// A table in the cache was damaged.
-    #[error("{}, line {line}: the file is damaged; delete it", path.display())]
+    #[error("{}, line {line}: the file is damaged", path.display())]
     Table {
         /// The file.
         path: PathBuf,
@@ -89,7 +85,7 @@ pub enum LockError {
         line: usize,
     },
     /// The control file of a locked package cannot be used.
-    #[error("the control file of {package} {version}: {what}; `labimg lock` writes the lock anew")]
+    #[error("the control file of {package} {version}: {what}")]
     Control {
         /// The package, as the lock names it.
         package: String,
@@ -99,9 +95,7 @@ pub enum LockError {
         what: String,
     },
     /// A suite such as `stable` means another release than when the lock was made.
-    #[error(
-        "the lock is of {locked} and the mirror's release is {now}: they do not go together; `labimg update` without a name renews everything"
-    )]
+    #[error("the lock is of {locked} and the mirror's release is {now}: they do not go together")]
     Moved {
         /// Code name in the lock.
         locked: String,
@@ -109,10 +103,10 @@ pub enum LockError {
         now: String,
     },
     /// A digest in a table of the cache was damaged.
-    #[error("the cache has a damaged digest for package {0}; `labimg cache verify` finds damaged files")]
+    #[error("the cache has a damaged digest for package {0}")]
     Digest(String),
     /// A small file of the cache cannot be used.
-    #[error("cannot {action} {}: {source}; if it is damaged, delete it", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Memory {
         /// `read` or `write`.
         action: &'static str,
@@ -156,14 +150,16 @@ impl Fault for LockError {
             Self::Index { source, .. } => source.help(),
             Self::Store(source) => source.help(),
             Self::Resolve(source) => source.help(),
-            Self::NoSuite { .. }
-            | Self::NoIndex { .. }
-            | Self::Unpack { .. }
-            | Self::Table { .. }
-            | Self::Control { .. }
-            | Self::Moved { .. }
-            | Self::Digest(_)
-            | Self::Memory { .. } => None,
+            Self::NoSuite { .. } => Some(
+                "check the suite's name and the mirror's address; --mirror ARCHIVE,SECURITY names both archives"
+                    .to_owned(),
+            ),
+            Self::Unpack { .. } | Self::Digest(_) => Some("`labimg cache verify` finds damaged files".to_owned()),
+            Self::Table { .. } => Some("delete the file: the next run makes it again".to_owned()),
+            Self::Control { .. } => Some("`labimg lock` writes the lock anew".to_owned()),
+            Self::Moved { .. } => Some("`labimg update` without a name renews everything".to_owned()),
+            Self::Memory { .. } => Some("if the file is damaged, delete it".to_owned()),
+            Self::NoIndex { .. } => None,
         }
     }
 }
@@ -179,10 +175,10 @@ impl LockError {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// A mirror that is not `http://` or `https://`.
-    #[error("the mirror `{0}` is not an http or https URL; give one such as `https://mirror.example/debian`")]
+    #[error("the mirror `{0}` is not an http or https URL")]
     Url(String),
     /// A list of the host's apt cannot be read.
-    #[error("cannot read {}: {source}; name a mirror with --mirror", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -190,7 +186,7 @@ pub enum MirrorError {
         source: io::Error,
     },
     /// A list of the host's apt has a wrong syntax.
-    #[error("{}: {source}; mend it or name a mirror with --mirror", path.display())]
+    #[error("{} is not a list of apt's sources", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -206,5 +202,13 @@ impl Fault for MirrorError {
             Self::Url(_) => FaultKind::Usage,
             Self::Read { .. } | Self::Syntax { .. } => FaultKind::Configuration,
         }
+    }
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Url(_) => "give one such as `https://mirror.example/debian`",
+            Self::Read { .. } => "name a mirror with --mirror",
+            Self::Syntax { .. } => "mend it, or name a mirror with --mirror",
+        };
+        Some(help.to_owned())
     }
 }

@@ -263,6 +263,7 @@ fn stanzas(text: &str) -> Result<Vec<(String, Vec<String>)>, Deb822Error> {
 
 #[cfg(test)]
 mod tests {
+    use labimg_tree::fault::{Fault, causes};
     use proptest::prelude::*;
 
     use super::*;
@@ -367,8 +368,10 @@ mod tests {
     #[test]
     fn a_broken_list_is_named() {
         let root = host(&[("sources.list.d/x.sources", "Types: deb\nnonsense\n")]);
-        let error = Mirror::choose(None, root.path()).unwrap_err().to_string();
-        assert!(error.contains("/etc/apt/sources.list.d/x.sources: line 2"), "{error}");
+        let error = Mirror::choose(None, root.path()).unwrap_err();
+        assert!(error.to_string().starts_with("/etc/apt/sources.list.d/x.sources "), "{error}");
+        assert!(causes(&error)[0].starts_with("line 2: "), "{error:?}");
+        assert!(error.help().unwrap().contains("--mirror"), "{error:?}");
         // With a given mirror nothing of it is needed.
         let given = Mirror::choose(Some("http://x.example/debian"), root.path()).unwrap();
         assert_eq!(given.security, "http://x.example/debian-security");

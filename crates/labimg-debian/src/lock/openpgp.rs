@@ -16,7 +16,7 @@ use sequoia_openpgp::types::RevocationStatus;
 use sequoia_openpgp::{KeyHandle, Result as PgpResult};
 
 use super::release::CLOCK_SLACK;
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind};
 
 /// Debian's archive keys; see `keys/README`.
 const DEBIAN: &[(&str, &[u8])] = &[
@@ -42,7 +42,7 @@ pub struct Keyring(Vec<Cert>);
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// It cannot be read.
-    #[error("cannot read the keyring {}: {source}", path.display())]
+    #[error("cannot read the keyring {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -50,12 +50,13 @@ pub enum KeyringError {
         source: std::io::Error,
     },
     /// It holds something else than public keys.
-    #[error("{}: no OpenPGP public keys: {why}; export them with `gpg --export`", path.display())]
+    #[error("{} holds no OpenPGP public keys", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// What the parser said.
-        why: String,
+        #[source]
+        cause: Cause,
     },
 }
 
@@ -63,8 +64,8 @@ pub enum KeyringError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// Not a signed text at all, or damaged beyond reading.
-    #[error("it is not a text with an OpenPGP signature ({0})")]
-    NotSigned(String),
+    #[error("it is not a text with an OpenPGP signature")]
+    NotSigned(#[source] Cause),
     /// No signature is good; what is wrong with each.
     #[error("no good signature by a known key: {}", .0.join("; "))]
     NoneGood(Vec<String>),
@@ -78,12 +79,28 @@ impl Fault for KeyringError {
             Self::Syntax { .. } => FaultKind::Configuration,
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Syntax { .. } => Some("export the keys with `gpg --export`".to_owned()),
+        }
+    }
 }
 
 impl Fault for SignatureError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::NotSigned(_) | Self::NoneGood(_) => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NotSigned(_) | Self::NoneGood(_) => Some(
+                "if this computer's clock is right, try another mirror, or add the archive's key with --keyring if you trust it"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -122,7 +139,7 @@ impl Keyring {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Cert>, KeyringError> {
-    let error = |why: String| KeyringError::Syntax { path: path.to_owned(), why };
+    let error = |why: String| KeyringError::Syntax { path: path.to_owned(), cause: why.into() };
     let certs: Vec<Cert> =
         CertParser::from_bytes(bytes).and_then(Iterator::collect::<PgpResult<_>>).map_err(|e| error(e.to_string()))?;
     if certs.is_empty() { Err(error("it is empty".to_owned())) } else { Ok(certs) }
@@ -138,7 +155,7 @@ pub fn verify(message: &[u8], keyring: &Keyring, now: i64) -> Result<(String, Ve
     // A signature may be as far ahead of our clock as the release's own date.
     let latest = time + Duration::from_secs(CLOCK_SLACK.unsigned_abs());
     let policy = StandardPolicy::at(time);
-    let not_signed = |why: &dyn fmt::Display| SignatureError::NotSigned(why.to_string());
+    let not_signed = |why: &dyn fmt::Display| SignatureError::NotSigned(why.to_string().into());
     let helper = Helper { keyring, policy: &policy, time, good: Vec::new(), bad: Vec::new() };
     let mut verifier = VerifierBuilder::from_bytes(message)
         .and_then(|builder| builder.with_policy(&policy, latest, helper))
@@ -169,7 +186,8 @@ impl Helper<'_> {
     fn judge(&self, good: &GoodChecksum) -> Result<Signer, String> {
         let cert = good.ka.cert();
         let fingerprint = cert.fingerprint().to_hex();
-        let today = cert.with_policy(self.policy, self.time).map_err(|e| format!("key {fingerprint}: {e}"))?;
+        let today =
+            cert.with_policy(self.policy, self.time).map_err(|e| format!("key {fingerprint} cannot be used: {e}"))?;
         today.alive().map_err(|e| format!("key {fingerprint} is not valid now: {e}"))?;
         let revoked = |status: &RevocationStatus| matches!(status, RevocationStatus::Revoked(_));
         if revoked(&today.revocation_status()) {
@@ -220,19 +238,23 @@ fn said(error: &VerificationError) -> String {
     match error {
         VerificationError::MissingKey { sig } => {
             let issuer = sig.get_issuers().first().map_or_else(|| "unnamed".to_owned(), KeyHandle::to_hex);
-            format!("key {issuer} is not known (add it with --keyring if you trust it)")
+            format!("key {issuer} is not known")
         }
         VerificationError::BadSignature { ka, error, .. } => {
             let what = match error.downcast_ref::<sequoia_openpgp::Error>() {
-                Some(sequoia_openpgp::Error::NotYetLive(_)) => "is of the future: is this computer's clock behind?",
+                Some(sequoia_openpgp::Error::NotYetLive(_)) => "is of the future, by this computer's clock",
                 Some(sequoia_openpgp::Error::Expired(_)) => "expired",
                 _ => "does not fit the text: it was changed",
             };
             format!("the signature by {} {what}", ka.cert().fingerprint().to_hex())
         }
-        VerificationError::BadKey { ka, error, .. } => format!("key {}: {error}", ka.cert().fingerprint().to_hex()),
-        VerificationError::UnboundKey { cert, error, .. } => format!("key {}: {error}", cert.fingerprint().to_hex()),
-        other => other.to_string(),
+        VerificationError::BadKey { ka, error, .. } => {
+            format!("key {} cannot be used: {error}", ka.cert().fingerprint().to_hex())
+        }
+        VerificationError::UnboundKey { cert, error, .. } => {
+            format!("key {} cannot be used: {error}", cert.fingerprint().to_hex())
+        }
+        other => format!("a signature cannot be checked: {other}"),
     }
 }
 
@@ -322,8 +344,9 @@ pub(super) mod tests {
         let tampered = String::from_utf8(message.clone()).unwrap().replace("trixie", "trixin");
         let error = why(tampered.as_bytes());
         assert!(error.contains("it was changed") && error.contains(&known.fingerprint().to_hex()), "{error}");
-        let error = why(&sign("Suite: trixie\n", &[&unknown], NOW));
-        assert!(error.contains("is not known") && error.contains("--keyring"), "{error}");
+        let stranger = verify(&sign("Suite: trixie\n", &[&unknown], NOW), &ring, NOW).unwrap_err();
+        assert!(stranger.to_string().contains("is not known"), "{stranger}");
+        assert!(stranger.help().unwrap().contains("--keyring"), "{stranger:?}");
         assert!(why(b"Suite: trixie\n").contains("not a text with an OpenPGP signature"));
         assert!(!why(b"").is_empty() && !why(&message[..message.len() / 2]).is_empty());
         // Text around the signed part is not part of what is trusted.
@@ -354,8 +377,10 @@ pub(super) mod tests {
         let cert = key("known", None);
         let message = sign("Suite: x\n", &[&cert], NOW);
         verify(&message, &ring(&[&cert]), NOW - CLOCK_SLACK).unwrap();
-        let error = verify(&message, &ring(&[&cert]), NOW - CLOCK_SLACK - 60).unwrap_err().to_string();
-        assert!(error.contains("clock behind") && !error.contains("changed"), "{error}");
+        let error = verify(&message, &ring(&[&cert]), NOW - CLOCK_SLACK - 60).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("is of the future, by this computer's clock") && !text.contains("changed"), "{text}");
+        assert!(error.help().unwrap().contains("clock"), "{error:?}");
     }
 
     #[test]
@@ -363,8 +388,9 @@ pub(super) mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for content in ["", "hello\n", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxxxx\n"] {
             std::fs::write(file.path(), content).unwrap();
-            let error = Keyring::load(&[file.path().to_owned()]).unwrap_err().to_string();
-            assert!(error.contains("no OpenPGP public keys"), "{error}");
+            let error = Keyring::load(&[file.path().to_owned()]).unwrap_err();
+            assert!(error.to_string().ends_with("no OpenPGP public keys"), "{error}");
+            assert!(error.help().unwrap().contains("gpg --export"), "{error:?}");
         }
         assert!(matches!(Keyring::load(&["/nonexistent".into()]), Err(KeyringError::Read { .. })));
     }

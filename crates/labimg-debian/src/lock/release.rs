@@ -43,7 +43,7 @@ pub struct IndexFile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// Not a control file.
-    #[error("{0}")]
+    #[error("it is not a control file")]
     Syntax(#[from] Deb822Error),
     /// A field is missing.
     #[error("it has no `{0}` field")]
@@ -59,7 +59,7 @@ pub enum ReleaseError {
         want: &'static str,
     },
     /// It is of another suite.
-    #[error("it is of suite `{suite}` (code name `{codename}`), not of `{wanted}`: the mirror or its address is wrong")]
+    #[error("it is of suite `{suite}` (code name `{codename}`), not of `{wanted}`")]
     OtherSuite {
         /// Suite it is of.
         suite: String,
@@ -69,9 +69,7 @@ pub enum ReleaseError {
         wanted: String,
     },
     /// It was true once.
-    #[error(
-        "it expired on {until}, and now it is {now}: the mirror is no longer updated (choose another with --mirror), or this computer's clock is wrong"
-    )]
+    #[error("it expired on {until}, and now it is {now}")]
     Expired {
         /// Its `Valid-Until`.
         until: String,
@@ -79,7 +77,7 @@ pub enum ReleaseError {
         now: String,
     },
     /// It is from the future.
-    #[error("it was made on {date}, but now it is only {now}: this computer's clock is behind, set it")]
+    #[error("it was made on {date}, but now it is only {now}")]
     Future {
         /// Its `Date`.
         date: String,
@@ -88,7 +86,7 @@ pub enum ReleaseError {
     },
     /// An older one than was seen before.
     #[error(
-        "it is of {date}, older than the one of {seen} seen before from the same mirror: the mirror went back, or somebody replays an old state; try again later, choose another with --mirror, or delete {memory} if the mirror was set back on purpose"
+        "it is of {date}, older than the one of {seen} seen before from the same mirror: the mirror went back, or somebody replays an old state"
     )]
     Older {
         /// Its `Date`.
@@ -110,6 +108,21 @@ impl Fault for ReleaseError {
             | Self::Expired { .. }
             | Self::Future { .. }
             | Self::Older { .. } => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Syntax(_) | Self::Missing(_) | Self::Field { .. } => None,
+            Self::OtherSuite { .. } => Some("check the suite's name and the mirror's address".to_owned()),
+            Self::Expired { .. } => Some(
+                "choose another mirror with --mirror, if this one is no longer updated; or set this computer's clock"
+                    .to_owned(),
+            ),
+            Self::Future { .. } => Some("set this computer's clock: it is behind".to_owned()),
+            Self::Older { memory, .. } => Some(format!(
+                "try again later, choose another mirror with --mirror, or delete {memory} if the mirror was set back on purpose"
+            )),
         }
     }
 }
@@ -233,10 +246,13 @@ mod tests {
     #[test]
     fn times_and_suites_that_do_not_fit() {
         let release = Release::parse(TEXT).unwrap();
-        let check = |suite, now| release.check(suite, now).unwrap_err().to_string();
+        let refused = |suite, now| release.check(suite, now).unwrap_err();
+        let check = |suite, now| refused(suite, now).to_string();
         assert!(check("trixie", DATE).contains("`stable-updates`"));
         assert!(check("trixie-updates", DATE + 7 * 86400 + 1).contains("expired on 2026-11-28 02:10:46 UTC"));
-        assert!(check("trixie-updates", DATE - 3601).contains("clock"));
+        assert!(check("trixie-updates", DATE - 3601).contains("made on 2026-11-21 02:10:46 UTC"));
+        assert!(refused("trixie-updates", DATE - 3601).help().unwrap().contains("clock"));
+        assert!(refused("trixie-updates", DATE + 7 * 86400 + 1).help().unwrap().contains("--mirror"));
         release.check("trixie-updates", DATE - 3600).unwrap();
         release.check("trixie-updates", DATE + 7 * 86400).unwrap();
     }

@@ -15,10 +15,10 @@ use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// Not `name`, `name=version` or `name/suite`.
-    #[error("`{0}` is no package request: write `name`, `name=version` or `name/suite`")]
+    #[error("`{0}` is not a package request")]
     Request(String),
     /// No package has this name.
-    #[error("there is no package `{name}` for {architecture}{}", did_you_mean(.nearest))]
+    #[error("there is no package `{name}` for {architecture}")]
     Unknown {
         /// The name asked for.
         name: String,
@@ -28,7 +28,7 @@ pub enum ResolveError {
         nearest: Vec<String>,
     },
     /// A name that several packages provide.
-    #[error("`{name}` is not a package but provided by {}: ask for one of them", .providers.join(", "))]
+    #[error("`{name}` is not a package but provided by {}", .providers.join(", "))]
     Virtual {
         /// The name asked for.
         name: String,
@@ -47,7 +47,7 @@ pub enum ResolveError {
     #[error("`{0}` is asked for in two different versions")]
     Twice(String),
     /// A package that is to be renewed is not there any more.
-    #[error("the mirror no longer has `{request}`{}", gone(.needed_by))]
+    #[error("the mirror no longer has `{request}`")]
     Gone {
         /// Its name, or the request for it.
         request: String,
@@ -76,13 +76,23 @@ impl Fault for ResolveError {
             | Self::Unsolvable(_) => FaultKind::Configuration,
         }
     }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Request(_) => Some("write `name`, `name=version` or `name/suite`".to_owned()),
+            Self::Unknown { nearest, .. } => meant(nearest),
+            Self::Virtual { .. } => Some("ask for one of them".to_owned()),
+            Self::Gone { needed_by, .. } => {
+                (!needed_by.is_empty()).then(|| format!("renew what needs it instead ({})", needed_by.join(", ")))
+            }
+            Self::Relation(source) => source.help(),
+            Self::Version { .. } | Self::Twice(_) | Self::Unsolvable(_) => None,
+        }
+    }
 }
 
-fn gone(needed_by: &[String]) -> String {
-    match needed_by {
-        [] => String::new(),
-        some => format!(": renew what needs it instead ({})", some.join(", ")),
-    }
+fn meant(nearest: &[String]) -> Option<String> {
+    (!nearest.is_empty()).then(|| did_you_mean(nearest).trim_start_matches(": ").to_owned())
 }
 
 /// A chosen package.
@@ -263,13 +273,17 @@ mod tests {
 
     #[test]
     fn requests_that_are_none() {
-        let error =
-            |request| chosen("alpha\nbeta Provides: v\ngamma Provides: v, w", &[request]).unwrap_err().to_string();
-        assert!(error("alpah").contains("did you mean `alpha`?") && error("zzzzzz").ends_with("for arm64"));
-        assert!(error("v").contains("provided by beta, gamma"));
+        let refused = |request| chosen("alpha\nbeta Provides: v\ngamma Provides: v, w", &[request]).unwrap_err();
+        let error = |request| refused(request).to_string();
+        assert_eq!(refused("alpah").help().as_deref(), Some("did you mean `alpha`?"));
+        assert!(error("zzzzzz").ends_with("for arm64") && refused("zzzzzz").help().is_none());
+        assert!(error("v").ends_with("provided by beta, gamma"));
+        assert_eq!(refused("v").help().as_deref(), Some("ask for one of them"));
         assert!(error("alpha=2").contains("only 1 (trixie)"));
         for bad in ["", "a b", "alpha/sid", "=1", "ä"] {
-            assert!(error(bad).contains("no package request"), "{bad}");
+            assert!(error(bad).contains("not a package request"), "{bad}");
+            assert!(refused(bad).help().unwrap().contains("`name=version`"), "{bad}");
+            assert_eq!(refused(bad).kind().exit_code(), 2);
         }
         assert_eq!(chosen("gamma Provides: w", &["w"]).unwrap(), "gamma");
     }

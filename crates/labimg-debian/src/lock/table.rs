@@ -49,10 +49,10 @@ pub struct Record<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Not made of control stanzas.
-    #[error("{0}")]
+    #[error(transparent)]
     Syntax(#[from] Deb822Error),
     /// A stanza lacks a field, or its value cannot be.
-    #[error("package `{package}` has {field} `{value}`, which cannot be")]
+    #[error("package `{package}` has {field} `{value}`, which is not valid")]
     Field {
         /// The package, as far as it is named.
         package: String,

@@ -59,7 +59,7 @@ enum Standing {
 
 /// A relation of a package that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("package {package} {version}: {source}")]
+#[error("a relation of package {package} {version} cannot be read")]
 pub struct BadRelation {
     /// Name of the package.
     pub package: String,

@@ -54,7 +54,7 @@ pub enum PackagesError {
         other: String,
     },
     /// A change that the tree refuses, such as a path that leads out of it.
-    #[error("package {package}: {source}")]
+    #[error("the files of package {package} cannot be put into the tree")]
     Tree {
         /// The package.
         package: String,
@@ -72,6 +72,13 @@ impl Fault for PackagesError {
             Self::Control { .. } | Self::Entry { .. } | Self::Overwrite { .. } => FaultKind::World,
             Self::Tree { source, .. } => source.kind(),
             Self::Interrupted(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Tree { source, .. } => source.help(),
+            Self::Control { .. } | Self::Entry { .. } | Self::Overwrite { .. } | Self::Interrupted(_) => None,
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why an image, or something in it, could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The image file cannot be opened.
-    #[error("{}: cannot be opened: {source}", path.display())]
+    #[error("{}: cannot be opened", path.display())]
     Open {
         /// The image.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum InspectError {
         source: std::io::Error,
     },
     /// The disk under the image gave an error.
-    #[error("{}: reading at byte {at}: {source}", path.display())]
+    #[error("{}: cannot be read at byte {at}", path.display())]
     Read {
         /// The image.
         path: PathBuf,
@@ -35,6 +35,8 @@ pub enum InspectError {
         offset: u64,
         /// What is wrong with it.
         why: String,
+        /// What the reader of the file system says, when it is not labimg's own.
+        source: Option<Cause>,
     },
     /// There is no partition of this number.
     #[error("{}: there is no partition {index}, only {count}", path.display())]

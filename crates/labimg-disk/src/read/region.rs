@@ -94,7 +94,17 @@ impl Region {
 
     /// An error about what is stored here.
     pub(super) fn damaged(&self, why: impl Into<String>) -> InspectError {
-        InspectError::Damaged { path: self.path.clone(), offset: self.offset, why: why.into() }
+        InspectError::Damaged { path: self.path.clone(), offset: self.offset, why: why.into(), source: None }
+    }
+
+    /// As [`Region::damaged`], with what a library found there.
+    pub(super) fn damaged_by(&self, why: impl Into<String>, words: String) -> InspectError {
+        InspectError::Damaged {
+            path: self.path.clone(),
+            offset: self.offset,
+            why: why.into(),
+            source: Some(words.into()),
+        }
     }
 
     /// An error about a file system of an unknown kind.
@@ -121,6 +131,7 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use labimg_tree::fault::causes;
 
     #[test]
     fn only_files_and_block_devices_are_opened() {
@@ -128,8 +139,9 @@ mod tests {
         let fifo = dir.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for path in [fifo.as_path(), Path::new("/dev/zero")] {
-            let error = Region::whole(path).unwrap_err().to_string();
-            assert!(error.contains("neither a file nor a block device"), "{error}");
+            let error = Region::whole(path).unwrap_err();
+            assert_eq!(error.to_string(), format!("{}: cannot be opened", path.display()));
+            assert_eq!(causes(&error), ["it is neither a file nor a block device"]);
         }
         let file = dir.path().join("file");
         std::fs::write(&file, "four").unwrap();

@@ -7,6 +7,7 @@ use super::InspectError;
 use super::region::{Region, u16_at, u32_at, u64_at};
 use crate::format::fat::boot_sector as bs;
 use crate::format::table::{SECTOR, gpt_entry, gpt_header, mbr};
+use labimg_tree::fault::whole;
 
 /// More entries than any tool makes; a damaged header can claim more.
 const MOST_ENTRIES: u32 = 1024;
@@ -101,13 +102,13 @@ fn read_gpt(image: &Region) -> Result<Table, InspectError> {
         Ok(table) => {
             // Its copy should be good as well: tools write both.
             if let Err(e) = gpt_at(image, u64_at(&image.bytes(SECTOR, SECTOR)?, gpt_header::AlternateLBA)) {
-                problems.push(format!("the copy of the GPT at the end is bad: {e}"));
+                problems.push(format!("the copy of the GPT at the end is bad: {}", whole(&e)));
             }
             Ok(Table { problems, ..table })
         }
         Err(error) => {
             let Ok(table) = gpt_at(image, sectors.saturating_sub(1)) else { return Err(error) };
-            problems.push(format!("the GPT at the front is bad, its copy was read: {error}"));
+            problems.push(format!("the GPT at the front is bad, its copy was read: {}", whole(&error)));
             Ok(Table { problems, ..table })
         }
     }

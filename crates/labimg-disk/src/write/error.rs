@@ -15,11 +15,13 @@ pub enum ImageError {
     Fat {
         /// The path in the boot partition's tree.
         path: TreePath,
-        /// Why not, and what to do.
+        /// Why not.
         why: String,
+        /// What to do.
+        help: Option<&'static str>,
     },
     /// The content of a file could not be read.
-    #[error("{path}: its content cannot be read: {source}")]
+    #[error("the content of {path} cannot be read")]
     Content {
         /// The path in the tree.
         path: TreePath,
@@ -27,7 +29,7 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// Boot loader bytes could not be read.
-    #[error("the boot loader for byte {at} of the image cannot be read: {source}")]
+    #[error("the boot loader for byte {at} of the image cannot be read")]
     Raw {
         /// Where they go.
         at: u64,
@@ -35,7 +37,7 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// An ext4 file system could not be written.
-    #[error("partition `{partition}`: {source}")]
+    #[error("the partition `{partition}` cannot be written")]
     Ext4 {
         /// The partition's name.
         partition: String,
@@ -43,7 +45,7 @@ pub enum ImageError {
         source: Ext4Error,
     },
     /// A partition is too small for what is to go in.
-    #[error("partition `{partition}` has {size} bytes, but what goes in needs at least {needed}: make it larger")]
+    #[error("the partition `{partition}` has {size} bytes, but what goes in needs at least {needed}")]
     TooSmall {
         /// The partition's name.
         partition: String,
@@ -53,12 +55,11 @@ pub enum ImageError {
         needed: u64,
     },
     /// Sizes, places or labels that do not go together.
-    #[error("partition table: {0}")]
+    #[error("the partitions cannot be laid out: {0}")]
     Layout(String),
     /// The output's disk is full.
     #[error(
-        "{}: the disk is full: the image takes at least {needed} bytes, {available} are free: make room or write it \
-         elsewhere",
+        "{}: the disk is full: the image takes at least {needed} bytes, {available} are free",
         path.display()
     )]
     DiskFull {
@@ -70,7 +71,7 @@ pub enum ImageError {
         available: u64,
     },
     /// The output cannot be made, written or put in place.
-    #[error("{}: {what}: {source}", path.display())]
+    #[error("{}: {what}", path.display())]
     Output {
         /// The image that was being written.
         path: PathBuf,
@@ -84,11 +85,13 @@ pub enum ImageError {
     BadOutput {
         /// The path given.
         path: PathBuf,
-        /// Why not, and what to do.
+        /// Why not.
         why: &'static str,
+        /// What to do.
+        help: &'static str,
     },
     /// Writing into the image failed.
-    #[error("writing at byte {at} of the image: {source}")]
+    #[error("the image cannot be written at byte {at}")]
     Write {
         /// Byte offset in the image.
         at: u64,
@@ -118,15 +121,15 @@ impl Fault for ImageError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::Fat { help, .. } => help.map(str::to_owned),
             Self::Ext4 { source, .. } => source.help(),
-            Self::Fat { .. }
-            | Self::Content { .. }
+            Self::TooSmall { .. } => Some("make the partition larger".to_owned()),
+            Self::DiskFull { .. } => Some("make room, or write the image elsewhere".to_owned()),
+            Self::BadOutput { help, .. } => Some((*help).to_owned()),
+            Self::Content { .. }
             | Self::Raw { .. }
-            | Self::TooSmall { .. }
             | Self::Layout(_)
-            | Self::DiskFull { .. }
             | Self::Output { .. }
-            | Self::BadOutput { .. }
             | Self::Write { .. }
             | Self::Interrupted(_) => None,
         }

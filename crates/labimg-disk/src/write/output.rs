@@ -112,23 +112,23 @@ pub fn check_output(path: &Path) -> Result<(), ImageError> {
 
 /// Where the image goes: a symbolic link is followed, so that it stays one.
 fn target(path: &Path) -> Result<PathBuf, ImageError> {
-    let bad = |why| Err(ImageError::BadOutput { path: path.to_owned(), why });
+    let bad = |why, help| Err(ImageError::BadOutput { path: path.to_owned(), why, help });
     if path.file_name().is_none() {
-        return bad("this names a folder: give the name of the image file too");
+        return bad("this names a folder", "give the name of the image file too");
     }
     match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => bad("this is a folder: give the name of the image file too"),
+        Ok(there) if there.is_dir() => bad("this is a folder", "give the name of the image file too"),
         Ok(there) if there.file_type().is_block_device() => {
-            bad("this is a device: build into a file, then copy that to the card with `dd`")
+            bad("this is a device", "build into a file, then copy that to the card with `dd`")
         }
-        Ok(there) if !there.is_file() => bad("something other than a file stands there: choose another name"),
+        Ok(there) if !there.is_file() => bad("something other than a file stands there", "choose another name"),
         Ok(_) => std::fs::canonicalize(path).map_err(|source| ImageError::Output {
             path: path.to_owned(),
             what: "cannot be looked up",
             source,
         }),
-        Err(_) if path.is_symlink() => bad("this is a symbolic link to nothing: remove it or choose another name"),
-        Err(_) if !folder_of(path).is_dir() => bad("its folder does not exist: make it first"),
+        Err(_) if path.is_symlink() => bad("this is a symbolic link to nothing", "remove it, or choose another name"),
+        Err(_) if !folder_of(path).is_dir() => bad("its folder does not exist", "make the folder first"),
         Err(_) => Ok(path.to_owned()),
     }
 }
@@ -196,6 +196,7 @@ fn available(folder: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use labimg_tree::fault::{Fault, FaultKind};
     use std::os::unix::fs::{FileExt, PermissionsExt};
 
     fn names(folder: &Path) -> Vec<String> {
@@ -263,9 +264,13 @@ mod tests {
     #[test]
     fn bad_places_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| OutputFile::create(path, 1, 0, false).unwrap_err().to_string();
-        assert!(refused(dir.path()).contains("is a folder"));
-        assert!(refused(&dir.path().join("no/a.img")).contains("its folder does not exist"));
+        let refused = |path: &Path| {
+            let error = OutputFile::create(path, 1, 0, false).unwrap_err();
+            assert_eq!(error.kind(), FaultKind::Usage);
+            format!("{error}\n{}", error.help().unwrap())
+        };
+        assert!(refused(dir.path()).contains("is a folder\ngive the name"));
+        assert!(refused(&dir.path().join("no/a.img")).contains("its folder does not exist\nmake the folder"));
         assert!(refused(Path::new("/dev/null")).contains("other than a file"));
         assert!(refused(Path::new("..")).contains("folder"));
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
@@ -277,7 +282,9 @@ mod tests {
     fn a_full_disk_is_told_with_what_is_needed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.img");
-        let early = OutputFile::create(&path, 1, 1 << 60, false).unwrap_err().to_string();
+        let early = OutputFile::create(&path, 1, 1 << 60, false).unwrap_err();
+        assert_eq!(early.help().as_deref(), Some("make room, or write the image elsewhere"));
+        let early = early.to_string();
         assert!(early.contains("the disk is full") && early.contains(&(1_u64 << 60).to_string()), "{early}");
         let output = OutputFile::create(&path, 1, 0, false).unwrap();
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::read::{Volume, open_partition};
+use labimg_tree::fault::{Fault, FaultKind, causes};
 use labimg_tree::{Inode, TreePath};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -111,7 +112,10 @@ fn a_failed_image_leaves_nothing() {
     let boot = boot_tree();
     let mut small = spec(TABLES[0], &boot, &root);
     small.partitions[1].size = MIB;
-    let error = write(&small, &path, &labimg_tree::progress::Silent).unwrap_err().to_string();
-    assert!(error.contains("partition `root`") && error.contains("larger"), "{error}");
+    let error = write(&small, &path, &labimg_tree::progress::Silent).unwrap_err();
+    assert!(error.to_string().contains("partition `root`"), "{error}");
+    assert!(causes(&error)[0].contains("1048576 bytes are given"), "{error:?}");
+    assert_eq!(error.help().as_deref(), Some("make the image larger"));
+    assert_eq!(error.kind(), FaultKind::World);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

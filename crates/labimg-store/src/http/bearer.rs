@@ -93,13 +93,13 @@ impl Challenge {
             access_token: Option<String>,
         }
         let url = shown(&self.realm);
-        let no_token = |cause: &str| HttpError::Cut { url: url.clone(), received: 0, cause: cause.to_owned() };
+        let no_token = |cause: &str| HttpError::Cut { url: url.clone(), received: 0, cause: cause.into() };
         let parsed = reqwest::Url::parse_with_params(&self.realm, &self.query);
-        let parsed = parsed.map_err(|e| HttpError::BadUrl { url: url.clone(), cause: e.to_string() })?;
+        let parsed = parsed.map_err(|e| HttpError::BadUrl { url: url.clone(), cause: e.to_string().into() })?;
         let mut text = Vec::new();
         let response = answer(client.get(parsed).send(), &url, settings)?;
         response.take(LIMIT).read_to_end(&mut text).map_err(|e| broken(&e, &url, 0, settings))?;
-        let given: Given = serde_json::from_slice(&text).map_err(|_| no_token("the answer is no token"))?;
+        let given: Given = serde_json::from_slice(&text).map_err(|_| no_token("the answer is not a token"))?;
         let token = given.token.or(given.access_token).filter(|token| !token.is_empty());
         token.ok_or_else(|| no_token("the answer has no token"))
     }

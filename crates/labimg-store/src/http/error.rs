@@ -7,48 +7,50 @@ use reqwest::blocking::Response;
 use reqwest::header::RETRY_AFTER;
 
 use super::Settings;
-use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why a file could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not an address that can be asked.
-    #[error("`{url}` is not an HTTP address: {cause}")]
+    #[error("`{url}` is not an HTTP address")]
     BadUrl {
         /// What was given.
         url: String,
         /// What is wrong with it.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// The host's name does not resolve.
-    #[error("{url}: the host name does not resolve ({cause}); check the name, the network and the DNS server")]
+    #[error("{url}: the host name does not resolve")]
     NoSuchHost {
         /// What was asked for.
         url: String,
         /// The resolver's words.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// No connection.
-    #[error("{url}: cannot connect ({cause}); check the network, the proxy settings and that the host is up")]
+    #[error("{url}: cannot connect")]
     Unreachable {
         /// What was asked for.
         url: String,
         /// The system's words.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
-    #[error(
-        "{url}: no secure connection ({cause}); check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE"
-    )]
+    #[error("{url}: no secure connection")]
     Tls {
         /// What was asked for.
         url: String,
         /// The TLS library's words.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// Nothing came for too long.
-    #[error("{url}: nothing came for {} s; the server or the network stalls: try again, or use another mirror", waited.as_secs())]
+    #[error("{url}: nothing came for {} s", waited.as_secs())]
     Timeout {
         /// What was asked for.
         url: String,
@@ -56,13 +58,13 @@ pub enum HttpError {
         waited: Duration,
     },
     /// The server has no such file.
-    #[error("{url}: the server has no such file (404); it may have been replaced by a newer one")]
+    #[error("{url}: the server has no such file (404)")]
     NotFound {
         /// What was asked for.
         url: String,
     },
     /// Any other answer that is not the file.
-    #[error("{url}: the server answered {status}; {}", advice(*status))]
+    #[error("{url}: the server answered {status}")]
     Status {
         /// What was asked for.
         url: String,
@@ -72,17 +74,18 @@ pub enum HttpError {
         retry_after: Option<Duration>,
     },
     /// The answer ended too early or broke.
-    #[error("{url}: the transfer was cut after {received} bytes ({cause}); try again, or use another mirror")]
+    #[error("{url}: the transfer was cut after {received} bytes")]
     Cut {
         /// What was asked for.
         url: String,
         /// Bytes that came.
         received: u64,
         /// What ended it.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// More than the caller takes.
-    #[error("{url}: larger than the {limit} bytes that such a file may have; is this the right address?")]
+    #[error("{url}: larger than the {limit} bytes that such a file may have")]
     TooLarge {
         /// What was asked for.
         url: String,
@@ -90,8 +93,8 @@ pub enum HttpError {
         limit: u64,
     },
     /// The client itself could not be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    Setup(String),
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] Cause),
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -143,14 +146,29 @@ impl Fault for HttpError {
             Self::Interrupted(source) => source.kind(),
         }
     }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::BadUrl { .. } => "give an address that begins with http:// or https://",
+            Self::NoSuchHost { .. } => "check the name, the network and the DNS server",
+            Self::Unreachable { .. } => "check the network, the proxy settings and that the host is up",
+            Self::Tls { .. } => "check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE",
+            Self::Timeout { .. } | Self::Cut { .. } => "try again, or use another mirror",
+            Self::NotFound { .. } => "check the address: a newer file may have replaced this one",
+            Self::Status { status, .. } => advice(*status),
+            Self::TooLarge { .. } => "check the address",
+            Self::Setup(_) | Self::Interrupted(_) => return None,
+        };
+        Some(help.to_owned())
+    }
 }
 
 fn advice(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        401 | 403 => "access is refused: check the address and, where one is needed, the password in it",
-        407 => "the proxy wants a password: put it into http_proxy or https_proxy",
-        410 => "the file is gone for good: a newer one may have replaced it",
-        429 | 500.. => "the server is busy or broken: try again later, or use another mirror",
+        401 | 403 => "check the address and, where one is needed, the password in it",
+        407 => "put the password of the proxy into http_proxy or https_proxy",
+        410 => "check the address: the file is gone for good, a newer one may have replaced it",
+        429 | 500.. => "try again later, or use another mirror: the server is busy or broken",
         _ => "check the address",
     }
 }
@@ -159,9 +177,9 @@ pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Se
     let url = url.to_owned();
     let response = match result {
         Ok(response) => response,
-        Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e) }),
+        Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e).into() }),
         Err(e) if chain(&e).any(<dyn std::error::Error>::is::<rustls::Error>) => {
-            return Err(HttpError::Tls { url, cause: innermost(&e) });
+            return Err(HttpError::Tls { url, cause: innermost(&e).into() });
         }
         Err(e) if e.is_timeout() => {
             let waited = if e.is_connect() { settings.connect_timeout } else { settings.read_timeout };
@@ -169,10 +187,10 @@ pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Se
         }
         // The connector has no type for this that callers could ask for.
         Err(e) if chain(&e).any(|e| e.to_string() == "dns error") => {
-            return Err(HttpError::NoSuchHost { url, cause: innermost(&e) });
+            return Err(HttpError::NoSuchHost { url, cause: innermost(&e).into() });
         }
-        Err(e) if e.is_connect() => return Err(HttpError::Unreachable { url, cause: innermost(&e) }),
-        Err(e) => return Err(HttpError::Cut { url, received: 0, cause: innermost(&e) }),
+        Err(e) if e.is_connect() => return Err(HttpError::Unreachable { url, cause: innermost(&e).into() }),
+        Err(e) => return Err(HttpError::Cut { url, received: 0, cause: innermost(&e).into() }),
     };
     match response.status() {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
@@ -202,7 +220,7 @@ pub(super) fn broken(error: &std::io::Error, url: &str, received: u64, settings:
     if timed_out {
         HttpError::Timeout { url, waited: settings.read_timeout }
     } else {
-        HttpError::Cut { url, received, cause: innermost(error) }
+        HttpError::Cut { url, received, cause: innermost(error).into() }
     }
 }
 

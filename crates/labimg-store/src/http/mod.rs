@@ -118,7 +118,7 @@ impl Http {
             Err(_) => builder()
                 .tls_backend_preconfigured(bundled_authorities())
                 .build()
-                .map_err(|e| HttpError::Setup(innermost(&e)))?,
+                .map_err(|e| HttpError::Setup(innermost(&e).into()))?,
         };
         Ok(Self { client, settings, tokens: Tokens::default(), stop: None })
     }
@@ -242,7 +242,7 @@ impl Http {
                     }
                 }
             })
-            .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}")))?;
+            .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}").into()))?;
         let mut body = Body { url, pieces, stop: self.stop.clone(), start: 0, total: None, received: 0 };
         match body.next()? {
             Event::Head(status, headers) => {
@@ -345,7 +345,7 @@ impl Body {
     }
 
     fn cut(&self, cause: &str) -> HttpError {
-        HttpError::Cut { url: self.url.clone(), received: self.received, cause: cause.to_owned() }
+        HttpError::Cut { url: self.url.clone(), received: self.received, cause: cause.into() }
     }
 }
 

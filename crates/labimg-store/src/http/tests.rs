@@ -3,6 +3,7 @@
 use super::error::retry_after;
 use super::*;
 use labimg_testkit::http_server::{Act, Server, dead_url};
+use labimg_tree::fault::{Fault, causes};
 
 /// Short times, so that a test of a timeout or a retry takes no second.
 pub(crate) fn quick() -> Http {
@@ -50,6 +51,7 @@ fn passing_errors_are_tried_again_and_final_ones_are_not() {
     server.always("/f", Act::Status(500, String::new()));
     let error = quick().get(&server.url("/f"), 1 << 20).unwrap_err();
     assert!(error.to_string().contains("answered 500") && error.to_string().contains("/f:"), "{error}");
+    assert!(error.help().unwrap().starts_with("try again later"), "{error:?}");
     assert_eq!(server.seen().len(), 7);
 }
 
@@ -99,7 +101,8 @@ fn errors_tell_what_kind_of_trouble_it_is() {
 
     let error = quick().get(&dead_url("/f"), 10).unwrap_err();
     assert!(matches!(error, HttpError::Unreachable { .. }), "{error}");
-    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(causes(&error).concat().contains("refused") && !error.to_string().contains("refused"), "{error:?}");
+    assert!(error.help().unwrap().contains("proxy"), "{error:?}");
 
     // Reserved never to exist (RFC 6761, 6.4).
     let error = quick().get("http://mirror.invalid/f", 10).unwrap_err();

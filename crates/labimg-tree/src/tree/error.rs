@@ -37,7 +37,7 @@ pub enum TreeError {
         what: &'static str,
     },
     /// A content could not be read.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read")]
     Read {
         /// The file.
         path: TreePath,

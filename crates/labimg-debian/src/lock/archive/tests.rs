@@ -12,6 +12,7 @@ use crate::lock::openpgp::tests::{NOW, key, public, sign};
 use labimg_store::Context;
 use labimg_store::http::Settings;
 use labimg_testkit::http_server::{Act, Server, dead_url};
+use labimg_tree::fault::{Fault, whole};
 use labimg_tree::progress::Silent;
 
 const DAY: i64 = 86400;
@@ -119,8 +120,13 @@ impl Bench {
         self.with_context(|context| crate::lock::make(request, context))
     }
 
+    /// The message with its causes.
     fn error(&self) -> String {
-        self.lock(&self.request()).unwrap_err().to_string()
+        whole(&self.lock(&self.request()).unwrap_err())
+    }
+
+    fn help(&self) -> String {
+        self.lock(&self.request()).unwrap_err().help().unwrap_or_default()
     }
 }
 
@@ -163,19 +169,21 @@ fn release_files_that_are_not_to_be_trusted() {
     let bench = Bench::new();
     let good = sign("x", &[&bench.key], NOW);
     let fingerprint = bench.key.fingerprint().to_hex();
-    let refused = |made: &Made, words: &[&str]| {
+    let refused = |made: &Made, words: &[&str], help: &str| {
         bench.publish(made);
         let error = bench.error();
         assert!(words.iter().all(|w| error.contains(w)), "{error}");
+        assert!(bench.help().contains(help), "{}", bench.help());
     };
     let stranger = key("stranger", None);
     let made = Made { key: stranger.clone(), ..bench.made() };
     refused(
         &made,
-        &[INRELEASE, "is not known", &stranger.keys().nth(1).unwrap().key().fingerprint().to_hex(), "--keyring"],
+        &[INRELEASE, "is not known", &stranger.keys().nth(1).unwrap().key().fingerprint().to_hex()],
+        "--keyring",
     );
-    refused(&Made { valid_until: NOW - 1, ..bench.made() }, &[INRELEASE, &fingerprint, "expired on 2026-", "--mirror"]);
-    refused(&Made { date: NOW + 2 * 3600, ..bench.made() }, &[INRELEASE, &fingerprint, "clock"]);
+    refused(&Made { valid_until: NOW - 1, ..bench.made() }, &[INRELEASE, &fingerprint, "expired on 2026-"], "--mirror");
+    refused(&Made { date: NOW + 2 * 3600, ..bench.made() }, &[INRELEASE, &fingerprint, "but now it is only"], "clock");
 
     bench.publish(&bench.made());
     bench.server.always(INRELEASE, Act::Instead(b"Suite: trixie\n".to_vec()));
@@ -199,7 +207,8 @@ fn an_older_release_is_a_replay() {
     bench.lock(&bench.request()).unwrap();
     bench.publish(&Made { date: NOW - 2 * DAY, ..bench.made() });
     let error = bench.error();
-    for word in [INRELEASE, "older than the one of", "replays", "releases/", &bench.key.fingerprint().to_hex()] {
+    assert!(bench.help().contains("releases/"), "{}", bench.help());
+    for word in [INRELEASE, "older than the one of", "replays", &bench.key.fingerprint().to_hex()] {
         assert!(error.contains(word), "{error}");
     }
     bench.publish(&Made { date: NOW - DAY / 2, ..bench.made() });
@@ -210,7 +219,8 @@ fn an_older_release_is_a_replay() {
         std::fs::write(entry.unwrap().path(), "nonsense").unwrap();
     }
     let error = bench.error();
-    assert!(error.contains("does not begin with a time") && error.contains("delete it"), "{error}");
+    assert!(error.contains("does not begin with a time"), "{error}");
+    assert!(bench.help().contains("delete it"), "{}", bench.help());
 }
 
 #[test]
@@ -269,22 +279,25 @@ fn a_mirror_that_lacks_something() {
     let with = |change: &dyn Fn(&mut LockRequest)| {
         let mut request = bench.request();
         change(&mut request);
-        bench.lock(&request).unwrap_err().to_string()
+        let error = bench.lock(&request).unwrap_err();
+        (whole(&error), error.kind().exit_code(), error.help().unwrap_or_default())
     };
-    let error = with(&|r| r.mirror.security = bench.server.url("/nowhere"));
+    let (error, code, help) = with(&|r| r.mirror.security = bench.server.url("/nowhere"));
     assert!(
         error.contains("no suite `trixie-security`") && error.contains("/nowhere/dists/trixie-security/InRelease"),
         "{error}"
     );
-    let error = with(&|r| r.architecture = "riscv64".into());
+    assert!(code == 2 && help.contains("--mirror ARCHIVE,SECURITY"), "{code} {help}");
+    let (error, ..) = with(&|r| r.architecture = "riscv64".into());
     assert!(error.contains("lists no `main/binary-riscv64/Packages.xz`"), "{error}");
-    let error = with(&|r| r.mirror.archive = dead_url("/debian"));
+    let (error, code, _) = with(&|r| r.mirror.archive = dead_url("/debian"));
     assert!(error.contains("cannot be asked") && error.contains("as given"), "{error}");
+    assert_eq!(code, 1);
     // The suite's name is part of what is verified.
     let other = bench.server.url("/debian/dists/trixie/InRelease");
     let copy = Http::new().unwrap().get(&other, RELEASE_LIMIT).unwrap();
     bench.server.file("/debian/dists/forky/InRelease", copy);
-    let error = with(&|r| r.suite = "forky".into());
+    let (error, ..) = with(&|r| r.suite = "forky".into());
     assert!(error.contains("not of `forky`"), "{error}");
 }
 
@@ -293,11 +306,11 @@ fn an_index_that_is_none() {
     let bench = Bench::new();
     bench.suite("debian", "trixie", &bench.made(), &package("Bad Name", "1", ""));
     let error = bench.error();
-    assert!(error.contains("main/binary-arm64/Packages.xz: package `Bad Name` has Package"), "{error}");
+    assert!(error.contains("main/binary-arm64/Packages.xz cannot be read: package `Bad Name` has Package"), "{error}");
     bench.suite("debian", "trixie", &bench.made(), &package("tool", "1", "Depends: lib (1)\n"));
     bench.suite("debian", "trixie-updates", &bench.made(), "");
     let error = bench.error();
-    assert!(error.contains("package tool 1: `lib (1)` is not a package relation"), "{error}");
+    assert!(error.contains("package tool 1 cannot be read: `lib (1)` is not a package relation"), "{error}");
 }
 
 /// The control file of a package as [`package`] lists it.
@@ -347,12 +360,18 @@ fn some_packages_of_a_lock_are_renewed() {
     assert!(matches!(renewed, Err(LockError::Control { package, .. }) if package == "lib"));
 
     let error = |lock: &Lock, controls: &[(LockedPackage, String)]| {
-        archive.renew(lock, &names(&["tool"]), &requests, controls).unwrap_err().to_string()
+        archive.renew(lock, &names(&["tool"]), &requests, controls).unwrap_err()
     };
     let other = (lib.0.clone(), base.1.clone());
-    assert!(error(&lock, &[base.clone(), other]).contains("control file of lib 1.1: it is that of base 1;"));
+    let foreign = error(&lock, &[base.clone(), other]);
+    assert!(foreign.to_string().ends_with("control file of lib 1.1: it is that of base 1"), "{foreign}");
+    assert!(foreign.help().unwrap().contains("`labimg lock`"), "{foreign:?}");
     let none = (lib.0.clone(), String::new());
-    assert!(error(&lock, &[base.clone(), none]).contains("control file of lib 1.1: package `` has Package ``"));
-    let text = error(&Lock { suite: "bookworm".to_owned(), ..lock.clone() }, &controls);
-    assert!(text.contains("of bookworm") && text.contains("is trixie") && text.contains("`labimg update`"), "{text}");
+    assert!(
+        error(&lock, &[base.clone(), none]).to_string().contains("control file of lib 1.1: package `` has Package ``")
+    );
+    let moved = error(&Lock { suite: "bookworm".to_owned(), ..lock.clone() }, &controls);
+    let text = moved.to_string();
+    assert!(text.contains("of bookworm") && text.contains("is trixie"), "{text}");
+    assert!(moved.help().unwrap().contains("`labimg update`") && moved.kind().exit_code() == 2, "{moved:?}");
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::lock::table;
+use labimg_tree::fault::Fault;
 
 /// A table of `name version fields` lines, fields between `; `.
 fn table(packages: &str) -> String {
@@ -67,13 +68,15 @@ impl Case {
 
     /// `name version` of each package, `*` after those of their own sake, then the reasons.
     fn renew(&self, names: &[&str]) -> Vec<String> {
-        let manual: Vec<&str> = self.manual.iter().map(String::as_str).collect();
-        self.renew_as(names, &manual, 0).unwrap()
+        self.renew_as(names, &self.manual(), 0).unwrap()
     }
 
     fn error(&self, names: &[&str]) -> String {
-        let manual: Vec<&str> = self.manual.iter().map(String::as_str).collect();
-        self.renew_as(names, &manual, 0).unwrap_err().to_string()
+        self.renew_as(names, &self.manual(), 0).unwrap_err().to_string()
+    }
+
+    fn manual(&self) -> Vec<&str> {
+        self.manual.iter().map(String::as_str).collect()
     }
 }
 
@@ -208,13 +211,16 @@ fn a_locked_version_that_left_the_index_still_counts() {
 #[test]
 fn what_the_mirror_has_no_more_cannot_be_renewed() {
     let case = Case::new("*linux 1 Depends: linux-1\nlinux-1 1", "linux 2 Depends: linux-2\nlinux-2 2");
-    assert_eq!(case.error(&["linux-1"]), "the mirror no longer has `linux-1`: renew what needs it instead (linux)");
+    let gone = case.renew_as(&["linux-1"], &case.manual(), 0).unwrap_err();
+    assert_eq!(gone.to_string(), "the mirror no longer has `linux-1`");
+    assert_eq!(gone.help().as_deref(), Some("renew what needs it instead (linux)"));
     assert_eq!(
         case.renew(&["linux"]),
         ["linux 2*", "linux-2 2", "linux-1: nothing needs it any more", "linux-2: linux 2 depends on linux-2"]
     );
     let error = case.renew_as(&["linux"], &["linux/trixie-backports"], 0).unwrap_err();
     assert_eq!(error.to_string(), "the mirror no longer has `linux/trixie-backports`");
+    assert_eq!(error.help(), None);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::InspectError;
 use super::region::{Region, u16_at};
 use crate::format::ext4::inode::EXT4_ROOT_INO;
 use crate::format::ext4::superblock::{EXT4_SUPER_MAGIC, OFFSET, SIZE, s_magic};
+use labimg_tree::fault::whole;
 use labimg_tree::interrupt;
 
 /// Most bytes that are read into memory at once: kernels and databases are smaller.
@@ -103,7 +104,7 @@ impl Ext4Volume {
     pub fn in_region(region: Region) -> Result<Self, InspectError> {
         match Filesystem::mount(Arc::new(region.clone())) {
             Ok(fs) => Ok(Self { region, fs }),
-            Err(e) => Err(region.damaged(format!("ext4: {e}"))),
+            Err(e) => Err(region.damaged_by("this ext4 file system cannot be read", said(&e))),
         }
     }
 
@@ -309,7 +310,15 @@ impl Ext4Volume {
     }
 
     fn damaged(&self, what: &str, error: &Error) -> InspectError {
-        self.region.damaged(format!("ext4: {what}: {error}"))
+        self.region.damaged_by(format!("{what} of this ext4 file system cannot be read"), said(error))
+    }
+}
+
+/// The library's words, and those of the disk that it wraps.
+fn said(error: &Error) -> String {
+    match error {
+        Error::Io(io) => whole(io),
+        error => whole(error),
     }
 }
 

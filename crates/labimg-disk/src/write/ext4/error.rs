@@ -8,7 +8,7 @@ use labimg_tree::interrupt::Interrupted;
 #[derive(Debug, thiserror::Error)]
 pub enum Ext4Error {
     /// The tree needs more room.
-    #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given: make the image larger")]
+    #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given")]
     TooSmall {
         /// The least size in bytes.
         needed: u64,
@@ -27,7 +27,7 @@ pub enum Ext4Error {
         what: String,
     },
     /// A content could not be read.
-    #[error("the content of {path} cannot be read: {source}")]
+    #[error("the content of {path} cannot be read")]
     Read {
         /// The file.
         path: TreePath,
@@ -35,7 +35,7 @@ pub enum Ext4Error {
         source: std::io::Error,
     },
     /// The image could not be written.
-    #[error("writing the image at byte {at}: {source}")]
+    #[error("the image cannot be written at byte {at}")]
     Write {
         /// Where in the image's file.
         at: u64,
@@ -43,7 +43,7 @@ pub enum Ext4Error {
         source: std::io::Error,
     },
     /// More blocks were needed than were counted beforehand.
-    #[error("the file system is full, though the files were counted to fit: please report this")]
+    #[error("the file system is full, though the files were counted to fit")]
     Full,
     /// The user asked to stop.
     #[error(transparent)]
@@ -58,6 +58,15 @@ impl Fault for Ext4Error {
             Self::Option(_) | Self::Full => FaultKind::Ours,
             Self::Read { source, .. } | Self::Write { source, .. } => Fault::kind(source),
             Self::Interrupted(source) => source.kind(),
+        }
+    }
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::TooSmall { .. } => Some("make the image larger".to_owned()),
+            Self::Full => Some("please report this".to_owned()),
+            Self::Option(_) | Self::Refused { .. } | Self::Read { .. } | Self::Write { .. } | Self::Interrupted(_) => {
+                None
+            }
         }
     }
 }

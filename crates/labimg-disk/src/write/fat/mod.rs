@@ -126,8 +126,8 @@ impl<'a> Plan<'a> {
             let own = if path.is_root() { 1 } else { 2 };
             let len = (own + names.iter().map(Name::entries).sum::<usize>()) * dir::SIZE;
             if len as u64 > dir::MOST_BYTES {
-                let why = "more files than a FAT folder can hold: divide it".to_owned();
-                return Err(ImageError::Fat { path: path.clone(), why });
+                let why = "more files than a FAT folder can hold".to_owned();
+                return Err(ImageError::Fat { path: path.clone(), why, help: Some("divide the folder") });
             }
             plan.place(path, len as u64, cluster_size);
             plan.folders.insert(path, inside.into_iter().zip(names).collect());

@@ -13,26 +13,30 @@ use labimg_tree::{Kind, Tree, TreePath};
 pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
     let mut seen: HashMap<String, &TreePath> = HashMap::new();
     for (path, _, inode) in tree.iter() {
-        let bad = |why: String| Err(ImageError::Fat { path: path.clone(), why });
+        let bad = |why: String, help| Err(ImageError::Fat { path: path.clone(), why, help });
         match &inode.kind {
             Kind::File(content) if content.len() > u64::from(u32::MAX) => {
-                return bad("FAT holds files of less than 4 GiB only".to_owned());
+                return bad("FAT holds files of less than 4 GiB only".to_owned(), None);
             }
             Kind::Dir | Kind::File(_) => {}
-            _ => return bad("FAT holds files and folders only: put a copy in place of the link or device".to_owned()),
+            _ => {
+                let help = "put a copy in place of the link or device";
+                return bad("FAT holds files and folders only".to_owned(), Some(help));
+            }
         }
         let Ok(text) = std::str::from_utf8(path.as_bytes()) else {
-            return bad("its name is not UTF-8: rename it".to_owned());
+            return bad("its name is not UTF-8".to_owned(), Some("rename it"));
         };
         let name = text.rsplit('/').next().unwrap_or_default();
         if let Some(c) = name.chars().find(|c| c.is_ascii_control() || "\"*:<>?\\|".contains(*c)) {
-            return bad(format!("FAT does not allow {c:?} in names: rename it"));
+            return bad(format!("FAT does not allow `{}` in names", c.escape_default()), Some("rename it"));
         }
         if name.ends_with(['.', ' ']) {
-            return bad("FAT names cannot end with a dot or a space: rename it".to_owned());
+            return bad("FAT names cannot end with a dot or a space".to_owned(), Some("rename it"));
         }
         if let Some(other) = seen.insert(text.to_uppercase(), path) {
-            return bad(format!("only upper and lower case set it apart from {other}, which FAT ignores: rename one"));
+            let why = format!("only upper and lower case set it apart from {other}, which FAT ignores");
+            return bad(why, Some("rename one of the two"));
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 use super::*;
 use crate::read::fat::{FatKind, FatVolume};
+use labimg_tree::fault::Fault;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -155,22 +156,27 @@ fn what_fat_cannot_hold_is_refused_by_path() {
         file.set_len(64 * MIB).unwrap();
         let mut tree = Tree::new(0);
         change(&mut tree);
-        write(&tree, &file, 0, &options(64 * MIB)).unwrap_err().to_string()
+        write(&tree, &file, 0, &options(64 * MIB)).unwrap_err()
     };
     let link = refused(&|t| t.symlink("d/link", "file").unwrap());
+    assert!(link.help().unwrap().contains("put a copy"), "{link:?}");
+    let link = link.to_string();
     assert!(link.contains("/d/link: FAT holds files and folders only"), "{link}");
     let case = refused(&|t| {
         t.write("Config.txt", 0o644, "1").unwrap();
         t.write("config.TXT", 0o644, "2").unwrap();
     });
+    assert!(case.help().unwrap().contains("rename one"), "{case:?}");
+    let case = case.to_string();
     assert!(case.contains("/config.TXT") && case.contains("/Config.txt"), "{case}");
-    assert!(refused(&|t| t.write("a:b", 0o644, "").unwrap()).contains("':'"));
-    assert!(refused(&|t| t.write("dot.", 0o644, "").unwrap()).contains("dot"));
-    assert!(refused(&|t| t.write(b"\xff", 0o644, "").unwrap()).contains("UTF-8"));
+    assert!(refused(&|t| t.write("a:b", 0o644, "").unwrap()).to_string().contains("`:`"));
+    assert!(refused(&|t| t.write("dot.", 0o644, "").unwrap()).to_string().contains("dot"));
+    assert!(refused(&|t| t.write(b"\xff", 0o644, "").unwrap()).to_string().contains("UTF-8"));
     let large = refused(&|t| t.write("big", 0o644, vec![1_u8; 70 << 20]).unwrap());
-    assert!(large.contains("67108864") && large.contains("make it larger"), "{large}");
+    assert!(large.to_string().contains("67108864"), "{large}");
+    assert_eq!(large.help().as_deref(), Some("make the partition larger"));
     let huge = Content::Sparse { len: 1 << 32, pieces: Arc::from([]) };
-    assert!(refused(&|t| t.write("huge", 0o644, huge.clone()).unwrap()).contains("4 GiB"));
+    assert!(refused(&|t| t.write("huge", 0o644, huge.clone()).unwrap()).to_string().contains("4 GiB"));
 }
 
 #[test]
