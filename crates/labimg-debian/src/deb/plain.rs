@@ -51,7 +51,7 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     let broken = |member: &str, e: &io::Error| DebError::Bad {
         path: deb.to_owned(),
         member: member.to_owned(),
-        what: "it cannot be decompressed".to_owned(),
+        what: "it cannot be unpacked".to_owned(),
         source: Some(e.to_string().into()),
     };
     let file = File::open(deb).map_err(io_error)?;

@@ -103,18 +103,18 @@ fn faults_are_named() {
         (vec![binary, ("control.tar.bz2", &control)], "control.tar.bz2", "not supported"),
         (vec![binary, ("control.tar.xz", &data)], "control.tar.xz", "not a plain file"),
         (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &flipped)], "data.tar.xz", ""),
-        (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &long)], "data.tar.xz", "cannot be decompressed"),
+        (vec![binary, ("control.tar.xz", &control), ("data.tar.xz", &long)], "data.tar.xz", "cannot be unpacked"),
         (
             vec![binary, ("control.tar.xz", &control), ("data.tar.xz", b"no xz")],
             "data.tar.xz",
-            "cannot be decompressed",
+            "cannot be unpacked",
         ),
     ] {
         let error = read(&ar_of(&members)).unwrap_err();
         let text = error.to_string();
         assert!(matches!(&error, DebError::Bad { member: m, .. } if m == member), "{text}");
         assert!(text.contains("a.deb") && text.contains(what), "{text}");
-        assert_eq!(error.source().is_some(), text.ends_with("cannot be decompressed"), "{error:?}");
+        assert_eq!(error.source().is_some(), text.ends_with("cannot be unpacked"), "{error:?}");
         assert!(error.help().unwrap().contains("fetch the file again"), "{error:?}");
     }
     assert!(read(b"").unwrap_err().to_string().contains("ar archive"));
