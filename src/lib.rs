@@ -29,3 +29,4 @@ pub mod record;
 pub mod secrets;
 pub mod seed;
 pub mod ssh_key;
+mod wording;

@@ -1,5 +1,7 @@
 //! Names of hosts.
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// A name that no host can have.
 #[derive(Debug, thiserror::Error)]
 #[error("--hostname {name}: {why}")]
@@ -8,6 +10,12 @@ pub struct HostnameError {
     pub name: String,
     /// What is wrong with it.
     pub why: &'static str,
+}
+
+impl Fault for HostnameError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Usage
+    }
 }
 
 /// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.

@@ -5,6 +5,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// An SSH key that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("--ssh-key {key}: {why}")]
@@ -13,6 +15,20 @@ pub struct SshKeyError {
     pub key: String,
     /// What is wrong with it.
     pub why: String,
+    /// What to do.
+    pub help: Option<&'static str>,
+    /// Why it cannot be read.
+    pub source: Option<std::io::Error>,
+}
+
+impl Fault for SshKeyError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        self.help.map(str::to_owned)
+    }
 }
 
 /// Reads `text` as a public key when it looks like one, else as the path of a file with one key a line.
@@ -20,16 +36,16 @@ pub struct SshKeyError {
 /// # Errors
 /// No such file, a private key, or a line that is no public key (OpenSSH's `authorized_keys` form, sshd(8)).
 pub fn read(text: &str) -> Result<Vec<String>, SshKeyError> {
-    let bad = |why: String| SshKeyError { key: shorten(text), why };
+    let bad = |why: String| SshKeyError { key: shorten(text), why, help: None, source: None };
     if is_key(text) {
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
         return lines.map(parse).collect::<Result<_, _>>().map_err(bad);
     }
-    let content = fs_err::read_to_string(Path::new(text)).map_err(|e| bad(e.to_string()))?;
+    let unread = |source| SshKeyError { source: Some(source), ..bad("the file cannot be read".to_owned()) };
+    let content = std::fs::read_to_string(Path::new(text)).map_err(unread)?;
     if content.contains("PRIVATE KEY-----") {
-        return Err(bad(
-            "this is a private key, which must stay where it is; give the `.pub` file beside it".to_owned()
-        ));
+        let help = Some("give the `.pub` file beside it");
+        return Err(SshKeyError { help, ..bad("this is a private key, which must stay where it is".to_owned()) });
     }
     let lines = content.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     let keys: Vec<String> = lines.map(parse).collect::<Result<_, _>>().map_err(bad)?;
@@ -60,9 +76,11 @@ fn parse(line: &str) -> Result<String, String> {
         return Err("the key holds a control character".to_owned());
     }
     if !is_type(kind) {
-        return Err(format!("`{kind}` is no type of key, such as `ssh-ed25519`; options before a key are not taken"));
+        return Err(format!(
+            "`{kind}` is not a type of key, such as `ssh-ed25519`; options before a key are not taken"
+        ));
     }
-    let blob = STANDARD.decode(data).map_err(|e| format!("the data of the key is damaged: {e}"))?;
+    let blob = STANDARD.decode(data).map_err(|_| "the data of the key is damaged: it is not base64".to_owned())?;
     let inner = blob.first_chunk::<4>().map(|n| u32::from_be_bytes(*n) as usize);
     let inner = inner.and_then(|n| blob.get(4..4 + n));
     if inner != Some(kind.as_bytes()) || blob.len() < 4 + kind.len() + 8 {
@@ -78,6 +96,7 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
     use proptest::prelude::*;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
@@ -93,12 +112,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_explained() {
-        assert!(read("/nowhere/key.pub").unwrap_err().to_string().contains("/nowhere/key.pub"));
+        let error = one_line(&read("/nowhere/key.pub").unwrap_err());
+        assert!(error.starts_with("--ssh-key /nowhere/key.pub: the file cannot be read: No such file"), "{error}");
         assert!(read("ssh-ed25519 AAAA me").unwrap_err().to_string().contains("cut"));
         assert!(read(&KEY.replacen("ssh-ed25519", "ssh-rsa", 1)).is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
-        assert!(read(file.path().to_str().unwrap()).unwrap_err().to_string().contains("private key"));
+        let error = one_line(&read(file.path().to_str().unwrap()).unwrap_err());
+        assert!(error.contains("private key") && error.ends_with("(give the `.pub` file beside it)"), "{error}");
     }
 
     proptest! {

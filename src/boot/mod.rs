@@ -21,6 +21,7 @@ use console::{Tee, Watch};
 use disk::Disk;
 use labimg_disk::read::fat::FatVolume;
 use labimg_disk::read::{InspectError, Region, Volume, table};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
 use labimg_tree::progress::Progress;
 use monitor::{Monitor, Stop};
@@ -31,9 +32,7 @@ use qemu::{Console, Machine, Qemu};
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// QEMU is not installed.
-    #[error(
-        "qemu-system-aarch64 was not found: install QEMU (Debian and Ubuntu: `apt install qemu-system-arm`, Fedora: `dnf install qemu-system-aarch64`, macOS: `brew install qemu`)"
-    )]
+    #[error("qemu-system-aarch64 was not found")]
     QemuMissing,
     /// The image cannot be read.
     #[error(transparent)]
@@ -42,11 +41,16 @@ pub enum BootError {
     #[error("the board would not boot this image: {0}")]
     Firmware(String),
     /// Which board an image is for is not known.
-    #[error("{0} does not say which board it is for: name it with --board")]
+    #[error("{0} does not say which board it is for")]
     NoBoard(PathBuf),
-    /// A manifest that cannot be read.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    /// Its record cannot be read.
+    #[error("{}: {NODE_PATH} in it does not say which board it is for", image.display())]
+    Manifest {
+        /// The image.
+        image: PathBuf,
+        /// Why not.
+        source: ManifestError,
+    },
     /// A board that does not exist.
     #[error(transparent)]
     Board(#[from] UnknownPart),
@@ -72,7 +76,7 @@ pub enum BootError {
     #[error("QEMU ended with {0}; its message stands above")]
     Qemu(std::process::ExitStatus),
     /// The network is not there.
-    #[error("nobody listens on {address}, which --network names: {source}")]
+    #[error("nobody listens on {address}, which --network names")]
     Network {
         /// As it was given.
         address: String,
@@ -82,6 +86,49 @@ pub enum BootError {
     /// Files, pipes.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] interrupt::Interrupted),
+}
+
+impl Fault for BootError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::NoBoard(_) => FaultKind::Usage,
+            Self::Image(source) => source.kind(),
+            Self::Manifest { source, .. } => source.kind(),
+            Self::Board(source) => source.kind(),
+            Self::QemuMissing
+            | Self::Firmware(_)
+            | Self::TimedOut { .. }
+            | Self::Ended { .. }
+            | Self::Qemu(_)
+            | Self::Network { .. }
+            | Self::Io(_) => FaultKind::World,
+            Self::Interrupted(_) => FaultKind::Interrupted,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = |text: &str| Some(text.to_owned());
+        match self {
+            Self::QemuMissing => help(
+                "install QEMU (Debian and Ubuntu: `apt install qemu-system-arm`, Fedora: `dnf install qemu-system-aarch64`, \
+                 macOS: `brew install qemu`)",
+            ),
+            Self::NoBoard(_) => help("name it with --board"),
+            Self::Manifest { source, .. } => source.help().or_else(|| help("name the board with --board")),
+            Self::Image(source) => source.help(),
+            Self::Board(source) => source.help(),
+            Self::Firmware(_)
+            | Self::TimedOut { .. }
+            | Self::Ended { .. }
+            | Self::Qemu(_)
+            | Self::Network { .. }
+            | Self::Io(_)
+            | Self::Interrupted(_) => None,
+        }
+    }
 }
 
 /// How to boot an image.
@@ -216,7 +263,7 @@ fn one_run(
     loop {
         if interrupt::requested() {
             end(&mut process)?;
-            return Err(BootError::Io(interrupt::Interrupted.into()));
+            return Err(interrupt::Interrupted.into());
         }
         if deadline.is_some_and(|d| Instant::now() >= d) {
             end(&mut process)?;
@@ -260,7 +307,8 @@ fn board_of(image: &Path) -> Result<String, BootError> {
         }
     }
     let manifest = manifest.ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
-    let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest))?;
+    let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest));
+    let manifest = manifest.map_err(|source| BootError::Manifest { image: image.to_path_buf(), source })?;
     Ok(manifest.board)
 }
 

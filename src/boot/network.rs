@@ -43,7 +43,7 @@ impl FromStr for Network {
                 Some((host, port)) if !host.is_empty() && !host.contains(',') && port.parse::<u16>().is_ok() => {
                     Ok(Self::Socket(text.to_owned()))
                 }
-                _ => Err(format!("`{text}` is no network; write user, none or HOST:PORT")),
+                _ => Err(format!("`{text}` is not a network; write user, none or HOST:PORT")),
             },
         }
     }
@@ -69,7 +69,7 @@ impl FromStr for Mac {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no address of one network port; write 52:54:00:12:34:56");
+        let bad = || format!("`{text}` is not the address of one network port; write 52:54:00:12:34:56");
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {

@@ -9,7 +9,9 @@ use crate::layers::containers::ARCHIVE;
 use crate::layers::manifests;
 use crate::plan::Plan;
 use crate::record::ManifestContainer;
+use crate::wording::one_line;
 use labimg_tree::Content;
+use labimg_tree::fault::Fault;
 use labimg_tree::progress::Progress;
 
 /// The images that the nodes of a plan carry.
@@ -74,7 +76,7 @@ pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError>
         );
     }
     let Some(file) = &run.options.locked else {
-        return Ok(Carried { of_k3s: look_up_k3s(plan, "IMAGE", run)?, others: look_up_others(plan, "IMAGE", run)? });
+        return Ok(Carried { of_k3s: look_up_k3s(plan, "image", run)?, others: look_up_others(plan, "image", run)? });
     };
     let architecture = &plan.board.architecture;
     let version = K3sSource::of(Some(&plan.lab)).version;
@@ -83,7 +85,7 @@ pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError>
     let mut locked = Vec::new();
     for (name, own) in asked_others(plan, run.options)? {
         match file.container(&name, architecture) {
-            Err(e) if own => left_out(&format!("CONTAINER IMAGE {name}"), "IMAGE", &e, run.context.progress),
+            Err(e) if own => left_out(&format!("container image {name}"), "image", &e, run.context.progress),
             found => locked.push(found?.clone()),
         }
     }
@@ -92,12 +94,12 @@ pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError>
 
 /// The images of k3s itself that all these plans ask for, one archive for each architecture.
 pub(super) fn k3s_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
-    for_each_architecture(plans, |plan| look_up_k3s(plan, "LOCK", run))
+    for_each_architecture(plans, |plan| look_up_k3s(plan, "lock", run))
 }
 
 /// All other images that these plans ask for.
 pub(super) fn other_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
-    for_each_architecture(plans, |plan| look_up_others(plan, "LOCK", run))
+    for_each_architecture(plans, |plan| look_up_others(plan, "lock", run))
 }
 
 /// What is found for one plan with k3s of each architecture. All plans are of one lab, which says the images.
@@ -122,7 +124,7 @@ fn look_up_k3s(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Option<LockedK
     match k3s::resolve_images(&release, &plan.board.architecture, &run.context) {
         Err(e) if run.options.k3s == K3sMode::Auto && e.is_unreachable() => {
             left_out(
-                &format!("THE ARCHIVE OF CONTAINER IMAGES OF K3S {}", release.version),
+                &format!("the archive of container images of k3s {}", release.version),
                 place,
                 &e,
                 run.context.progress,
@@ -139,7 +141,7 @@ fn look_up_others(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Vec<LockedC
     for (name, own) in asked_others(plan, run.options)? {
         match containers::resolve(&name, &plan.board.architecture, &source) {
             Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
-                left_out(&format!("CONTAINER IMAGE {name}"), place, &e, run.context.progress);
+                left_out(&format!("container image {name}"), place, &e, run.context.progress);
             }
             done => found.push(done?),
         }
@@ -148,8 +150,8 @@ fn look_up_others(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Vec<LockedC
 }
 
 /// Tells that a part of the cluster is not in the image or the lock (`place`).
-pub(super) fn left_out(what: &str, place: &str, why: &dyn std::fmt::Display, reporter: &dyn Progress) {
-    reporter.warn(&format!("{what} IS NOT IN THE {place}: {why}"));
+pub(super) fn left_out(what: &str, place: &str, why: &dyn Fault, reporter: &dyn Progress) {
+    reporter.warn(&format!("{what} is not in the {place}: {}", one_line(why)));
 }
 
 /// Their archives, by the names that they have on the node.

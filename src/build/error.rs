@@ -20,6 +20,7 @@ use labimg_disk::write::ImageError;
 use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::TreeError;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// Why no image was built.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +62,64 @@ pub enum BuildError {
     Manifests(#[from] ManifestError),
     #[error(transparent)]
     Seed(#[from] SeedError),
-    #[error("the node's own files: {0}")]
+    #[error("the node's own files cannot be written")]
     Tree(#[from] TreeError),
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error("the identifiers of the image: {0}")]
+    #[error("the image's identifiers cannot be made")]
     Ids(#[from] serde_json::Error),
+}
+
+impl Fault for BuildError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Lock(source) => source.kind(),
+            Self::LockFile(source) => source.kind(),
+            Self::Renew(source) => source.kind(),
+            Self::Http(source) => source.kind(),
+            Self::Store(source) => source.kind(),
+            Self::Deb(source) => source.kind(),
+            Self::Packages(source) => source.kind(),
+            Self::Configure(source) => source.kind(),
+            Self::Kernel(source) => source.kind(),
+            Self::Board(source) => source.kind(),
+            Self::Overlay(source) => source.kind(),
+            Self::Units(source) => source.kind(),
+            Self::K3s(source) => source.kind(),
+            Self::Chart(source) => source.kind(),
+            Self::Container(source) => source.kind(),
+            Self::K3sLayer(source) => source.kind(),
+            Self::Manifests(source) => source.kind(),
+            Self::Seed(source) => source.kind(),
+            Self::Tree(source) => source.kind(),
+            Self::Image(source) => source.kind(),
+            Self::Ids(_) => FaultKind::Ours,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Lock(source) => source.help(),
+            Self::LockFile(source) => source.help(),
+            Self::Renew(source) => source.help(),
+            Self::Http(source) => source.help(),
+            Self::Store(source) => source.help(),
+            Self::Deb(source) => source.help(),
+            Self::Packages(source) => source.help(),
+            Self::Configure(source) => source.help(),
+            Self::Kernel(source) => source.help(),
+            Self::Board(source) => source.help(),
+            Self::Overlay(source) => source.help(),
+            Self::Units(source) => source.help(),
+            Self::K3s(source) => source.help(),
+            Self::Chart(source) => source.help(),
+            Self::Container(source) => source.help(),
+            Self::K3sLayer(source) => source.help(),
+            Self::Manifests(source) => source.help(),
+            Self::Seed(source) => source.help(),
+            Self::Tree(source) => source.help(),
+            Self::Image(source) => source.help(),
+            Self::Ids(_) => None,
+        }
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn charts<'o>(
             for (chart, own) in named_charts(plan)?.0 {
                 match file.chart(&chart) {
                     Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
-                        containers::left_out(&format!("CHART {} {}", chart.name, chart.version), "IMAGE", &e, reporter);
+                        containers::left_out(&format!("chart {} {}", chart.name, chart.version), "image", &e, reporter);
                     }
                     found => locked.push(found?),
                 }
@@ -160,8 +160,8 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
         match charts::resolve(&chart, mirror, &run.context) {
             Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
                 containers::left_out(
-                    &format!("CHART {} {}", chart.name, chart.version),
-                    "LOCK",
+                    &format!("chart {} {}", chart.name, chart.version),
+                    "lock",
                     &e,
                     run.context.progress,
                 );
@@ -187,9 +187,7 @@ pub(super) fn releases(plans: &[&Plan], mode: K3sMode, run: &Run<'_>) -> Result<
         match k3s::resolve(&source, architecture, &run.context) {
             Ok(release) => releases.push(release),
             Err(e) if mode == K3sMode::Auto && e.is_unreachable() => {
-                run.context
-                    .progress
-                    .warn(&format!("K3S {} IS NOT IN THE LOCK, because it could not be reached: {e}", source.version));
+                containers::left_out(&format!("k3s {}", source.version), "lock", &e, run.context.progress);
             }
             Err(e) => return Err(e.into()),
         }

@@ -12,6 +12,7 @@ use labimg_debian::lock::archive::{self, Archive};
 use labimg_debian::lock::{Lock, LockedPackage};
 use labimg_store::http::Http;
 use labimg_store::{Context, Store, StoreError};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::suggest::{did_you_mean, nearest};
 
@@ -33,7 +34,7 @@ pub struct Renewed {
 #[derive(Debug, thiserror::Error)]
 pub enum RenewError {
     /// A name that is in no image.
-    #[error("{}: no image of this lab has a package `{name}`{}", path.display(), did_you_mean(nearest))]
+    #[error("{}: no image of this lab has a package `{name}`", path.display())]
     Unknown {
         /// The lock.
         path: PathBuf,
@@ -43,14 +44,27 @@ pub enum RenewError {
         nearest: Vec<String>,
     },
     /// Packages that stay cannot be looked into.
-    #[error(
-        "the mirror has dropped packages that are to stay, and what they need is said in their files alone: {source}\n\
-         `labimg update` without a name renews everything"
-    )]
+    #[error("the mirror has dropped packages that are to stay, and only their files say what they need")]
     Dropped {
         /// Why not.
         source: StoreError,
     },
+}
+
+impl Fault for RenewError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Unknown { .. } => FaultKind::Usage,
+            Self::Dropped { source } => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unknown { nearest, .. } => did_you_mean(nearest),
+            Self::Dropped { .. } => Some("`labimg update` without a name renews everything".to_owned()),
+        }
+    }
 }
 
 /// Makes the packages of these names (or `k3s`) in the images of all these plans what the mirror has now, and changes of the

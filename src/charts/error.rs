@@ -3,13 +3,14 @@
 use super::ChartRef;
 use labimg_store::StoreError;
 use labimg_store::http::HttpError;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// Why there is no chart.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
     /// Its repository does not answer.
-    #[error("chart {} {} of {}: {source}", chart.name, chart.version, chart.repository)]
+    #[error("chart {} {} of {} cannot be looked up", chart.name, chart.version, chart.repository)]
     Http {
         /// Which.
         chart: Box<ChartRef>,
@@ -28,7 +29,7 @@ pub enum ChartError {
         url: String,
     },
     /// The repository's index does not have it, or cannot be read.
-    #[error("chart {} {}: {url}: {source}", chart.name, chart.version)]
+    #[error("chart {} {} cannot be found in {url}", chart.name, chart.version)]
     Index {
         /// Which.
         chart: Box<ChartRef>,
@@ -58,7 +59,7 @@ pub enum ChartError {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// Not what Helm writes.
-    #[error("it is no index of a chart repository: {0}")]
+    #[error("it is not an index of a chart repository: {0}")]
     Format(String),
     /// No chart of this name.
     #[error("it has no chart of this name")]
@@ -69,6 +70,35 @@ pub enum IndexError {
     /// Nothing to check the archive by, or no place where it lies.
     #[error("it gives {0} for this version")]
     Lacks(&'static str),
+}
+
+impl Fault for ChartError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Http { source, .. } => source.kind(),
+            Self::NoRepository { .. } | Self::Hash { .. } => FaultKind::World,
+            Self::Index { source, .. } => source.kind(),
+            Self::Store(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Http { source, .. } => source.help(),
+            Self::NoRepository { .. } => Some("check the address of the repository".to_owned()),
+            Self::Index { source, .. } => source.help(),
+            Self::Hash { .. } => None,
+            Self::Store(source) => source.help(),
+        }
+    }
+}
+
+impl Fault for IndexError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Format(_) | Self::NoChart | Self::NoVersion(_) | Self::Lacks(_) => FaultKind::World,
+        }
+    }
 }
 
 impl ChartError {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{ChartRef, IndexError};
+use crate::wording;
 use labimg_tree::hash::Sha256;
 
 /// Newest versions that a message names.
@@ -39,14 +40,13 @@ pub struct Found {
 /// # Errors
 /// [`IndexError`].
 pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
-    let format = |what: String| IndexError::Format(what.lines().next().unwrap_or_default().to_owned());
-    let text = std::str::from_utf8(text).map_err(|e| format(e.to_string()))?;
+    let text = std::str::from_utf8(text).map_err(|_| IndexError::Format("it is not UTF-8".to_owned()))?;
     // A large repository has more of everything than the parser allows by itself; the size was limited when it was read.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_events: 10_000_000, max_nodes: 5_000_000 },
     };
-    let mut index: Index =
-        serde_saphyr::from_str_with_options(text, options).map_err(|e| format(e.without_snippet().to_string()))?;
+    let mut index: Index = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|e| IndexError::Format(wording::yaml(&e).to_string()))?;
     let versions = index.entries.remove(&chart.name).ok_or(IndexError::NoChart)?;
     let bare = |version: &str| version.strip_prefix('v').unwrap_or(version).to_owned();
     let Some(entry) = versions.iter().find(|e| bare(&e.version) == bare(&chart.version)) else {
@@ -104,8 +104,11 @@ mod tests {
         assert!(error(&index(), "two", "0.9.0").contains("no address"));
         let registry = index().replace("https://elsewhere", "oci://elsewhere");
         assert!(error(&registry, "one", "1.2.0").contains("no address by http or https"));
-        assert!(error("<html>", "one", "1.0.0").contains("no index of a chart repository"));
-        assert!(error("entries: 7\n", "one", "1.0.0").contains("no index of a chart repository"));
+        assert!(error("<html>", "one", "1.0.0").contains("not an index of a chart repository: line 1: "));
+        assert!(
+            error("entries: 7\n", "one", "1.0.0")
+                .contains("not an index of a chart repository: line 1: a set of fields")
+        );
         assert!(find(&[0xff], &chart("one", "1")).is_err());
     }
 }

@@ -8,11 +8,11 @@ use clap::Args;
 
 use super::Outcome;
 use super::inputs::parts_of;
-use super::output::Failure;
 use super::report::Reporter;
 use super::size::parse_size;
 use crate::boot::network::{Mac, Network};
-use crate::boot::{self, BootError, BootOptions, Ending};
+use crate::boot::{self, BootOptions, Ending};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::files::folder_of;
 use labimg_tree::progress::Progress;
 
@@ -70,11 +70,24 @@ pub struct BootArgs {
     log: Option<PathBuf>,
 }
 
+/// A port is to be forwarded where QEMU has no router.
+#[derive(Debug, thiserror::Error)]
+#[error("--ssh-port needs `--network user`")]
+struct ForwardError;
+
+impl Fault for ForwardError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("on another network its router forwards ports, or nobody does".to_owned())
+    }
+}
+
 pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
     if args.ssh_port.is_some() && args.network != Network::User {
-        return Err(Failure::usage(
-            "--ssh-port needs `--network user`: on another network its router forwards ports, or nobody does",
-        ));
+        return Err(ForwardError.into());
     }
     let options = BootOptions {
         // An image lies in its lab, as a rule.
@@ -100,13 +113,9 @@ pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
     if options.interactive {
         reporter.note("labimg: the console follows; leave with Ctrl-A X");
     }
-    match boot::run(&args.image, &options, &mut std::io::stdout(), reporter) {
-        Ok(Ending::Expected) => {
-            reporter.note("\nlabimg: the text appeared");
-            Ok(())
-        }
-        Ok(Ending::Stopped) => Ok(()),
-        Err(e @ (BootError::Board(_) | BootError::NoBoard(_))) => Err(Failure::usage(e)),
-        Err(e) => Err(Failure::work(e)),
+    match boot::run(&args.image, &options, &mut std::io::stdout(), reporter)? {
+        Ending::Expected => reporter.note("\nlabimg: the text appeared"),
+        Ending::Stopped => {}
     }
+    Ok(())
 }

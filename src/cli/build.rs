@@ -10,14 +10,15 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
-use super::output::{Failure, Output};
+use super::output::Output;
 use super::report::Reporter;
 use crate::build::{self, BuildOptions, Built};
-use crate::lock_file::LockFile;
 use crate::lock_file::snapshot;
+use crate::lock_file::{LockFile, LockFileError};
 use crate::parts::role::FOUNDER;
 use crate::plan::target::Target;
 use crate::secrets::Secrets;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::Progress;
 
 const EXAMPLES: &str = "\
@@ -65,6 +66,33 @@ pub struct BuildArgs {
     timings: bool,
 }
 
+/// What cannot be, of what `labimg build` was told.
+#[derive(Debug, thiserror::Error)]
+enum BuildCommandError {
+    /// Several images and no folder for them.
+    #[error("-o {}: {count} images go into a folder, and there is none of this name", path.display())]
+    Folder { path: PathBuf, count: usize },
+    /// The lock that is to be built from.
+    #[error(transparent)]
+    Locked(LockFileError),
+}
+
+impl Fault for BuildCommandError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            // A lock that cannot be read is one that was named.
+            Self::Folder { .. } | Self::Locked(_) => FaultKind::Usage,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Folder { path, .. } => Some(format!("make it first: mkdir {}", path.display())),
+            Self::Locked(source) => source.help(),
+        }
+    }
+}
+
 /// What was built: the result for programs.
 #[derive(Debug, Serialize)]
 struct Images {
@@ -79,8 +107,8 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let outputs = outputs(args, targets)?;
     let (secrets, kubeconfig) = match &folder {
         Some(folder) if !args.generic => {
-            let secrets = Secrets::open(&folder.dir.join("secrets"), &folder.lab, now).map_err(Failure::work)?;
-            let kubeconfig = secrets.write_kubeconfig(folder).map_err(Failure::work)?;
+            let secrets = Secrets::open(&folder.dir.join("secrets"), &folder.lab, now)?;
+            let kubeconfig = secrets.write_kubeconfig(folder)?;
             (Some(secrets), kubeconfig)
         }
         _ => (None, None),
@@ -90,7 +118,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         args.locked.as_ref().map(|path| LockFile::load(if path.is_empty() { &beside } else { Path::new(path) }));
     let options = BuildOptions {
         secrets,
-        locked: locked.transpose().map_err(Failure::usage)?,
+        locked: locked.transpose().map_err(BuildCommandError::Locked)?,
         snapshots: args.snapshots.clone(),
         ..args.from.options(now)?
     };
@@ -106,7 +134,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     if options.locked.is_none() && beside.is_file() {
         reporter.note(&format!("{} is not used: `labimg build --locked` builds from it", beside.display()));
     }
-    let images = build::run(&outputs, &options, reporter).map_err(inputs::failure)?;
+    let images = build::run(&outputs, &options, reporter)?;
     for (output, built) in outputs.iter().zip(&images) {
         remarks(&output.target, built, options.secrets.is_some(), args.generic, reporter);
     }
@@ -119,7 +147,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
 }
 
 /// Where each image goes. Generic images of the same plan are one.
-fn outputs(args: &BuildArgs, targets: Vec<Target>) -> Result<Vec<build::Output>, Failure> {
+fn outputs(args: &BuildArgs, targets: Vec<Target>) -> Result<Vec<build::Output>, BuildCommandError> {
     let mut outputs: Vec<build::Output> = Vec::new();
     for target in targets {
         if args.generic && outputs.iter().any(|o| o.target.plan == target.plan) {
@@ -140,12 +168,7 @@ fn outputs(args: &BuildArgs, targets: Vec<Target>) -> Result<Vec<build::Output>,
         Some(folder) if folder.is_dir() => outputs.iter_mut().for_each(|o| o.path = folder.join(&o.path)),
         Some(file) if outputs.len() == 1 => outputs.iter_mut().for_each(|o| o.path.clone_from(file)),
         Some(other) => {
-            let text = format!(
-                "-o {}: {} images go into a folder, and there is none of this name",
-                other.display(),
-                outputs.len()
-            );
-            return Err(Failure::usage(text));
+            return Err(BuildCommandError::Folder { path: other.clone(), count: outputs.len() });
         }
         None => {}
     }
@@ -176,7 +199,7 @@ fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporte
     }
     // Last, so that it is what stands before the result.
     if let Some(k3s) = built.k3s.as_ref().filter(|k3s| k3s.size.is_none()) {
-        reporter.warn(&format!("{image}: K3S {}", k3s.sentence()));
+        reporter.warn(&format!("{image}: k3s {}", k3s.sentence()));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Outcome;
-use super::output::{Failure, Output};
+use super::output::Output;
 use super::report::Reporter;
 use super::size::parse_size;
 use labimg_store as store;
@@ -48,15 +48,15 @@ enum CacheCommand {
 }
 
 pub fn run(args: &CacheArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let dir = args.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?;
-    let store = Store::open(&dir).map_err(Failure::work)?;
+    let dir = args.cache.clone().map_or_else(store::default_dir, Ok)?;
+    let store = Store::open(&dir)?;
     match &args.command {
-        CacheCommand::List => out.result(&store.list().map_err(Failure::work)?, ToString::to_string),
-        CacheCommand::Verify => out.result(&store.verify(reporter).map_err(Failure::work)?, ToString::to_string),
+        CacheCommand::List => out.result(&store.list()?, ToString::to_string),
+        CacheCommand::Verify => out.result(&store.verify(reporter)?, ToString::to_string),
         CacheCommand::Prune { days, size, dry_run } => {
             let day = Duration::from_secs(24 * 3600);
             let keep = Keep { used_within: days.map(|d| day * d), at_most: *size };
-            out.result(&store.prune(&keep, *dry_run).map_err(Failure::work)?, ToString::to_string)
+            out.result(&store.prune(&keep, *dry_run)?, ToString::to_string)
         }
     }
 }

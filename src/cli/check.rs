@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::inputs::DEFAULT_SUITE;
-use super::output::{Failure, Output};
+use super::output::Output;
 use super::{Outcome, problems};
 use crate::lab::{self, Checked};
 use crate::plan::target::{self, Flags};
@@ -50,15 +50,15 @@ struct Node<'l> {
 
 pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     if args.schema {
-        return Output::text(&format!("{:#}\n", lab::schema::published().map_err(Failure::work)?));
+        return Output::text(&format!("{:#}\n", lab::schema::published()?));
     }
-    let checked = lab::check(&args.path).map_err(Failure::lab)?;
+    let checked = lab::check(&args.path)?;
     out.warnings(&checked);
     // What only shows once board, role and files come together.
     let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
-    let targets = target::of_lab(&checked.folder, &[], &flags).map_err(Failure::usage)?;
+    let targets = target::of_lab(&checked.folder, &[], &flags)?;
     if checked.folder.lab.k3s.embed_images {
-        targets.iter().try_for_each(|t| t.plan.own_manifests.images().map(drop)).map_err(Failure::usage)?;
+        targets.iter().try_for_each(|t| t.plan.own_manifests.images().map(drop))?;
     }
     out.result(&summary(&checked), text)
 }

@@ -8,7 +8,7 @@ use labimg_tree::human::HumanBytes;
 
 use super::Outcome;
 use super::changes::changes_text;
-use super::output::{Failure, Output};
+use super::output::Output;
 use crate::inspect::diff::{self, Diff, Files, Names};
 use crate::inspect::printable;
 
@@ -38,7 +38,7 @@ pub struct DiffArgs {
 }
 
 pub fn run(args: &DiffArgs, out: &Output) -> Outcome {
-    let diff = diff::diff(&args.first, &args.second).map_err(Failure::work)?;
+    let diff = diff::diff(&args.first, &args.second)?;
     out.result(&diff, |diff| text(diff, if args.files { usize::MAX } else { FEW }))
 }
 

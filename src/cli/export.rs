@@ -7,10 +7,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Outcome;
-use super::inspect::failure;
 use super::output::{Failure, Output};
 use super::report::Reporter;
 use crate::inspect::export::{self, ExportError};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::files::folder_of;
 
 const EXAMPLES: &str = "\
@@ -40,33 +40,53 @@ struct Exported {
     files: u64,
 }
 
+/// Why there is no archive.
+#[derive(Debug, thiserror::Error)]
+enum ExportCommandError {
+    /// Standard output is a terminal.
+    #[error("a terminal cannot show a tar archive")]
+    Terminal,
+    /// It cannot be written.
+    #[error("{} cannot be written", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+impl Fault for ExportCommandError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Terminal => FaultKind::Usage,
+            Self::Write { .. } => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Terminal => Some("name a file, or send it on with |".to_owned()),
+            Self::Write { .. } => None,
+        }
+    }
+}
+
 pub fn run(args: &ExportArgs, out: &Output, reporter: &Reporter) -> Outcome {
     if args.tar == Path::new("-") {
         let stdout = std::io::stdout();
         if stdout.is_terminal() {
-            return Err(Failure::usage("a tar archive is nothing for a terminal: name a file, or send it on with |"));
+            return Err(ExportCommandError::Terminal.into());
         }
         return match export::export(&args.image, BufWriter::new(stdout.lock()), reporter) {
             Ok(_) => Ok(()),
             Err(ExportError::Write(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
-            Err(e) => Err(of(e)),
+            Err(e) => Err(e.into()),
         };
     }
     let folder = folder_of(&args.tar);
-    let write = |e: std::io::Error| Failure::work(format!("{}: {e}", args.tar.display()));
+    let write = |source| ExportCommandError::Write { path: args.tar.clone(), source };
     // It holds what the image holds, which may be a node's keys: for its owner only.
     let mut file = tempfile::Builder::new().prefix(".labimg-export").tempfile_in(folder).map_err(write)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    let files = export::export(&args.image, &mut writer, reporter).map_err(of)?;
+    let files = export::export(&args.image, &mut writer, reporter)?;
     writer.flush().map_err(write)?;
     drop(writer);
     file.persist(&args.tar).map_err(|e| write(e.error))?;
     out.result(&Exported { tar: args.tar.clone(), files }, |e| format!("{}: {} files\n", e.tar.display(), e.files))
-}
-
-fn of(error: ExportError) -> Failure {
-    match error {
-        ExportError::Inspect(e) => failure(e),
-        ExportError::Write(_) => Failure::work(error),
-    }
 }

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{Failure, Output};
-use crate::build::{BuildError, BuildOptions, RenewError};
-use crate::k3s::{K3sError, K3sMode};
+use crate::build::BuildOptions;
+use crate::k3s::K3sMode;
 use crate::lab::{self, LabFolder};
+use crate::lock_file;
 use crate::lock_file::snapshot;
-use crate::lock_file::{self, LockFileError};
 use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
-use labimg_debian::lock::LockError;
 use labimg_debian::lock::mirror::Mirror;
-use labimg_disk::write::ImageError;
 use labimg_store as store;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// Debian's release unless another is asked for.
 pub const DEFAULT_SUITE: &str = "trixie";
@@ -63,6 +62,23 @@ pub struct FromArgs {
     cache: Option<PathBuf>,
 }
 
+/// Neither a lab nor flags say which images.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no lab.toml in this folder")]
+struct NoLab;
+
+impl Fault for NoLab {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        let text = "make one with `labimg new DIR`, name another folder with --lab DIR, or describe one image with --board \
+                    and --role";
+        Some(text.to_owned())
+    }
+}
+
 impl WhatArgs {
     /// The nodes of a lab (all when none is named), or the one that flags describe.
     pub fn targets(
@@ -74,19 +90,16 @@ impl WhatArgs {
     ) -> Result<(Option<LabFolder>, Vec<Target>), Failure> {
         let flags = Flags { suite: self.suite.clone(), packages: self.package.clone(), ssh_keys: ssh_keys.to_vec() };
         if let (Some(board), Some(role)) = (&self.board, &self.role) {
-            let target = target::alone(board, role, hostname, &flags, &Parts::built_in().map_err(Failure::work)?)
-                .map_err(Failure::usage)?;
+            let target = target::alone(board, role, hostname, &flags, &Parts::built_in()?)?;
             return Ok((None, vec![target]));
         }
         let dir = self.lab.as_deref().unwrap_or(Path::new("."));
         if lab::find(dir).is_none() && self.lab.is_none() {
-            let text = "there is no lab.toml in this folder: make one with `labimg new DIR`, name another folder with \
-                        --lab DIR, or describe one image with --board and --role";
-            return Err(Failure::usage(text));
+            return Err(NoLab.into());
         }
-        let checked = lab::check(dir).map_err(Failure::lab)?;
+        let checked = lab::check(dir)?;
         out.warnings(&checked);
-        let targets = target::of_lab(&checked.folder, nodes, &flags).map_err(Failure::usage)?;
+        let targets = target::of_lab(&checked.folder, nodes, &flags)?;
         Ok((Some(checked.folder), targets))
     }
 }
@@ -95,8 +108,8 @@ impl FromArgs {
     /// What these flags say of a build; no lab, nothing locked.
     pub fn options(&self, now: i64) -> Result<BuildOptions, Failure> {
         Ok(BuildOptions {
-            cache: self.cache.clone().map_or_else(store::default_dir, Ok).map_err(Failure::usage)?,
-            mirror: Mirror::choose(self.mirror.as_deref(), Path::new("/")).map_err(Failure::usage)?,
+            cache: self.cache.clone().map_or_else(store::default_dir, Ok)?,
+            mirror: Mirror::choose(self.mirror.as_deref(), Path::new("/"))?,
             keyrings: self.keyring.clone(),
             jobs: usize::from(self.jobs),
             now,
@@ -113,37 +126,10 @@ impl FromArgs {
 pub fn parts_of(folders: &[&Path]) -> Result<Parts, Failure> {
     let lab = folders.iter().find(|folder| lab::find(folder).is_some());
     let found = lab.map_or_else(Parts::built_in, |folder| Parts::of(folder));
-    found.map_err(|error| Failure::lab(error.into()))
+    Ok(found?)
 }
 
 /// The lock of a lab, or of the folder that labimg runs in.
 pub fn lock_beside(folder: Option<&LabFolder>) -> PathBuf {
     folder.map_or(Path::new(""), |folder| &folder.dir).join(lock_file::FILE)
-}
-
-/// Which failures are the user's to mend on the command line or in a file.
-pub fn failure(error: BuildError) -> Failure {
-    match error {
-        BuildError::Lock(
-            LockError::Resolve(_) | LockError::Keyring(_) | LockError::NoSuite { .. } | LockError::Moved { .. },
-        )
-        | BuildError::Renew(RenewError::Unknown { .. })
-        | BuildError::LockFile(
-            LockFileError::NoImage { .. }
-            | LockFileError::Changed { .. }
-            | LockFileError::NoK3s { .. }
-            | LockFileError::NoChart { .. }
-            | LockFileError::NoContainer { .. },
-        )
-        | BuildError::K3s(
-            K3sError::Version(_)
-            | K3sError::Url(_)
-            | K3sError::Read { .. }
-            | K3sError::NotK3s { .. }
-            | K3sError::Contradiction(_),
-        )
-        | BuildError::Manifests(_)
-        | BuildError::Image(ImageError::BadOutput { .. }) => Failure::usage(error),
-        _ => Failure::work(error),
-    }
 }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
-use super::output::{Failure, Output};
+use super::output::Output;
 use crate::inspect;
 use crate::inspect::sbom::{self, SbomFormat};
-use labimg_disk::read::InspectError;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,24 +33,14 @@ pub struct InspectArgs {
 
 pub fn run(args: &InspectArgs, out: &Output) -> Outcome {
     if let Some(path) = &args.why {
-        let why = inspect::why::why(&args.image, path).map_err(failure)?;
+        let why = inspect::why::why(&args.image, path)?;
         return out.result(&why, inspect::render_why);
     }
     if let Some(format) = args.sbom {
-        let sbom = sbom::sbom(&args.image, format).map_err(failure)?;
+        let sbom = sbom::sbom(&args.image, format)?;
         // For programs in any case.
-        let mut text = serde_json::to_string_pretty(&sbom).map_err(Failure::work)?;
-        text.push('\n');
-        return Output::text(&text);
+        return Output::json(&sbom);
     }
-    let report = inspect::open(&args.image).map_err(Failure::work)?;
+    let report = inspect::open(&args.image)?;
     out.result(&report, inspect::render)
-}
-
-/// Which failures are the user's.
-pub fn failure(error: InspectError) -> Failure {
-    match error {
-        InspectError::NotFound { .. } | InspectError::NoSystem { .. } => Failure::usage(error),
-        _ => Failure::work(error),
-    }
 }

@@ -61,7 +61,7 @@ impl Common {
         let options = self.from.options(jiff::Timestamp::now().as_second())?;
         let plans: Vec<&Plan> = subject.targets.iter().map(|t| &t.plan).collect();
         reporter.note(&format!("Locking what {} has", options.mirror));
-        build::lock(&plans, &options, reporter).map_err(inputs::failure)
+        Ok(build::lock(&plans, &options, reporter)?)
     }
 }
 
@@ -80,7 +80,7 @@ struct Written {
 pub fn run(args: &LockArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let subject = args.common.subject(out)?;
     let lock = args.common.make(&subject, reporter)?;
-    lock.save(&subject.path).map_err(Failure::work)?;
+    lock.save(&subject.path)?;
     let (packages, size) = lock.totals();
     let k3s = lock.releases().iter().map(|k| format!("{} ({})", k.version, k.architecture)).collect();
     let charts = lock.charts().iter().map(|c| format!("{} {}", c.name, c.version)).collect();

@@ -8,9 +8,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Outcome;
-use super::output::{Failure, Output};
+use super::output::Output;
 use crate::lab::{self, template};
 use crate::parts::Parts;
+use labimg_tree::fault::{Fault, FaultKind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,35 +47,56 @@ struct Made {
     ssh_key: Option<String>,
 }
 
+/// Why there is no new lab.
+#[derive(Debug, thiserror::Error)]
+enum NewError {
+    /// A name that no cluster can have.
+    #[error("--name {name}: {why}")]
+    Name { name: String, why: &'static str },
+    /// The folder has a lab.
+    #[error("{} is there already and was left as it is", .0.display())]
+    There(PathBuf),
+    /// A file or folder cannot be made; the error names it.
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
+}
+
+impl Fault for NewError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Name { .. } | Self::There(_) => FaultKind::Usage,
+            Self::Write(_) => FaultKind::World,
+        }
+    }
+}
+
 pub fn run(args: &NewArgs, out: &Output) -> Outcome {
-    let parts = Parts::built_in().map_err(Failure::work)?;
-    let board = parts.board(&args.board).map_err(Failure::usage)?.name.clone();
+    let parts = Parts::built_in()?;
+    let board = parts.board(&args.board)?.name.clone();
     let name = match &args.name {
         Some(name) => match lab::name_fault(name) {
             None => name.clone(),
-            Some(why) => return Err(Failure::usage(format!("--name {name}: {why}"))),
+            Some(why) => return Err(NewError::Name { name: name.clone(), why }.into()),
         },
         None => default_name(&args.dir),
     };
     let ssh_key = std::env::home_dir().and_then(|home| lab::users_key(&home));
     let answers = template::Answers { name, board, workers: args.workers, ssh_key };
-    let text = template::render(&answers).map_err(Failure::work)?;
+    let text = template::render(&answers)?;
     let file = write(&args.dir, &text)?;
     let template::Answers { name, board, workers, ssh_key } = answers;
     out.result(&Made { file, name, board, workers, ssh_key }, |made| self::text(made, &args.dir))
 }
 
-fn write(dir: &Path, text: &str) -> Result<PathBuf, Failure> {
+fn write(dir: &Path, text: &str) -> Result<PathBuf, NewError> {
     let file = dir.join(lab::FILE);
-    fs_err::create_dir_all(dir).map_err(Failure::work)?;
+    fs_err::create_dir_all(dir)?;
     let made = fs_err::OpenOptions::new().write(true).create_new(true).open(&file);
     made.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| match e.kind() {
-        ErrorKind::AlreadyExists => {
-            Failure::usage(format!("{} is there already and was left as it is", file.display()))
-        }
-        _ => Failure::work(e),
+        ErrorKind::AlreadyExists => NewError::There(file.clone()),
+        _ => NewError::Write(e),
     })?;
-    ignore(&dir.join(".gitignore")).map_err(Failure::work)?;
+    ignore(&dir.join(".gitignore"))?;
     Ok(file)
 }
 

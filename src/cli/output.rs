@@ -1,56 +1,68 @@
 //! The one place that prints results and errors; [`labimg_tree::progress`] shows progress.
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use miette::Severity;
 use serde::Serialize;
+use serde_json::json;
 
 use super::problems;
 use crate::lab::{Checked, LabError, Problem};
-use crate::parts::PartsError;
+use labimg_tree::fault::{Fault, FaultKind, causes};
 use labimg_tree::interrupt;
+
+/// Where mistakes of labimg itself are reported.
+const REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 
 /// Why a command ends without success.
 #[derive(Debug)]
 pub enum Failure {
-    /// What the user asked for cannot be: exit code 2.
-    Usage(Box<dyn Error>),
-    /// The work failed: exit code 1.
-    Work(Box<dyn Error>),
-    /// Mistakes in a `lab.toml`, shown each with its place: exit code 2.
-    Lab {
-        /// The file.
-        file: PathBuf,
-        /// Its text.
-        text: String,
-        /// The mistakes.
-        problems: Vec<Problem>,
-    },
+    /// What went wrong: its kind is the exit code.
+    Fault(Box<dyn Fault>),
     /// Standard output was closed, as by `| head`: silent, exit code 0.
     ClosedPipe,
 }
 
-impl Failure {
-    /// The user asked for something that cannot be.
-    pub fn usage(error: impl Into<Box<dyn Error>>) -> Self {
-        Self::Usage(error.into())
+impl<F: Fault + 'static> From<F> for Failure {
+    fn from(fault: F) -> Self {
+        Self::Fault(Box::new(fault))
     }
+}
 
-    /// A `lab.toml` that cannot be used.
-    pub fn lab(error: LabError) -> Self {
-        match error {
-            LabError::Invalid { file, text, problems } => Self::Lab { file, text, problems },
-            LabError::Read(_) | LabError::Parts(PartsError::Read(_)) => Self::work(error),
-            _ => Self::usage(error),
+/// Why a result is not printed, or a question not answered.
+#[derive(Debug, thiserror::Error)]
+enum OutputError {
+    /// It cannot become JSON.
+    #[error("the result cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// Standard output is full.
+    #[error("standard output cannot be written")]
+    Write(#[source] io::Error),
+    /// Standard input is not a terminal.
+    #[error("{why}")]
+    NobodyToAsk { why: &'static str, otherwise: &'static str },
+    /// The terminal is gone.
+    #[error("the answer cannot be read")]
+    Answer(#[source] io::Error),
+}
+
+impl Fault for OutputError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Json(_) => FaultKind::Ours,
+            Self::Write(_) | Self::Answer(_) => FaultKind::World,
+            Self::NobodyToAsk { .. } => FaultKind::Usage,
         }
     }
 
-    /// The work failed.
-    pub fn work(error: impl Into<Box<dyn Error>>) -> Self {
-        Self::Work(error.into())
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NobodyToAsk { otherwise, .. } => Some((*otherwise).to_owned()),
+            Self::Json(_) | Self::Write(_) | Self::Answer(_) => None,
+        }
     }
 }
 
@@ -72,14 +84,17 @@ impl Output {
     /// # Errors
     /// When standard output is closed or full.
     pub fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        let text = if self.json {
-            let mut json = serde_json::to_string_pretty(value).map_err(Failure::work)?;
-            json.push('\n');
-            json
-        } else {
-            text(value)
-        };
-        Self::text(&text)
+        if self.json { Self::json(value) } else { Self::text(&text(value)) }
+    }
+
+    /// Prints a result as JSON.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+        let mut json = serde_json::to_string_pretty(value).map_err(OutputError::from)?;
+        json.push('\n');
+        Self::text(&json)
     }
 
     /// Prints a text as it is.
@@ -87,24 +102,24 @@ impl Output {
     /// # Errors
     /// When standard output is closed or full.
     pub fn text(text: &str) -> Result<(), Failure> {
-        let mut stdout = std::io::stdout().lock();
+        let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| match e.kind() {
-            std::io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-            _ => Failure::work(format!("writing to standard output: {e}")),
+            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => OutputError::Write(e).into(),
         })
     }
 
     /// Asks on the terminal; anything but `y` or `yes` is a no. Without a terminal nobody can answer.
     ///
     /// # Errors
-    /// [`Failure::Usage`] with `otherwise` (which option to give instead) when standard input is no terminal.
-    pub fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage(otherwise));
+    /// When standard input is no terminal: `why` that stops here, and which option to give `otherwise`.
+    pub fn confirm(question: &str, why: &'static str, otherwise: &'static str) -> Result<bool, Failure> {
+        if !io::stdin().is_terminal() {
+            return Err(OutputError::NobodyToAsk { why, otherwise }.into());
         }
         let mut answer = String::new();
-        let asked = write!(std::io::stderr().lock(), "{question} [y/N] ");
-        asked.and_then(|()| std::io::stdin().read_line(&mut answer)).map_err(Failure::work)?;
+        let asked = write!(io::stderr().lock(), "{question} [y/N] ");
+        asked.and_then(|()| io::stdin().read_line(&mut answer)).map_err(OutputError::Answer)?;
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
@@ -113,63 +128,98 @@ impl Output {
         if !self.json {
             let text = problems::draw(&checked.file, &checked.text, &checked.warnings, Severity::Warning);
             // A closed standard error is no reason to stop.
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            let _ = io::stderr().lock().write_all(text.as_bytes());
         }
     }
 
-    /// Prints an error with its causes and gives the exit code.
+    /// Prints an error with its causes and what to do, and gives the exit code.
     #[must_use]
     pub fn fail(self, failure: &Failure) -> ExitCode {
-        let (error, code) = match failure {
+        let fault = match failure {
             Failure::ClosedPipe => return ExitCode::SUCCESS,
-            _ if interrupt::requested() => {
-                self.error("interrupted", &[], 130);
-                return ExitCode::from(130);
-            }
-            Failure::Lab { file, text, problems } => {
-                self.mistakes(file, text, problems);
-                return ExitCode::from(2);
-            }
-            Failure::Usage(error) => (error, 2),
-            Failure::Work(error) => (error, 1),
+            Failure::Fault(fault) => fault.as_ref(),
         };
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        let mut last = error.to_string();
-        while let Some(e) = cause {
-            let text = e.to_string();
-            // Many messages hold their cause already: say it once.
-            if !last.contains(&text) {
-                causes.push(text.clone());
-            }
-            last = text;
-            cause = e.source();
-        }
-        self.error(&error.to_string(), &causes, code);
-        ExitCode::from(code)
+        let error: &(dyn Error + 'static) = fault;
+        let (lines, kind) = if interrupt::requested() || fault.kind() == FaultKind::Interrupted {
+            (self.error("interrupted", FaultKind::Interrupted, &[], None), FaultKind::Interrupted)
+        } else if let Some(LabError::Invalid { file, text, problems }) = error.downcast_ref() {
+            (self.mistakes(file, text, problems, fault.kind()), fault.kind())
+        } else {
+            let report = (fault.kind() == FaultKind::Ours).then(|| format!("please report this: {REPORT}"));
+            let help: Vec<String> = fault.help().into_iter().chain(report).collect();
+            let help = (!help.is_empty()).then(|| help.join("\n"));
+            (self.error(&error.to_string(), fault.kind(), &causes(error), help.as_deref()), fault.kind())
+        };
+        // A closed standard error must not end in a panic: the exit code tells as well.
+        let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
+        ExitCode::from(kind.exit_code())
     }
 
-    fn mistakes(&self, file: &Path, text: &str, list: &[Problem]) {
+    /// Mistakes in a `lab.toml`, each with its place.
+    fn mistakes(&self, file: &Path, text: &str, list: &[Problem], kind: FaultKind) -> String {
         let summary = format!("{} in {}", problems::count(list), file.display());
-        let lines = if self.json {
-            let list = problems::objects(text, list);
-            serde_json::json!({"event": "error", "text": summary, "file": file, "problems": list, "code": 2})
-                .to_string()
-        } else {
-            format!("{}error: {summary}", problems::draw(file, text, list, Severity::Error))
-        };
-        // A closed standard error must not end in a panic: the exit code tells as well.
-        let _ = std::io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
+        if !self.json {
+            return format!("{}error: {summary}", problems::draw(file, text, list, Severity::Error));
+        }
+        let list = problems::objects(text, list);
+        json!({
+            "event": "error", "kind": word(kind), "text": summary, "file": file, "problems": list, "code": kind.exit_code(),
+        })
+        .to_string()
     }
 
-    fn error(&self, text: &str, causes: &[String], code: u8) {
-        let mut lines = if self.json {
-            serde_json::json!({"event": "error", "text": text, "causes": causes, "code": code}).to_string()
-        } else {
-            causes.iter().fold(format!("error: {text}"), |lines, cause| format!("{lines}\n  because: {cause}"))
-        };
-        lines.push('\n');
-        // A closed standard error must not end in a panic: the exit code tells as well.
-        let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+    fn error(&self, text: &str, kind: FaultKind, causes: &[String], help: Option<&str>) -> String {
+        if self.json {
+            return json!({
+                "event": "error", "kind": word(kind), "text": text, "causes": causes, "help": help, "code": kind.exit_code(),
+            })
+            .to_string();
+        }
+        let causes = causes.iter().map(|cause| format!("\n  caused by: {cause}"));
+        let help = help.into_iter().flat_map(str::lines).map(|line| format!("\n  help: {line}"));
+        std::iter::once(format!("error: {text}")).chain(causes).chain(help).collect()
+    }
+}
+
+/// Whose an error is, as `--json` calls it.
+fn word(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Usage => "usage",
+        FaultKind::Configuration => "configuration",
+        FaultKind::World => "world",
+        FaultKind::Ours => "ours",
+        FaultKind::Interrupted => "interrupted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(json: bool) -> String {
+        let causes = ["the disk is full".to_owned(), "error 28".to_owned()];
+        Output::new(json).error("no image", FaultKind::World, &causes, Some("free some space\nor take another disk"))
+    }
+
+    #[test]
+    fn an_error_is_its_message_its_causes_and_help() {
+        assert_eq!(
+            said(false),
+            "error: no image\n  caused by: the disk is full\n  caused by: error 28\n  help: free some space\n  \
+             help: or take another disk"
+        );
+        assert_eq!(Output::new(false).error("no image", FaultKind::World, &[], None), "error: no image");
+    }
+
+    #[test]
+    fn programs_get_the_same_fields() {
+        let fields: serde_json::Value = serde_json::from_str(&said(true)).unwrap();
+        assert_eq!(
+            fields,
+            json!({
+                "event": "error", "kind": "world", "text": "no image", "causes": ["the disk is full", "error 28"],
+                "help": "free some space\nor take another disk", "code": 1,
+            })
+        );
     }
 }

@@ -7,10 +7,11 @@ use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
 use super::Outcome;
-use super::output::{Failure, Output};
+use super::output::Output;
 use super::report::Reporter;
 use crate::lab;
-use crate::secrets::{self, Listed, Rotate, Secrets, SecretsError};
+use crate::secrets::{self, Listed, Rotate, Secrets};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::Progress;
 
 /// Show or renew the keys of a lab
@@ -60,6 +61,25 @@ struct Rotated {
     kubeconfig: Option<PathBuf>,
 }
 
+/// Why secrets are left as they are.
+#[derive(Debug, thiserror::Error)]
+enum SecretsCommandError {
+    /// The user said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// Dates of certificates would be wrong.
+    #[error("this computer's clock is before 1970")]
+    Clock,
+}
+
+impl Fault for SecretsCommandError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Declined | Self::Clock => FaultKind::World,
+        }
+    }
+}
+
 pub fn run(args: &SecretsArgs, out: &Output, reporter: &Reporter) -> Outcome {
     match &args.command {
         SecretsCommand::Show => show(&args.lab, out),
@@ -72,8 +92,8 @@ pub fn run(args: &SecretsArgs, out: &Output, reporter: &Reporter) -> Outcome {
 }
 
 fn show(dir: &Path, out: &Output) -> Outcome {
-    let folder = lab::load(dir).map_err(Failure::lab)?;
-    let found = Secrets::open_existing(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?).map_err(failure)?;
+    let folder = lab::load(dir)?;
+    let found = Secrets::open_existing(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?)?;
     out.result(&found.list(), |listed| text(listed))
 }
 
@@ -89,14 +109,14 @@ fn text(listed: &[Listed]) -> String {
 }
 
 fn rotate(dir: &Path, what: Rotate, yes: bool, out: &Output, reporter: &Reporter) -> Outcome {
-    let folder = lab::load(dir).map_err(Failure::lab)?;
+    let folder = lab::load(dir)?;
     let nodes: Vec<&str> = folder.lab.nodes.iter().map(|node| node.name.as_str()).collect();
     let question = format!("Make new secrets? These cards must be flashed again: {}.", nodes.join(", "));
-    if !yes && !Output::confirm(&question, "this replaces secrets: say --yes")? {
-        return Err(Failure::work("nothing was changed"));
+    if !yes && !Output::confirm(&question, "this replaces secrets, and nobody can be asked", "say --yes")? {
+        return Err(SecretsCommandError::Declined.into());
     }
-    let rotation = secrets::rotate(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?, what).map_err(failure)?;
-    let kubeconfig = rotation.secrets.write_kubeconfig(&folder).map_err(failure)?;
+    let rotation = secrets::rotate(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?, what)?;
+    let kubeconfig = rotation.secrets.write_kubeconfig(&folder)?;
     if what.tokens || what.certificates {
         reporter.warn(
             "k3s does not open a database that was made with the old secrets: a cluster that starts with the new ones begins \
@@ -116,14 +136,7 @@ fn rotate(dir: &Path, what: Rotate, yes: bool, out: &Output, reporter: &Reporter
 }
 
 /// This computer's time in seconds since 1970.
-fn now() -> Result<i64, Failure> {
+fn now() -> Result<i64, SecretsCommandError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|t| i64::try_from(t.as_secs()).ok());
-    now.ok_or_else(|| Failure::work("this computer's clock is before 1970"))
-}
-
-fn failure(error: SecretsError) -> Failure {
-    match error {
-        SecretsError::None(_) | SecretsError::NodeName(_) => Failure::usage(error),
-        _ => Failure::work(error),
-    }
+    now.ok_or(SecretsCommandError::Clock)
 }

@@ -5,7 +5,7 @@
 /// # Errors
 /// A text that is no such size.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let bad = || format!("`{text}` is no size; write 512M, 2G or 64G");
+    let bad = || format!("`{text}` is not a size; write 512M, 2G or 64G");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 0,

@@ -1,6 +1,7 @@
 //! `labimg status`: how far a cluster is.
 
-use std::fmt::Write;
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,14 @@ use super::output::{Failure, Output};
 use super::report::Reporter;
 use crate::kube::{self, Access, Address, Client, KubeError, Objects, Patience, Status};
 use crate::lab;
+use crate::wording::one_line;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
 
 /// Wait between two looks at the cluster.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How long an error that may pass is borne with.
+/// How long an error that may pass is tolerated.
 const GRACE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
@@ -62,36 +65,57 @@ pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
     // Another cluster's kubeconfig has nothing to do with the lab that happens to be in this folder.
     let expected: Vec<String> = match (lab::find(&args.lab), &args.kubeconfig) {
         (Some(file), None) => {
-            let folder = lab::load(&file).map_err(Failure::lab)?;
+            let folder = lab::load(&file)?;
             folder.lab.nodes.into_iter().map(|node| node.name).collect()
         }
         _ => Vec::new(),
     };
     let file = args.kubeconfig.clone().unwrap_or_else(|| args.lab.join("kubeconfig"));
-    let access = Access::read(&file).map_err(Failure::usage)?;
+    let access = Access::read(&file)?;
     let watch = Watch { access: &access, server: args.server.as_ref(), expected: &expected };
     let result = if args.wait {
         watch.until_ready(Duration::from_secs(args.timeout), reporter)
     } else {
-        watch.look().map_err(Failure::work)
+        watch.look().map_err(Failure::from)
     };
     let report = Report { cluster: access.context.clone(), status: result? };
     out.result(&report, |report| kube::render(&report.status))?;
     let status = &report.status;
-    if status.ready { Ok(()) } else { Err(Failure::work(not_ready(status, args.wait.then_some(args.timeout)))) }
+    if status.ready {
+        return Ok(());
+    }
+    let waited = args.wait.then_some(args.timeout);
+    Err(NotReady { waited, missing: status.missing.clone(), hints: status.hints.clone() }.into())
 }
 
-/// What is missing and what to try.
-fn not_ready(status: &Status, waited: Option<u64>) -> String {
-    let mut text = waited.map_or("not ready".to_owned(), |seconds| format!("not ready after {seconds} s"));
-    for line in &status.missing {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\n  {line}");
+/// The cluster is not ready: what is missing, and how to find out why.
+#[derive(Debug)]
+struct NotReady {
+    waited: Option<u64>,
+    missing: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.waited {
+            Some(seconds) => write!(f, "not ready after {seconds} s")?,
+            None => f.write_str("not ready")?,
+        }
+        self.missing.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
-    for line in &status.hints {
-        let _ = write!(text, "\n  try: {line}");
+}
+
+impl Error for NotReady {}
+
+impl Fault for NotReady {
+    fn kind(&self) -> FaultKind {
+        FaultKind::World
     }
-    text
+
+    fn help(&self) -> Option<String> {
+        (!self.hints.is_empty()).then(|| self.hints.join("\n"))
+    }
 }
 
 /// A cluster that is looked at again and again.
@@ -132,15 +156,15 @@ impl Watch<'_> {
             };
             if let Some(error) = error {
                 let since = *trouble.get_or_insert_with(Instant::now);
-                let borne = match error.patience() {
+                let tolerated = match error.patience() {
                     Patience::Long => true,
                     Patience::Short => since.elapsed() < GRACE,
                     Patience::None => false,
                 };
-                if !borne || begun.elapsed() >= limit {
-                    return Err(Failure::work(error));
+                if !tolerated || begun.elapsed() >= limit {
+                    return Err(error.into());
                 }
-                let text = error.to_string();
+                let text = one_line(&error);
                 if text != said {
                     live.show(&text, std::slice::from_ref(&text));
                     said = text;
@@ -154,8 +178,8 @@ impl Watch<'_> {
 fn pause(time: Duration) -> Result<(), Failure> {
     let end = Instant::now() + time;
     while Instant::now() < end {
-        interrupt::check().map_err(Failure::work)?;
+        interrupt::check()?;
         std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
     }
-    interrupt::check().map_err(Failure::work)
+    Ok(interrupt::check()?)
 }

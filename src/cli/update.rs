@@ -10,14 +10,13 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::changes::changes_text;
-use super::inputs;
 use super::lock::Common;
 use super::output::{Failure, Output};
 use super::report::Reporter;
 use crate::build::{self, BuildOptions, Renewed};
 use crate::changes::Change;
+use crate::lock_file::LockFile;
 use crate::lock_file::snapshot;
-use crate::lock_file::{LockFile, LockFileError};
 use crate::plan::Plan;
 use crate::plan::target::Target;
 use labimg_tree::progress::Progress;
@@ -70,10 +69,7 @@ struct Shown {
 
 pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let subject = args.common.subject(out)?;
-    let older = LockFile::load(&subject.path).map_err(|e| match e {
-        LockFileError::Io { .. } => Failure::work(e),
-        _ => Failure::usage(e),
-    })?;
+    let older = LockFile::load(&subject.path)?;
     let names: BTreeSet<String> = args.names.iter().cloned().collect();
     let Renewed { file: newer, why, .. } = if names.is_empty() {
         Renewed { file: args.common.make(&subject, reporter)?, why: BTreeMap::new(), left: Vec::new() }
@@ -92,7 +88,7 @@ pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
     // Shown first: who stops it here has the old file.
     out.result(&updated, text)?;
     if written {
-        newer.save(&updated.lock).map_err(Failure::work)?;
+        newer.save(&updated.lock)?;
     }
     Ok(())
 }
@@ -108,7 +104,7 @@ fn renew(
     let options = BuildOptions { snapshots: args.snapshots.clone(), ..options };
     let plans: Vec<&Plan> = targets.iter().map(|t| &t.plan).collect();
     reporter.note(&format!("Renewing {}; the mirror is {}", list(names), options.mirror));
-    let renewed = build::renew(older, &plans, names, &options, reporter).map_err(inputs::failure)?;
+    let renewed = build::renew(older, &plans, names, &options, reporter)?;
     for image in &renewed.left {
         reporter.note(&format!(
             "{image} is no longer in the lab and stays in the lock as it is: `labimg update` without a name drops it"

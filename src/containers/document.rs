@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DocumentError;
+use crate::wording;
 use labimg_tree::hash::Sha256;
 
 /// What is asked for, the newer forms first.
@@ -81,7 +82,7 @@ pub enum Meaning {
 /// # Errors
 /// [`DocumentError`].
 pub fn read(text: &[u8], architecture: &str) -> Result<Meaning, DocumentError> {
-    let document: Document = serde_json::from_slice(text).map_err(|e| DocumentError::Format(e.to_string()))?;
+    let document: Document = serde_json::from_slice(text).map_err(|e| format(&e))?;
     if document.schema_version != 2 {
         return Err(DocumentError::Old(document.schema_version));
     }
@@ -123,7 +124,7 @@ fn choose(manifests: &[Descriptor], architecture: &str) -> Result<Part, Document
 /// # Errors
 /// [`DocumentError`].
 pub fn check_config(text: &[u8], architecture: &str) -> Result<(), DocumentError> {
-    let config: Platform = serde_json::from_slice(text).map_err(|e| DocumentError::Format(e.to_string()))?;
+    let config: Platform = serde_json::from_slice(text).map_err(|e| format(&e))?;
     let (wanted, _) = platform(architecture);
     if config.os == "linux" && config.architecture == wanted {
         return Ok(());
@@ -139,6 +140,10 @@ fn platform(architecture: &str) -> (&str, &[Option<&'static str>]) {
         "armhf" => ("arm", &[Some("v7"), Some("v6"), None]),
         other => (other, &[None]),
     }
+}
+
+fn format(error: &serde_json::Error) -> DocumentError {
+    DocumentError::Format(wording::json(error).to_string())
 }
 
 impl Platform {

@@ -3,13 +3,14 @@
 use super::ImageName;
 use labimg_store::StoreError;
 use labimg_store::http::HttpError;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// Why there is no container image.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
     /// Its registry does not answer.
-    #[error("container image {name}: {source}")]
+    #[error("container image {name} cannot be looked up")]
     Http {
         /// Which.
         name: Box<ImageName>,
@@ -17,9 +18,7 @@ pub enum ContainerError {
         source: HttpError,
     },
     /// The registry does not have it, or not for everyone.
-    #[error(
-        "container image {name}: the registry gives no such image to anyone who asks ({url}): check the name; one that needs a password cannot be put into images"
-    )]
+    #[error("container image {name}: the registry gives no such image to anyone who asks ({url})")]
     Refused {
         /// Which.
         name: Box<ImageName>,
@@ -27,7 +26,7 @@ pub enum ContainerError {
         url: String,
     },
     /// What the registry says of it cannot be used.
-    #[error("container image {name}: {url}: {source}")]
+    #[error("container image {name}: {url} cannot be used")]
     Document {
         /// Which.
         name: Box<ImageName>,
@@ -37,7 +36,7 @@ pub enum ContainerError {
         source: DocumentError,
     },
     /// The registry sends something else than it was asked for.
-    #[error("container image {name}: {url} has the SHA-256 {found}")]
+    #[error("container image {name}: {url} has another SHA-256, {found}")]
     Hash {
         /// Which.
         name: Box<ImageName>,
@@ -47,8 +46,8 @@ pub enum ContainerError {
         found: Sha256,
     },
     /// The archive of all of them cannot be laid out.
-    #[error("the archive of container images: {0}")]
-    Archive(std::io::Error),
+    #[error("the archive of container images cannot be made")]
+    Archive(#[source] std::io::Error),
     /// It cannot be downloaded or kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,11 +71,45 @@ pub enum DocumentError {
         there: Vec<String>,
     },
     /// A part is named in another way than by its SHA-256.
-    #[error("the digest `{0}` is no SHA-256")]
+    #[error("the digest `{0}` is not a SHA-256")]
     Digest(String),
     /// An index where only a manifest can be.
     #[error("it is an index, and a manifest is expected here")]
     Index,
+}
+
+impl Fault for ContainerError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Http { source, .. } => source.kind(),
+            Self::Document { source, .. } => source.kind(),
+            Self::Refused { .. } | Self::Hash { .. } | Self::Archive(_) => FaultKind::World,
+            Self::Store(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Http { source, .. } => source.help(),
+            Self::Refused { .. } => {
+                Some("check the name; an image that needs a password cannot be put into images".to_owned())
+            }
+            Self::Document { source, .. } => source.help(),
+            Self::Hash { .. } => Some("try again, or leave out the mirror of registries".to_owned()),
+            Self::Archive(_) => None,
+            Self::Store(source) => source.help(),
+        }
+    }
+}
+
+impl Fault for DocumentError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Format(_) | Self::Old(_) | Self::NoPlatform { .. } | Self::Digest(_) | Self::Index => {
+                FaultKind::World
+            }
+        }
+    }
 }
 
 impl ContainerError {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// The registry that Docker Hub is reached by.
@@ -26,12 +27,18 @@ pub struct ImageName {
 
 /// A text that is no such name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is no full name of a container image: {what}")]
+#[error("`{name}` is not the full name of a container image: {what}")]
 pub struct BadName {
     /// The text.
     pub name: String,
     /// What is wrong, and how it would be right.
     pub what: String,
+}
+
+impl Fault for BadName {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Configuration
+    }
 }
 
 impl ImageName {
@@ -126,11 +133,11 @@ impl FromStr for ImageName {
         let (host, port) = registry.split_once(':').map_or((registry, None), |(host, port)| (host, Some(port)));
         let label = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if !host.split('.').all(label) || port.is_some_and(|port| port.parse::<u16>().is_err()) {
-            return Err(bad(format!("`{registry}` is no host")));
+            return Err(bad(format!("`{registry}` is not a host")));
         }
         if let Some(part) = repository.split('/').find(|part| !is_part(part)) {
             return Err(bad(format!(
-                "`{part}` is no part of a name: those have small letters and digits, with `.`, `_`, `__` or `-` between"
+                "`{part}` is not part of a name: those have small letters and digits, with `.`, `_`, `__` or `-` between"
             )));
         }
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
@@ -140,7 +147,7 @@ impl FromStr for ImageName {
                 && tag.bytes().all(|b| word(b) || matches!(b, b'.' | b'-'))
         };
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return Err(bad(format!("`{tag}` is no tag")));
+            return Err(bad(format!("`{tag}` is not a tag")));
         }
         if tag.is_none() && digest.is_none() {
             return Err(bad(format!("it ends with a tag or a digest, such as `{text}:1.2.3`")));
@@ -238,14 +245,14 @@ mod tests {
             ("grafana/loki:3", "docker.io/grafana/loki:3"),
             ("docker.io/nginx:1", "docker.io/library/nginx:1"),
             ("quay.io/a/b", "quay.io/a/b:1.2.3"),
-            ("quay.io/A/b:1", "`A` is no part"),
-            ("quay.io/a..b:1", "no part"),
-            ("quay.io/a//b:1", "no part"),
-            ("quay.io/../b:1", "no part"),
-            ("quay.io/a:", "is no tag"),
-            ("quay.io/a:.x", "is no tag"),
-            ("quay .io/a:1", "is no host"),
-            ("quay.io:99999/a:1", "is no host"),
+            ("quay.io/A/b:1", "`A` is not part"),
+            ("quay.io/a..b:1", "not part"),
+            ("quay.io/a//b:1", "not part"),
+            ("quay.io/../b:1", "not part"),
+            ("quay.io/a:", "is not a tag"),
+            ("quay.io/a:.x", "is not a tag"),
+            ("quay .io/a:1", "is not a host"),
+            ("quay.io:99999/a:1", "is not a host"),
             ("quay.io/a@sha256:00", "64 hexadecimal"),
             ("quay.io/a@md5:00", "64 hexadecimal"),
             ("", "begins with its registry"),

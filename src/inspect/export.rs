@@ -13,6 +13,7 @@ use super::files::text;
 use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind, Special};
 use labimg_disk::read::fat::{FatEntry, FatVolume};
 use labimg_disk::read::{InspectError, Region, Volume, table};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Phase, Progress, Unit};
 
@@ -29,8 +30,24 @@ pub enum ExportError {
     #[error(transparent)]
     Inspect(#[from] InspectError),
     /// The archive cannot be written.
-    #[error("writing the archive: {0}")]
-    Write(io::Error),
+    #[error("the archive cannot be written")]
+    Write(#[source] io::Error),
+}
+
+impl Fault for ExportError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Inspect(source) => source.kind(),
+            Self::Write(_) => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Inspect(source) => source.help(),
+            Self::Write(_) => None,
+        }
+    }
 }
 
 impl From<io::Error> for ExportError {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::system::{self, System};
 use crate::seed;
+use crate::wording::one_line;
 use labimg_disk::read::fat::FatKind;
 use labimg_disk::read::table::{self, PartitionInfo, Table};
 use labimg_disk::read::{InspectError, Region, Volume};
@@ -75,7 +76,7 @@ pub fn open(path: &Path) -> Result<ImageReport, InspectError> {
     };
     for entry in partitions {
         let opened = image.part(entry.start, entry.len).and_then(Volume::in_region);
-        let mut note = |what: InspectError| problems.push(format!("partition {}: {what}", entry.number));
+        let mut note = |what: InspectError| problems.push(format!("partition {}: {}", entry.number, one_line(&what)));
         let file_system = match opened {
             Ok(volume) => {
                 if let (None, Volume::Ext4(root)) = (&report.system, &volume) {

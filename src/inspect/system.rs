@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::files::text;
 use super::ports::{self, Port};
 use crate::record::{self, Manifest};
+use crate::wording::one_line;
 use labimg_debian::deb822::Stanzas;
 use labimg_disk::read::InspectError;
 use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
@@ -131,7 +132,7 @@ pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>
         if matches!(e, InspectError::Interrupted(_)) {
             return Err(e);
         }
-        system.problems.push(format!("partition {partition}: {e}"));
+        system.problems.push(format!("partition {partition}: {}", one_line(&e)));
     }
     Ok(Some(system))
 }
@@ -141,7 +142,7 @@ impl System {
         if let Some(json) = text(root, record::NODE_PATH)? {
             match Manifest::from_json(&json) {
                 Ok(manifest) => self.manifest = Some(manifest),
-                Err(e) => self.problems.push(format!("{}: {e}", record::NODE_PATH)),
+                Err(e) => self.problems.push(format!("{}: {}", record::NODE_PATH, one_line(&e))),
             }
         }
         self.packages = self.packages(&text(root, "/var/lib/dpkg/status")?.unwrap_or_default());

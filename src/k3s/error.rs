@@ -6,25 +6,22 @@ use std::path::PathBuf;
 use super::sums::SumsError;
 use labimg_store::http::HttpError;
 use labimg_store::{SourceError, StoreError};
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// Why there is no k3s for the image.
 #[derive(Debug, thiserror::Error)]
 pub enum K3sError {
     /// Not the name of a release.
-    #[error(
-        "`{0}` is not a k3s release: it looks like v1.36.5+k3s1 (https://github.com/k3s-io/k3s/releases lists them)"
-    )]
+    #[error("`{0}` is not a k3s release")]
     Version(String),
     /// Not an address of releases.
-    #[error(
-        "`{0}` cannot be the address of the k3s releases: an http:// or https:// address without `?` and `#` is needed"
-    )]
+    #[error("`{0}` cannot be the address of the k3s releases")]
     Url(String),
     /// k3s is not made for it.
-    #[error("there is no k3s release for the architecture {0}")]
+    #[error("there is not a k3s release for the architecture {0}")]
     Architecture(String),
     /// The release, or a file of it, is not there.
-    #[error("k3s {version}: {url} does not exist (404): is that the version you mean? A mirror may not have it yet")]
+    #[error("k3s {version}: {url} does not exist (404)")]
     NoRelease {
         /// Which release.
         version: String,
@@ -32,7 +29,7 @@ pub enum K3sError {
         url: String,
     },
     /// Checksums or size could not be had.
-    #[error("k3s {version}: {source}")]
+    #[error("k3s {version} cannot be looked up")]
     Http {
         /// Which release.
         version: String,
@@ -40,7 +37,7 @@ pub enum K3sError {
         source: HttpError,
     },
     /// The checksum file is of no use.
-    #[error("k3s {version}: {url} is not the checksum file of a release: {source}")]
+    #[error("k3s {version}: {url} is not the checksum file of a release")]
     Sums {
         /// Which release.
         version: String,
@@ -50,7 +47,7 @@ pub enum K3sError {
         source: SumsError,
     },
     /// The server gives the program without its size.
-    #[error("k3s {version}: {url}: the server does not say how large the file is: use another mirror, or --k3s-bin")]
+    #[error("k3s {version}: {url}: the server does not say how large the file is")]
     NoSize {
         /// Which release.
         version: String,
@@ -58,7 +55,7 @@ pub enum K3sError {
         url: String,
     },
     /// The program could not be had, or is another one than the checksum file names.
-    #[error("k3s {version}: {source}{}", remembered.as_ref().map(|path| remembered_note(path)).unwrap_or_default())]
+    #[error("k3s {version} cannot be downloaded")]
     Store {
         /// Which release.
         version: String,
@@ -68,7 +65,7 @@ pub enum K3sError {
         remembered: Option<PathBuf>,
     },
     /// The checksum of an earlier build cannot be read or kept.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Memory {
         /// What was tried.
         action: &'static str,
@@ -78,7 +75,7 @@ pub enum K3sError {
         source: io::Error,
     },
     /// The user's own file cannot be read.
-    #[error("--k3s-bin {}: {source}", path.display())]
+    #[error("--k3s-bin {} cannot be read", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -94,15 +91,47 @@ pub enum K3sError {
         what: String,
     },
     /// A file for the image, and the wish not to have it there.
-    #[error("--k3s-bin {} goes into the image, --k3s first-boot leaves k3s out of it: give one of them", .0.display())]
+    #[error("--k3s-bin {} goes into the image, and --k3s first-boot leaves k3s out of it", .0.display())]
     Contradiction(PathBuf),
 }
 
-fn remembered_note(path: &std::path::Path) -> String {
-    format!(
-        "\n  its checksum is that of an earlier build; remove {} when the release was replaced since",
-        path.display()
-    )
+impl Fault for K3sError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Version(_) | Self::Url(_) => FaultKind::Configuration,
+            Self::Read { .. } | Self::NotK3s { .. } | Self::Contradiction(_) => FaultKind::Usage,
+            Self::Architecture(_) | Self::NoRelease { .. } | Self::NoSize { .. } | Self::Memory { .. } => {
+                FaultKind::World
+            }
+            Self::Http { source, .. } => source.kind(),
+            Self::Sums { source, .. } => source.kind(),
+            Self::Store { source, .. } => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = |text: &str| Some(text.to_owned());
+        match self {
+            Self::Version(_) => {
+                help("a release looks like v1.36.5+k3s1; https://github.com/k3s-io/k3s/releases lists them")
+            }
+            Self::Url(_) => help("an http:// or https:// address without `?` and `#` is needed"),
+            Self::NoRelease { .. } => help("is that the version you mean? A mirror may not have it yet"),
+            Self::Http { source, .. } => source.help(),
+            Self::Sums { source, .. } => source.help(),
+            Self::NoSize { .. } => help("use another mirror, or --k3s-bin FILE"),
+            Self::Store { source, remembered: None, .. } => source.help(),
+            Self::Store { source, remembered: Some(path), .. } => {
+                let note = format!(
+                    "its checksum is that of an earlier build: remove {} if the release was replaced since",
+                    path.display()
+                );
+                Some(source.help().into_iter().chain([note]).collect::<Vec<_>>().join("\n"))
+            }
+            Self::Contradiction(_) => help("give one of the two"),
+            Self::Architecture(_) | Self::Memory { .. } | Self::Read { .. } | Self::NotK3s { .. } => None,
+        }
+    }
 }
 
 impl K3sError {

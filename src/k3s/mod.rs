@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::lab::Lab;
 use labimg_store::Context;
 use labimg_tree::Content;
+use labimg_tree::fault::whole;
 use labimg_tree::hash::Sha256;
 
 pub use error::K3sError;
@@ -152,9 +153,9 @@ impl K3sRecord {
         let version = self.version.as_deref().unwrap_or("of unknown version");
         match (&self.size, &self.unreachable) {
             (Some(_), _) => format!("{version}, {}", self.how),
-            (None, None) => format!("{version} IS NOT IN THIS IMAGE: the node downloads it at first boot"),
+            (None, None) => format!("{version} is not in this image: the node downloads it at first boot"),
             (None, Some(cause)) => format!(
-                "{version} IS NOT IN THIS IMAGE: the node downloads it at first boot, because it could not be reached: {cause}"
+                "{version} is not in this image: the node downloads it at first boot, because it could not be reached: {cause}"
             ),
         }
     }
@@ -238,9 +239,10 @@ pub fn obtain(wanted: &Wanted<'_>, context: &Context<'_>) -> Result<K3sBinary, K
         let sha256 = match fetch::checksum(&release, context) {
             Ok(sha256) => Some(sha256),
             Err(e) if e.is_unreachable() => {
-                context
-                    .progress
-                    .warn(&format!("{e}; the node will go by the checksum file that it finds there at first boot"));
+                context.progress.warn(&format!(
+                    "{}; the node will go by the checksum file that it finds there at first boot",
+                    whole(&e)
+                ));
                 None
             }
             Err(e) => return Err(e),
@@ -250,7 +252,7 @@ pub fn obtain(wanted: &Wanted<'_>, context: &Context<'_>) -> Result<K3sBinary, K
     match fetch::fetch(&release, context) {
         Ok((content, locked)) => Ok(K3sBinary::Embedded { content, locked }),
         Err(failed) if wanted.mode == K3sMode::Auto && failed.error.is_unreachable() => {
-            let why = Why::Unreachable(failed.error.to_string());
+            let why = Why::Unreachable(whole(&*failed.error));
             Ok(K3sBinary::FirstBoot(release.first_boot(failed.sha256, why)))
         }
         Err(failed) => Err(*failed.error),

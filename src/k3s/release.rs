@@ -84,6 +84,7 @@ fn is_version(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     fn release(version: &str, url: &str, architecture: &str) -> Result<Release, K3sError> {
         Release::new(&K3sSource { version: version.to_owned(), url: url.to_owned() }, architecture)
@@ -129,7 +130,7 @@ mod tests {
             "v1.3.5+k3s1/../x",
         ] {
             let error = release(bad, super::super::DEFAULT_URL, "arm64").unwrap_err();
-            assert!(error.to_string().contains("v1.36.5+k3s1"), "{bad}: {error}");
+            assert!(one_line(&error).contains("v1.36.5+k3s1"), "{bad}: {error}");
         }
         for bad in ["", "ftp://x.example", "https://", "https://x.example/a b", "https://x.example/?a", "https://x/'"] {
             assert!(matches!(release("v1.36.5+k3s1", bad, "arm64"), Err(K3sError::Url(_))), "{bad}");

@@ -1,6 +1,7 @@
 //! Checksum files as `sha256sum` writes them (GNU coreutils manual, "md5sum invocation"): one line a file, the hash in
 //! hexadecimal, a space, a space or `*`, the name.
 
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// Why a file's hash is not known.
@@ -20,6 +21,14 @@ pub enum SumsError {
         /// What stands there, shortened.
         word: String,
     },
+}
+
+impl Fault for SumsError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Missing(_) | Self::Two(_) | Self::BadHash { .. } => FaultKind::World,
+        }
+    }
 }
 
 /// The SHA-256 that the checksum file `text` gives for `file`. Other lines are not looked at.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::wording::one_line;
 use labimg_store::StoreError;
 use labimg_store::http::Http;
 use labimg_store::http::Settings;
@@ -64,14 +65,14 @@ impl Bench {
         for mode in [K3sMode::Auto, K3sMode::Embed] {
             let error = self.obtain(mode).unwrap_err();
             assert!(!error.is_unreachable(), "{error}");
-            assert!(error.to_string().contains(needle), "{mode:?}: {error}");
+            assert!(one_line(&error).contains(needle), "{mode:?}: {error}");
         }
     }
 
     /// [`K3sMode::Embed`] fails, [`K3sMode::Auto`] leaves it to the first boot and says why.
     fn is_left_to_first_boot(&self, needle: &str) -> FirstBoot {
         let error = self.obtain(K3sMode::Embed).unwrap_err();
-        assert!(error.is_unreachable() && error.to_string().contains(needle), "{error}");
+        assert!(error.is_unreachable() && one_line(&error).contains(needle), "{error}");
         let binary = self.obtain(K3sMode::Auto).unwrap();
         let record = binary.record();
         assert_eq!((record.how.as_str(), record.size), ("first boot", None));
@@ -140,7 +141,7 @@ fn a_version_that_is_not_there_is_an_error() {
     bench.is_wrong("k3s-arm64 does not exist (404)");
     bench.server.always(&Bench::sums_path(), Act::Status(404, String::new()));
     bench.is_wrong("sha256sum-arm64.txt does not exist (404)");
-    assert!(bench.obtain(K3sMode::FirstBoot).unwrap_err().to_string().contains("is that the version you mean?"));
+    assert!(one_line(&bench.obtain(K3sMode::FirstBoot).unwrap_err()).contains("is that the version you mean?"));
 }
 
 #[test]

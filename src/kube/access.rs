@@ -112,14 +112,25 @@ impl Access {
     /// # Errors
     /// [`KubeError::Kubeconfig`]: no such file, no YAML, or something that is needed is not in it.
     pub fn read(path: &Path) -> Result<Self, KubeError> {
-        let fail = |why: String| KubeError::Kubeconfig { path: path.to_owned(), why };
+        let fail = |why: String| KubeError::Kubeconfig { path: path.to_owned(), why, help: None, source: None };
+        let unread = |source| KubeError::Kubeconfig {
+            path: path.to_owned(),
+            why: "it cannot be read".to_owned(),
+            help: None,
+            source: Some(source),
+        };
         let text = match std::fs::metadata(path) {
             Ok(found) if found.len() > LIMIT => return Err(fail("far too large for a kubeconfig".to_owned())),
-            Ok(_) => std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?,
+            Ok(_) => std::fs::read_to_string(path).map_err(unread)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(fail("there is no such file: `labimg build` writes it when it builds a lab".to_owned()));
+                return Err(KubeError::Kubeconfig {
+                    path: path.to_owned(),
+                    why: "there is no such file".to_owned(),
+                    help: Some("`labimg build` writes it when it builds a lab"),
+                    source: None,
+                });
             }
-            Err(e) => return Err(fail(e.to_string())),
+            Err(e) => return Err(unread(e)),
         };
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
     }
@@ -131,8 +142,8 @@ impl Access {
     pub fn parse(text: &str, dir: &Path) -> Result<Self, String> {
         // The parser's message may quote the line, which may hold the key: only say where.
         let config: Config = serde_saphyr::from_str(text).map_err(|e| match e.location() {
-            Some(at) => format!("this is no kubeconfig (line {}, column {})", at.line(), at.column()),
-            None => "this is no kubeconfig".to_owned(),
+            Some(at) => format!("this is not a kubeconfig (line {}, column {})", at.line(), at.column()),
+            None => "this is not a kubeconfig".to_owned(),
         })?;
         let name = config.current_context;
         let context = pick(config.contexts, &name).ok_or_else(|| format!("it has no context `{name}`"))?.context;
@@ -141,7 +152,7 @@ impl Access {
         let user = pick(config.users, &context.user).ok_or_else(|| format!("it has no user `{}`", context.user))?.user;
         let (host, port) = split_server(&cluster.server)?;
         let data = |what: &str, data: Option<String>, file: Option<PathBuf>| match (data, file) {
-            (Some(data), _) => STANDARD.decode(data.trim()).map_err(|_| format!("{what} is no base64")),
+            (Some(data), _) => STANDARD.decode(data.trim()).map_err(|_| format!("{what} is not base64")),
             (None, Some(file)) => {
                 let file = dir.join(file);
                 std::fs::read(&file).map_err(|e| format!("{what} cannot be read: {}: {e}", file.display()))
@@ -169,7 +180,7 @@ fn pick<T>(all: Vec<Named<T>>, name: &str) -> Option<T> {
 
 /// Host (IPv6 without brackets) and port of the API server's address.
 fn split_server(server: &str) -> Result<(String, u16), String> {
-    let bad = || format!("the server `{server}` is no https address, such as https://master.local:6443");
+    let bad = || format!("the server `{server}` is not an https address, such as https://master.local:6443");
     let url = reqwest::Url::parse(server).map_err(|_| bad())?;
     if url.scheme() != "https" || url.path().len() > 1 || url.query().is_some() || !url.username().is_empty() {
         return Err(bad());

@@ -108,7 +108,8 @@ impl Client {
 
     fn failed(&self, error: &reqwest::Error) -> KubeError {
         if let Some(tls) = chain(error).find_map(|e| e.downcast_ref::<rustls::Error>()) {
-            return KubeError::Tls { host: self.host.clone(), why: tls::explain(tls) };
+            let (why, help) = tls::explain(tls);
+            return KubeError::Tls { host: self.host.clone(), why, help };
         }
         self.unreachable(if error.is_timeout() {
             "it does not answer".to_owned()

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why the API could not be asked.
@@ -12,22 +13,21 @@ pub enum KubeError {
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// What is wrong.
         why: String,
+        /// What to do.
+        help: Option<&'static str>,
+        /// Why it cannot be read.
+        source: Option<std::io::Error>,
     },
     /// Nobody knows the name.
-    #[error(
-        "nobody answers to the name `{host}`: is the master on, and in this network? The first boot takes some minutes. \
-         A `.local` name does not pass a router: then give its address with --server"
-    )]
+    #[error("nobody answers to the name `{host}`")]
     NameNotFound {
         /// The master's name.
         host: String,
     },
     /// No connection.
-    #[error(
-        "`{host}` is at {address}, but {why}: k3s may not have started yet; the boot report on its card tells more"
-    )]
+    #[error("`{host}` is at {address}, but {why}")]
     Unreachable {
         /// The master's name.
         host: String,
@@ -41,20 +41,19 @@ pub enum KubeError {
     Tls {
         /// The master's name.
         host: String,
-        /// What is wrong and what to do.
+        /// What is wrong.
         why: String,
+        /// What to do.
+        help: Option<&'static str>,
     },
     /// 401.
-    #[error(
-        "`{host}` does not know the certificate in the kubeconfig (401): its card was made with other secrets. Flash it again, \
-         or use the kubeconfig that belongs to it"
-    )]
+    #[error("`{host}` does not know the certificate in the kubeconfig (401)")]
     Unauthorized {
         /// The master's name.
         host: String,
     },
     /// 403.
-    #[error("`{host}` does not allow the kubeconfig's user to read {path} (403): use the administrator's kubeconfig")]
+    #[error("`{host}` does not allow the kubeconfig's user to read {path} (403)")]
     Forbidden {
         /// The master's name.
         host: String,
@@ -70,7 +69,7 @@ pub enum KubeError {
         status: u16,
     },
     /// The answer makes no sense.
-    #[error("`{host}` answered {path} with {what}: is this a Kubernetes API?")]
+    #[error("`{host}` answered {path} with {what}")]
     Answer {
         /// The master's name.
         host: String,
@@ -85,6 +84,42 @@ pub enum KubeError {
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Fault for KubeError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Kubeconfig { .. } => FaultKind::Configuration,
+            Self::NameNotFound { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::Starting { .. }
+            | Self::Answer { .. }
+            | Self::Setup(_) => FaultKind::World,
+            Self::Interrupted(_) => FaultKind::Interrupted,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Kubeconfig { help, .. } | Self::Tls { help, .. } => return help.map(str::to_owned),
+            Self::NameNotFound { .. } => {
+                "is the master on, and in this network? The first boot takes some minutes.\n\
+                 A `.local` name does not pass a router: then give its address with --server"
+            }
+            Self::Unreachable { .. } => "k3s may not have started yet; the boot report on its card tells more",
+            Self::Unauthorized { .. } => {
+                "its card was made with other secrets: flash it again, or use the kubeconfig that belongs to it"
+            }
+            Self::Forbidden { .. } => "use the administrator's kubeconfig",
+            Self::Starting { .. } => "wait a little, or use --wait",
+            Self::Answer { .. } => "is this a Kubernetes API?",
+            Self::Setup(_) | Self::Interrupted(_) => return None,
+        };
+        Some(help.to_owned())
+    }
 }
 
 /// How long waiting may help against an error.

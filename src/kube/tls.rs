@@ -28,7 +28,7 @@ pub(super) fn config(access: &Access) -> Result<ClientConfig, KubeError> {
     let chain = certificates(&access.certificate).map_err(setup("the client certificate"))?;
     // Not even a part of the key goes into a message.
     let key = PrivateKeyDer::from_pem_slice(&access.key)
-        .map_err(|_| KubeError::Setup("the client key in the kubeconfig is no private key".to_owned()))?;
+        .map_err(|_| KubeError::Setup("the client key in the kubeconfig is not a private key".to_owned()))?;
     builder(provider)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -41,7 +41,7 @@ fn builder(
 ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, KubeError> {
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|e| KubeError::Setup(e.to_string()))
+        .map_err(|e| KubeError::Setup(format!("no version of TLS can be used ({e})")))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -97,23 +97,25 @@ impl ServerCertVerifier for Fixed {
 }
 
 /// What a failed handshake means for the user.
-pub(super) fn explain(error: &Error) -> String {
-    let Error::InvalidCertificate(reason) = error else { return error.to_string() };
-    match reason {
+pub(super) fn explain(error: &Error) -> (String, Option<&'static str>) {
+    let Error::InvalidCertificate(reason) = error else { return (format!("TLS fails ({error})"), None) };
+    let (why, help) = match reason {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is not signed by the kubeconfig's CA. Its card was made with other secrets, or it is another machine \
-             of the same name; flash the card again, or use the kubeconfig that belongs to it"
-                .to_owned()
+            let help = "its card was made with other secrets, or it is another machine of the same name: flash the card again, or \
+                        use the kubeconfig that belongs to it";
+            ("its certificate is not signed by the kubeconfig's CA", help)
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for other names. Another machine may have this name or address".to_owned()
+            ("its certificate is for other names", "another machine may have this name or address")
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet: one of the two clocks is wrong".to_owned()
+            ("its certificate is not valid yet", "one of the two clocks is wrong")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired, or this computer's clock is wrong. k3s renews its certificates when it starts".to_owned()
+            let help = "k3s renews its certificates when it starts; perhaps this computer's clock is wrong";
+            ("its certificate has expired", help)
         }
-        other => other.to_string(),
-    }
+        other => return (format!("its certificate cannot be used ({other})"), None),
+    };
+    (why.to_owned(), Some(help))
 }

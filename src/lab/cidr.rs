@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// An address and the length of its network's prefix in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cidr {
@@ -17,13 +19,13 @@ pub struct Cidr {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
     /// The part before the slash is none.
-    #[error("`{0}` is no IP address")]
+    #[error("`{0}` is not an IP address")]
     Address(String),
     /// There is no slash.
     #[error("the prefix length is missing")]
     NoPrefix(IpAddr),
     /// The part after the slash is none.
-    #[error("`/{given}` is no prefix length")]
+    #[error("`/{given}` is not a prefix length")]
     Prefix {
         /// What is there.
         given: String,
@@ -32,6 +34,14 @@ pub enum CidrError {
         /// What it would be as a prefix length, when it is a netmask.
         netmask: Option<u8>,
     },
+}
+
+impl Fault for CidrError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Address(_) | Self::NoPrefix(_) | Self::Prefix { .. } => FaultKind::Configuration,
+        }
+    }
 }
 
 impl FromStr for Cidr {

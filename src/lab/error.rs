@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use labimg_tree::fault::{Fault, FaultKind};
+
 /// Why a `lab.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// A folder has none.
-    #[error("there is no lab.toml in {0}; `labimg new {0}` writes one", .folder.display())]
+    #[error("there is no lab.toml in {}", .folder.display())]
     Missing {
         /// The folder asked for.
         folder: PathBuf,
@@ -29,13 +31,13 @@ pub enum LabError {
     #[error(transparent)]
     Read(#[from] std::io::Error),
     /// It is no text of this kind.
-    #[error("{} is larger than 256 KiB: that is no {}", .file.display(), super::FILE)]
+    #[error("{} is larger than 256 KiB: that is not a {}", .file.display(), super::FILE)]
     TooLarge {
         /// Its path.
         file: PathBuf,
     },
     /// Its bytes are no UTF-8.
-    #[error("{}, line {line}: a character is not UTF-8; save the file as UTF-8 text", .file.display())]
+    #[error("{}:{line}: a character is not UTF-8", .file.display())]
     NoText {
         /// Its path.
         file: PathBuf,
@@ -55,6 +57,32 @@ pub enum LabError {
         /// All of its mistakes, in the order of the file; at least one.
         problems: Vec<Problem>,
     },
+}
+
+impl Fault for LabError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Missing { .. } | Self::NoSuch { .. } => FaultKind::Usage,
+            Self::NoFile { .. } | Self::TooLarge { .. } | Self::NoText { .. } | Self::Invalid { .. } => {
+                FaultKind::Configuration
+            }
+            Self::Read(_) => FaultKind::World,
+            Self::Parts(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Missing { folder } => Some(format!("`labimg new {}` writes one", folder.display())),
+            Self::NoText { .. } => Some("save the file as UTF-8 text".to_owned()),
+            Self::Parts(source) => source.help(),
+            Self::NoSuch { .. }
+            | Self::NoFile { .. }
+            | Self::Read(_)
+            | Self::TooLarge { .. }
+            | Self::Invalid { .. } => None,
+        }
+    }
 }
 
 /// A mistake, or something that is hardly meant.

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use crate::parts::Parts;
+use crate::wording;
 use labimg_tree::files::folder_of;
 
 pub use cidr::{Cidr, CidrError};
@@ -114,18 +115,8 @@ pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, V
 /// What the TOML parser says, in our form.
 fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(text.len()..text.len());
-    let (message, help) = match error.message() {
-        "duplicate key" => ("this is in the file twice".to_owned(), "keep one of the two"),
-        m if m.starts_with("string values must be quoted") => {
-            ("not valid TOML: a text must be in quotes".to_owned(), "write it as \"…\"")
-        }
-        m if m.starts_with("invalid basic string") && text[span.start..].starts_with(['\r', '\n']) => {
-            ("not valid TOML: a text ends with its line".to_owned(), "add the closing quote `\"`")
-        }
-        other => (format!("not valid TOML: {other}"), ""),
-    };
-    let problem = Problem::new(span, message);
-    if help.is_empty() { problem } else { problem.with_help(help) }
+    let (message, help) = wording::toml_words(error.message(), text, span.start);
+    Problem { help, ..Problem::new(span, message) }
 }
 
 fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {

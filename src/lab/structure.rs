@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
 use super::schema;
-use labimg_tree::suggest::nearest;
+use labimg_tree::suggest::{did_you_mean, nearest};
 
 /// Finds unknown settings, missing ones and wrong types.
 pub(super) fn check(root: &DeTable<'_>, found: &mut Vec<Problem>) {
@@ -94,9 +94,11 @@ impl<'s> Walk<'s, '_> {
         };
         let unknown = |name: &str, span| {
             let names = words.iter().copied().chain(settings.iter().map(|(n, _)| n.as_str()));
-            let help = match nearest(name, names).first() {
-                Some(near) if near != name => format!("did you mean `{near}`? {}", capital(&all())),
-                _ => all(),
+            let mut near = nearest(name, names);
+            near.retain(|near| near != name);
+            let help = match did_you_mean(&near) {
+                Some(meant) => format!("{meant} {}", capital(&all())),
+                None => all(),
             };
             Problem::new(span, format!("{what} cannot be `{name}`")).with_help(help)
         };
@@ -185,7 +187,7 @@ impl<'s> Walk<'s, '_> {
             let known: Vec<String> = here.keys().map(|k| format!("`{k}`")).collect();
             return format!("known here: {}", known.join(", "));
         }
-        labimg_tree::suggest::did_you_mean(&near).trim_start_matches(": ").to_owned()
+        did_you_mean(&near).unwrap_or_default()
     }
 
     /// How to write what was meant, when that can be told.

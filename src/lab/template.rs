@@ -3,6 +3,7 @@
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::schema;
+use labimg_tree::fault::{Fault, FaultKind};
 
 const TEMPLATE: &str = include_str!("template.toml");
 
@@ -19,11 +20,22 @@ pub struct Answers {
     pub ssh_key: Option<String>,
 }
 
+/// The built-in template is bad.
+#[derive(Debug, thiserror::Error)]
+#[error("the template of lab.toml cannot be filled in")]
+pub struct TemplateError(#[from] minijinja::Error);
+
+impl Fault for TemplateError {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Ours
+    }
+}
+
 /// The text of a commented `lab.toml`.
 ///
 /// # Errors
 /// When the built-in template is bad, which the tests rule out.
-pub fn render(answers: &Answers) -> Result<String, minijinja::Error> {
+pub fn render(answers: &Answers) -> Result<String, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();

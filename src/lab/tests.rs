@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::properties::spans_are_inside;
 use super::*;
+use crate::wording::one_line;
 
 pub(super) const GOOD: &str = r#"
 name = "home"
@@ -352,13 +353,13 @@ fn all_mistakes_come_at_once_and_in_order() {
 #[test]
 fn files_that_are_none_say_so() {
     let dir = tempfile::tempdir().unwrap();
-    let said = |path: &Path| check(path).unwrap_err().to_string();
+    let said = |path: &Path| one_line(&check(path).unwrap_err());
     assert!(said(dir.path()).contains("`labimg new "), "{}", said(dir.path()));
     assert!(said(&dir.path().join("x.toml")).contains("neither a file nor a folder"));
     assert!(find(dir.path()).is_none());
     let file = dir.path().join(FILE);
     std::fs::write(&file, b"name = \"a\"\n# \xff").unwrap();
-    assert!(said(dir.path()).contains("line 2: a character is not UTF-8"));
+    assert!(said(dir.path()).ends_with("lab.toml:2: a character is not UTF-8 (save the file as UTF-8 text)"));
     std::fs::write(&file, " ".repeat((256 << 10) + 1)).unwrap();
     assert!(said(&file).contains("larger than 256 KiB"));
     assert!(said(Path::new("/dev/null")).contains("not a file"));

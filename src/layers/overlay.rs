@@ -4,6 +4,7 @@ use include_dir::{Dir, DirEntry};
 
 use crate::parts::overlay::{built_in, is_script};
 use crate::parts::{OwnFile, OwnKind};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
 
 /// What can go wrong with an overlay.
@@ -13,13 +14,29 @@ pub enum OverlayError {
     #[error("there is no folder overlays/{0}")]
     Missing(String),
     /// A file cannot be put in its place.
-    #[error("overlay {overlay}: {source}")]
+    #[error("overlay {overlay} cannot be laid over the system")]
     Tree {
         /// Which overlay.
         overlay: String,
         /// Why.
         source: TreeError,
     },
+}
+
+impl Fault for OverlayError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Missing(_) => FaultKind::Ours,
+            Self::Tree { .. } => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Missing(_) => None,
+            Self::Tree { source, .. } => source.help(),
+        }
+    }
 }
 
 /// Lays the files of `overlays/NAME` over the tree, root's and with the tree's time.
@@ -84,6 +101,7 @@ fn mode(path: &TreePath, program: bool) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
     use labimg_tree::Content;
 
     #[test]
@@ -140,7 +158,10 @@ mod tests {
     fn a_folder_in_the_way_is_named() {
         let mut tree = Tree::new(7);
         tree.mkdir("etc", 0o755).unwrap();
-        let error = apply_own(&mut tree, "common", &[file("etc", false)]).unwrap_err().to_string();
-        assert!(error.contains("overlay common of the lab folder: /etc: a folder stands"), "{error}");
+        let error = one_line(&apply_own(&mut tree, "common", &[file("etc", false)]).unwrap_err());
+        assert!(
+            error.contains("overlay common of the lab folder cannot be laid over the system: /etc: a folder stands"),
+            "{error}"
+        );
     }
 }

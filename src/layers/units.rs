@@ -2,13 +2,14 @@
 
 use crate::parts::role::Units;
 use labimg_debian::configure::{ConfigureError, systemd};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
 /// What can go wrong with a role's units.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitsError {
     /// A unit that is not there or has a bad file.
-    #[error("the role's unit {unit}: {source}")]
+    #[error("the role's unit {unit} cannot be enabled")]
     Enable {
         /// Which unit.
         unit: String,
@@ -18,6 +19,23 @@ pub enum UnitsError {
     /// A link cannot be made or removed.
     #[error(transparent)]
     Tree(#[from] TreeError),
+}
+
+impl Fault for UnitsError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            // A unit that no package has is not here to be mended on the command line.
+            Self::Enable { .. } => FaultKind::World,
+            Self::Tree(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Enable { source, .. } => source.help(),
+            Self::Tree(source) => source.help(),
+        }
+    }
 }
 
 /// Where the administrator's units and links are (systemd.unit(5)).

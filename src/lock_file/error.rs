@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use super::FORMAT;
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
+use crate::wording::Mistake;
+use labimg_tree::fault::{Fault, FaultKind};
 
 /// Why a `labimg.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockFileError {
     /// There is none.
-    #[error("there is no {}: `labimg lock` writes it", .0.display())]
+    #[error("there is no {}", .0.display())]
     Missing(PathBuf),
     /// It cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// `read` or `write`.
         action: &'static str,
@@ -23,7 +25,15 @@ pub enum LockFileError {
         source: std::io::Error,
     },
     /// It is not what `labimg lock` writes.
-    #[error("{}: {what}; `labimg lock` writes it anew", path.display())]
+    #[error("{}:{}: {}", path.display(), mistake.line, mistake.what)]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        mistake: Mistake,
+    },
+    /// It says what cannot be.
+    #[error("{}: {what}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -31,7 +41,7 @@ pub enum LockFileError {
         what: String,
     },
     /// A newer labimg wrote it.
-    #[error("{}: it has format {found}, and this labimg reads format {FORMAT}: use the labimg that wrote it", path.display())]
+    #[error("{}: it has format {found}, and this labimg reads format {FORMAT}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -39,7 +49,7 @@ pub enum LockFileError {
         found: u32,
     },
     /// It has no such image.
-    #[error("{}: it has no image for role `{role}` on board `{board}` (it has {}); `labimg lock` adds it", path.display(), there.join(", "))]
+    #[error("{}: it has no image for role `{role}` on board `{board}`", path.display())]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -51,7 +61,7 @@ pub enum LockFileError {
         there: Vec<String>,
     },
     /// The image is asked to be another one than when the file was written.
-    #[error("{}: role `{role}` on board `{board}` {difference} since it was written; `labimg lock` writes it anew", path.display())]
+    #[error("{}: role `{role}` on board `{board}` {difference} since it was written", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
@@ -63,7 +73,7 @@ pub enum LockFileError {
         difference: String,
     },
     /// It has no k3s for an architecture, or another version.
-    #[error("{}: it has no {what} {version} for {architecture}{}; `labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
+    #[error("{}: it has no {what} {version} for {architecture}{}", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoK3s {
         /// The file.
         path: PathBuf,
@@ -77,7 +87,7 @@ pub enum LockFileError {
         other: Option<String>,
     },
     /// It has no container image that is to be on the cards.
-    #[error("{}: it has no container image {name} for {architecture}; `labimg lock` adds it, `--k3s first-boot` leaves container images to the nodes too", path.display())]
+    #[error("{}: it has no container image {name} for {architecture}", path.display())]
     NoContainer {
         /// The file.
         path: PathBuf,
@@ -87,7 +97,7 @@ pub enum LockFileError {
         architecture: String,
     },
     /// It has no chart that a manifest names, or another version of it from the same repository.
-    #[error("{}: it has no chart {} {}{}; `labimg lock` adds it, `--k3s first-boot` leaves charts to the cluster too", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
+    #[error("{}: it has no chart {} {}{}", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoChart {
         /// The file.
         path: PathBuf,
@@ -96,4 +106,42 @@ pub enum LockFileError {
         /// The version that it has.
         other: Option<String>,
     },
+}
+
+impl Fault for LockFileError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Io { .. } => FaultKind::World,
+            Self::Missing(_)
+            | Self::Syntax { .. }
+            | Self::Damaged { .. }
+            | Self::Format { .. }
+            | Self::NoImage { .. }
+            | Self::Changed { .. }
+            | Self::NoK3s { .. }
+            | Self::NoContainer { .. }
+            | Self::NoChart { .. } => FaultKind::Configuration,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Io { .. } => return None,
+            Self::Syntax { mistake: Mistake { help: Some(help), .. }, .. } => {
+                return Some(format!("{help}\n`labimg lock` writes it anew"));
+            }
+            Self::NoImage { there, .. } => return Some(format!("it has {}; `labimg lock` adds it", there.join(", "))),
+            Self::Missing(_) => "`labimg lock` writes it",
+            Self::Syntax { .. } | Self::Damaged { .. } | Self::Changed { .. } => "`labimg lock` writes it anew",
+            Self::Format { .. } => "use the labimg that wrote it",
+            Self::NoK3s { .. } => {
+                "`labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours"
+            }
+            Self::NoContainer { .. } => {
+                "`labimg lock` adds it, `--k3s first-boot` leaves container images to the nodes too"
+            }
+            Self::NoChart { .. } => "`labimg lock` adds it, `--k3s first-boot` leaves charts to the cluster too",
+        };
+        Some(help.to_owned())
+    }
 }

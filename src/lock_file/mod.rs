@@ -47,6 +47,7 @@ use crate::changes::{self, Change};
 use crate::charts::LockedChart;
 use crate::containers::LockedContainer;
 use crate::k3s::LockedK3s;
+use crate::wording;
 use labimg_debian::lock::{ArchiveName, Lock, LockedPackage};
 use labimg_tree::files;
 use labimg_tree::hash::Sha256;
@@ -167,7 +168,8 @@ impl LockFile {
             format: u32,
         }
         let damaged = |what: String| LockFileError::Damaged { path: path.to_owned(), what };
-        let syntax = |e: toml::de::Error| damaged(e.to_string().trim_end().to_owned());
+        let syntax =
+            |e: toml::de::Error| LockFileError::Syntax { path: path.to_owned(), mistake: wording::toml(text, &e) };
         let found = toml::from_str::<Head>(text).map_err(syntax)?.format;
         if found != FORMAT {
             return Err(LockFileError::Format { path: path.to_owned(), found });
@@ -176,8 +178,8 @@ impl LockFile {
         // A merge by git may leave them out of order.
         file.packages.sort();
         for package in &file.packages {
-            if let Some(Err(e)) = package.date.as_ref().map(|date| date.parse::<jiff::Timestamp>()) {
-                return Err(damaged(format!("the date of package `{}`: {e}", package.name)));
+            if let Some(date) = package.date.as_ref().filter(|date| date.parse::<jiff::Timestamp>().is_err()) {
+                return Err(damaged(format!("package `{}` has the date `{date}`, which is not one", package.name)));
             }
             let parts_are_names = package.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
             if !parts_are_names || package.path.contains(['?', '#', '\\']) {
@@ -186,15 +188,15 @@ impl LockFile {
         }
         for image in &file.images {
             for date in [Some(&image.date), image.renewed.as_ref()].into_iter().flatten() {
-                if let Err(e) = date.parse::<jiff::Timestamp>() {
-                    return Err(damaged(format!("the date `{date}` of an image: {e}")));
+                if date.parse::<jiff::Timestamp>().is_err() {
+                    return Err(damaged(format!("an image has the date `{date}`, which is not one")));
                 }
             }
             for reference in image.manual.iter().chain(&image.auto) {
                 if file.package(reference).is_none() {
                     let Image { role, board, .. } = image;
                     return Err(damaged(format!(
-                        "{role} on {board} has `{reference}`, which is no package of the file"
+                        "{role} on {board} has `{reference}`, which is not a package of the file"
                     )));
                 }
             }

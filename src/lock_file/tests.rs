@@ -2,6 +2,7 @@ use super::*;
 use crate::changes::Version;
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
+use crate::wording::one_line;
 
 const SNAPSHOTS: &str = "https://snapshot.example";
 
@@ -139,7 +140,7 @@ fn an_image_gets_its_packages_and_all_places_to_find_them() {
 
 #[test]
 fn another_image_than_the_locked_one_is_refused_with_the_difference() {
-    let error = |key| sample().lock(&key, &archives("http://m"), SNAPSHOTS).unwrap_err().to_string();
+    let error = |key| one_line(&sample().lock(&key, &archives("http://m"), SNAPSHOTS).unwrap_err());
     let text = error(key("rpi4", &["htop", "linux"]));
     assert!(text.contains("asks for htop too since") && text.contains("`labimg lock`"), "{text}");
     assert!(error(key("rpi4", &[])).contains("no longer asks for linux"));
@@ -151,7 +152,7 @@ fn another_image_than_the_locked_one_is_refused_with_the_difference() {
 #[test]
 fn k3s_must_be_there_in_the_version_asked_for() {
     assert_eq!(sample().k3s("v1.36.5+k3s1", "arm64").unwrap().size, 70);
-    let error = sample().k3s("v1.37.0+k3s1", "arm64").unwrap_err().to_string();
+    let error = one_line(&sample().k3s("v1.37.0+k3s1", "arm64").unwrap_err());
     assert!(error.contains("no k3s v1.37.0+k3s1 for arm64 but v1.36.5+k3s1"), "{error}");
     assert!(sample().k3s("v1.36.5+k3s1", "amd64").is_err());
 }
@@ -160,7 +161,7 @@ fn k3s_must_be_there_in_the_version_asked_for() {
 fn a_chart_must_be_there_in_the_version_asked_for() {
     let wanted = chart("4.0.18").reference();
     assert_eq!(sample().chart(&wanted).unwrap(), &chart("4.0.18"));
-    let error = |wanted: &ChartRef| sample().chart(wanted).unwrap_err().to_string();
+    let error = |wanted: &ChartRef| one_line(&sample().chart(wanted).unwrap_err());
     let text = error(&chart("4.0.19").reference());
     assert!(text.contains("no chart nfs 4.0.19 but 4.0.18"), "{text}");
     let elsewhere = ChartRef { repository: "https://other.example".to_owned(), ..wanted };
@@ -171,7 +172,7 @@ fn a_chart_must_be_there_in_the_version_asked_for() {
 fn container_images_must_be_there_for_the_architecture() {
     let wanted: ImageName = "registry.example/storage/provisioner:v4.0.2".parse().unwrap();
     assert_eq!(sample().container(&wanted, "arm64").unwrap(), &container("v4.0.2"));
-    let error = sample().container(&wanted, "amd64").unwrap_err().to_string();
+    let error = one_line(&sample().container(&wanted, "amd64").unwrap_err());
     assert!(error.contains("no container image registry.example/storage/provisioner:v4.0.2 for amd64"), "{error}");
     assert_eq!(sample().k3s_images("v1.36.5+k3s1", "arm64").unwrap().size, 180_000_000);
     let error = sample().k3s_images("v1.37.0+k3s1", "arm64").unwrap_err().to_string();
@@ -181,7 +182,7 @@ fn container_images_must_be_there_for_the_architecture() {
 #[test]
 fn damaged_files_are_refused_with_what_is_wrong() {
     let good = sample().to_text().unwrap();
-    let error = |from: &str, to: &str| parsed(&good.replacen(from, to, 1)).unwrap_err().to_string();
+    let error = |from: &str, to: &str| one_line(&parsed(&good.replacen(from, to, 1)).unwrap_err());
     assert!(error("format = 1", "format = 2").contains("format 2"));
     assert!(error("format = 1", "").contains("format"));
     assert!(error("\"pool/main/base", "\"../main/base").contains("`base` has the path"));
@@ -189,7 +190,9 @@ fn damaged_files_are_refused_with_what_is_wrong() {
     assert!(error("auto = [\"base\"", "auto = [\"bash\"").contains("`bash`"));
     assert!(error("2025-11-14T10:00:00Z", "yesterday").contains("yesterday"));
     assert!(error("Z\"\nasked", "Z\"\nrenewed = \"today\"\nasked").contains("today"));
-    assert!(error("size = 1000", "size = 1000\ndate = \"yesterday\"").contains("of package `base`"));
+    assert!(
+        error("size = 1000", "size = 1000\ndate = \"yesterday\"").contains("package `base` has the date `yesterday`")
+    );
     assert!(error("sha256 = \"", "sha256 = \"x").contains("SHA-256"));
     assert!(error("size =", "sise =").contains("sise"));
     assert!(matches!(LockFile::load(Path::new("/nowhere/labimg.lock")), Err(LockFileError::Missing(_))));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ManifestError;
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
+use crate::wording;
 
 static MANIFESTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
@@ -56,11 +57,15 @@ pub fn builtins() -> Result<Vec<Builtin>, ManifestError> {
 
 fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestError> {
     let name = file.path().to_string_lossy().into_owned();
-    let bad = |what: String| ManifestError::Builtin { file: name.clone(), what };
-    let text = file.contents_utf8().ok_or_else(|| bad("not UTF-8".to_owned()))?;
+    let bad = |what: &str| ManifestError::Builtin { file: name.clone(), what: what.to_owned(), source: None };
+    let text = file.contents_utf8().ok_or_else(|| bad("not UTF-8"))?;
     let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
-    let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++".to_owned()))?;
-    let front: FrontMatter = toml::from_str(front).map_err(|e| bad(e.to_string()))?;
+    let (front, template) = parts.ok_or_else(|| bad("it does not begin with a front matter between +++"))?;
+    let front: FrontMatter = toml::from_str(front).map_err(|e| ManifestError::Builtin {
+        file: name.clone(),
+        what: "its front matter is wrong".to_owned(),
+        source: Some(Box::new(wording::toml(front, &e))),
+    })?;
     let FrontMatter { title, needs, chart, images } = front;
     Ok(Builtin { title, needs, chart, images, template, file: name })
 }

@@ -1,6 +1,7 @@
 //! What k3s takes: names of files, and objects.
 
 use super::pods::{self, Spec};
+use crate::wording::{self, Mistake};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -41,16 +42,25 @@ pub(super) fn addon(file: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
-/// What the file is; or what is wrong with its name and what to do.
-pub(super) fn name(file: &str) -> Result<Name, String> {
+/// What is wrong with a file's name, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BadName {
+    pub(super) what: String,
+    pub(super) help: String,
+}
+
+/// What the file is.
+pub(super) fn name(file: &str) -> Result<Name, BadName> {
+    let bad = |what: String, help: String| Err(BadName { what, help });
     if file.starts_with('.') || file.ends_with('~') || file.starts_with("README") {
         return Ok(Name::Other);
     }
     let (manifest, is_skip) = file.strip_suffix(".skip").map_or((file, false), |rest| (rest, true));
     let Some(stem) = ENDINGS.iter().find_map(|ending| manifest.strip_suffix(ending)) else {
-        return Err("k3s reads only names that end in .yaml, .yml or .json (and .yaml.skip): rename it, or put it \
-                    elsewhere"
-            .to_owned());
+        return bad(
+            "k3s reads only names that end in .yaml, .yml or .json (and .yaml.skip)".to_owned(),
+            "rename it, or put it elsewhere".to_owned(),
+        );
     };
     if is_skip {
         return Ok(Name::Skip);
@@ -58,33 +68,27 @@ pub(super) fn name(file: &str) -> Result<Name, String> {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let middle = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if stem.contains('.') {
-        return Err(format!(
-            "k3s calls it `{}`, as any other file that begins so: use a name without a dot before its ending",
-            addon(file)
-        ));
+        return bad(
+            format!("k3s calls it `{}`, as any other file that begins so", addon(file)),
+            "use a name without a dot before its ending".to_owned(),
+        );
     }
     // RFC 1123, 2.1, as Kubernetes has it for names of objects.
     if stem.len() > 63 || !edge(stem.chars().next()) || !edge(stem.chars().last()) || !stem.chars().all(middle) {
-        return Err("k3s makes an object of this name: use up to 63 small letters, digits and `-`, with a letter or \
-                    digit at both ends"
-            .to_owned());
+        return bad(
+            "k3s makes an object of this name, and no object can have it".to_owned(),
+            "use up to 63 small letters, digits and `-`, with a letter or digit at both ends".to_owned(),
+        );
     }
     if PACKAGED.contains(&stem) {
-        return Err(format!(
-            "k3s has a component `{stem}` of its own and would overwrite the file: use another name, such as \
-             {stem}-config.yaml (an empty file {stem}.yaml.skip leaves the component out)"
-        ));
+        return bad(
+            format!("k3s has a component `{stem}` of its own and would overwrite the file"),
+            format!(
+                "use another name, such as {stem}-config.yaml (an empty file {stem}.yaml.skip leaves the component out)"
+            ),
+        );
     }
     Ok(Name::Manifest)
-}
-
-/// What is wrong with a manifest's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// Number of the line, from 1.
-    pub(crate) line: u64,
-    /// What is wrong.
-    pub(crate) what: String,
 }
 
 /// What every object has (Kubernetes API conventions, "Types (Kinds)").
@@ -113,13 +117,11 @@ pub(crate) struct Known {
 }
 
 /// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it.
-pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Problem> {
-    let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| Problem {
-        line: e.location().map_or(1, |location| location.line()),
-        what: first_line(&e.without_snippet().to_string()),
-    })?;
+pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Mistake> {
+    let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| wording::yaml(&e))?;
     for object in &objects {
-        let problem = |what: &str| Err(Problem { line: object.referenced.line(), what: what.to_owned() });
+        let line = usize::try_from(object.referenced.line()).unwrap_or(1);
+        let problem = |what: &str| Err(Mistake { line, what: what.to_owned(), help: None });
         let Object { api_version, kind, metadata, .. } = &object.value;
         if api_version.is_empty() || kind.is_empty() {
             return problem("an object with an empty apiVersion or kind");
@@ -130,15 +132,11 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Problem> {
         }
     }
     if objects.is_empty() {
-        let what = "it holds no object; to leave out one of labimg's own, put an empty file NAME.yaml.skip here";
-        return Err(Problem { line: 1, what: what.to_owned() });
+        let help = "to leave out one of labimg's own, put an empty file NAME.yaml.skip here";
+        return Err(Mistake { line: 1, what: "it holds no object".to_owned(), help: Some(help.to_owned()) });
     }
     let known = |object: Object| Known { images: pods::images(&object.kind, object.spec.as_ref()), kind: object.kind };
     Ok(objects.into_iter().map(|object| known(object.value)).collect())
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
 }
 
 #[cfg(test)]
@@ -168,14 +166,15 @@ mod tests {
             ("a.ymal", "end in .yaml"),
             ("a.skip", "end in .yaml"),
             ("foo.crds.yaml", "calls it `foo`"),
+            ("foo.crds.yaml", "without a dot"),
             ("A.yaml", "small letters"),
             ("a_b.yaml", "small letters"),
             ("-a.yaml", "at both ends"),
             ("a-.yaml", "at both ends"),
             ("traefik.yaml", "traefik-config.yaml"),
         ] {
-            let error = name(file).unwrap_err();
-            assert!(error.contains(needle), "{file}: {error}");
+            let BadName { what, help } = name(file).unwrap_err();
+            assert!(format!("{what}: {help}").contains(needle), "{file}: {what}: {help}");
         }
         assert!(name(&format!("{}.yaml", "a".repeat(64))).is_err() && name(".yaml").is_ok());
     }
@@ -203,7 +202,8 @@ mod tests {
             ("apiVersion: v1\nkind: [\n", 0, ""),
         ] {
             let problem = objects(text).unwrap_err();
-            assert!(problem.what.contains(needle), "{text:?}: {problem:?}");
+            let said = format!("{problem}: {}", problem.help.as_deref().unwrap_or_default());
+            assert!(said.contains(needle), "{text:?}: {problem:?}");
             assert!(line == 0 || problem.line == line, "{text:?}: {problem:?}");
         }
     }

@@ -11,9 +11,11 @@ mod own_charts;
 mod pods;
 mod user;
 
+use std::error::Error;
 use std::path::PathBuf;
 
 use labimg_tree::TreeError;
+use labimg_tree::fault::{Fault, FaultKind};
 
 pub use builtin::{Builtin, Need, builtins};
 pub use user::{OwnCharts, OwnManifests};
@@ -31,9 +33,11 @@ pub enum ManifestError {
         file: String,
         /// What is wrong.
         what: String,
+        /// Why.
+        source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// The user's file or folder cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -45,8 +49,10 @@ pub enum ManifestError {
     Name {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// What is wrong.
         what: String,
+        /// What to do.
+        help: Option<String>,
     },
     /// Not what Kubernetes takes.
     #[error("{}:{line}: {what}", path.display())]
@@ -54,11 +60,31 @@ pub enum ManifestError {
         /// The file.
         path: PathBuf,
         /// Number of the line, from 1.
-        line: u64,
+        line: usize,
         /// What is wrong.
         what: String,
+        /// What to do.
+        help: Option<String>,
     },
     /// Something in the tree is in the way.
-    #[error("manifests of k3s: {0}")]
+    #[error("the manifests of k3s cannot be put into the system")]
     Tree(#[from] TreeError),
+}
+
+impl Fault for ManifestError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Builtin { .. } => FaultKind::Ours,
+            // Only a file of the lab folder can be in their way.
+            Self::Read { .. } | Self::Name { .. } | Self::Content { .. } | Self::Tree(_) => FaultKind::Configuration,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Name { help, .. } | Self::Content { help, .. } => help.clone(),
+            Self::Builtin { .. } | Self::Read { .. } => None,
+            Self::Tree(source) => source.help(),
+        }
+    }
 }

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::{SERVED, check::Problem};
+use super::SERVED;
 use crate::charts::ChartRef;
+use crate::wording::Mistake;
 
 /// The kind of objects that install charts.
 pub(super) const KIND: &str = "HelmChart";
@@ -88,10 +89,10 @@ fn named(spec: &Fields) -> Result<Named, String> {
         return Err("it names no chart".to_owned());
     }
     if name.contains("://") {
-        return Err("it names an address, and a lock takes charts from repositories (`repo`) only".to_owned());
+        return Err("it names an address, and a lock takes charts only from repositories (`repo`)".to_owned());
     }
     if !is_chart_name(name) {
-        return Err(format!("`{name}` is no name that a chart has in a repository"));
+        return Err(format!("`{name}` cannot be the name of a chart in a repository"));
     }
     if repository.is_empty() {
         return Err("it names no repository (`repo`)".to_owned());
@@ -100,7 +101,7 @@ fn named(spec: &Fields) -> Result<Named, String> {
         return Err(format!("its `{field}` is only in the cluster"));
     }
     if !is_plain_address(repository) {
-        return Err("its repository is no http or https address, or one with a password or parameters".to_owned());
+        return Err("its repository is not an http or https address, or one with a password or parameters".to_owned());
     }
     if !is_one_version(version) {
         return Err("it names no single version: write one, such as `version: 1.2.3`".to_owned());
@@ -144,7 +145,7 @@ fn is_one_version(version: &str) -> bool {
 }
 
 /// The text, with those charts that `is_here` named as k3s serves them. All else of it stays as it is.
-pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<String, Problem> {
+pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<String, Mistake> {
     let mut edits = Vec::new();
     let mut moved = Vec::new();
     for OwnChart { line, document, named } in find(text) {
@@ -159,10 +160,10 @@ pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<
     // YAML has ways to write a text that do not bear this, its anchors and merges for one.
     let as_meant =
         |edited: &String| documents(text).is_some_and(|old| documents(edited) == Some(expected(old, &moved)));
-    edit(text, edits).filter(as_meant).ok_or_else(|| {
-        let what = "labimg cannot say here that the chart is in the image: write chart, repo and version each on a line of \
-                    its own, without anchors";
-        Problem { line, what: what.to_owned() }
+    edit(text, edits).filter(as_meant).ok_or_else(|| Mistake {
+        line: usize::try_from(line).unwrap_or(1),
+        what: "labimg cannot say here that the chart is in the image".to_owned(),
+        help: Some("write chart, repo and version each on a line of its own, without anchors".to_owned()),
     })
 }
 
@@ -277,7 +278,7 @@ mod tests {
             ("chart: 'one'", "name: one", "no chart"),
             ("chart: 'one'", "chart: https://x.example/one.tgz", "an address"),
             ("chart: 'one'", "chart: oci://x.example/one", "an address"),
-            ("chart: 'one'", "chart: ../one", "`../one` is no name"),
+            ("chart: 'one'", "chart: ../one", "`../one` cannot be the name"),
             ("repo: https://charts.example/stable/", "set: {}", "no repository"),
             ("https://charts", "https://me:secret@charts", "password"),
             ("https://charts.example/stable/", "https://charts.example/?token=1", "password"),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::check::{self, Known, Name};
+use super::check::{self, BadName, Known, Name};
 use super::own_charts::{self, OwnChart};
 use super::{ManifestError, builtins};
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
+use crate::wording::Mistake;
 
 /// Largest file that is taken, in bytes. etcd holds objects of 1.5 MiB at most; a file may hold many.
 const LIMIT: u64 = 16 << 20;
@@ -59,11 +60,7 @@ impl OwnManifests {
     pub fn files(&self, is_here: impl Fn(&ChartRef) -> bool) -> Result<BTreeMap<String, String>, ManifestError> {
         let mut files = BTreeMap::new();
         for (name, text) in &self.files {
-            let at = |problem: check::Problem| ManifestError::Content {
-                path: self.folder.join(name),
-                line: problem.line,
-                what: problem.what,
-            };
+            let at = |mistake| content(&self.folder.join(name), mistake);
             files.insert(name.clone(), own_charts::served(text, &is_here).map_err(at)?);
         }
         Ok(files)
@@ -77,7 +74,8 @@ impl OwnManifests {
         let parsed = self.images.iter().map(|(image, path)| {
             ImageName::in_a_pod(image).map_err(|bad| ManifestError::Name {
                 path: path.clone(),
-                what: format!("`{image}` is no name of a container image: {}", bad.what),
+                what: format!("`{image}` is not the name of a container image: {}", bad.what),
+                help: None,
             })
         });
         parsed.collect()
@@ -115,31 +113,30 @@ fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
     let mut addons: BTreeMap<String, String> =
         builtins()?.into_iter().map(|b| (check::addon(&b.file).to_owned(), b.file)).collect();
     for path in paths {
-        let bad = |what: String| ManifestError::Name { path: path.clone(), what };
+        let bad =
+            |what: &str, help: Option<String>| ManifestError::Name { path: path.clone(), what: what.to_owned(), help };
         let name =
-            path.file_name().and_then(|name| name.to_str()).ok_or_else(|| bad("a name that is not UTF-8".into()))?;
+            path.file_name().and_then(|name| name.to_str()).ok_or_else(|| bad("a name that is not UTF-8", None))?;
         let kind = check::name(name);
         if kind == Ok(Name::Other) {
             continue;
         }
         let metadata = path.metadata().map_err(read(&path))?;
         if !metadata.is_file() {
-            return Err(bad(
-                "not a file; k3s goes by the names of files alone: put them directly into manifests/".into()
-            ));
+            let help = "put files directly into manifests/: k3s goes by their names alone";
+            return Err(bad("not a file", Some(help.to_owned())));
         }
-        if kind.map_err(bad)? == Name::Skip {
+        if kind.map_err(|BadName { what, help }| bad(&what, Some(help)))? == Name::Skip {
             loaded.files.insert(name.to_owned(), String::new());
             continue;
         }
         if let Some(other) = addons.insert(check::addon(name).to_owned(), name.to_owned()).filter(|other| other != name)
         {
-            return Err(bad(format!(
-                "k3s takes it for the same as {other}: give it that name to replace it, or another"
-            )));
+            let help = "give it that name to replace it, or another".to_owned();
+            return Err(bad(&format!("k3s takes it for the same as {other}"), Some(help)));
         }
         if metadata.len() > LIMIT {
-            return Err(bad(format!("larger than {} MiB", LIMIT >> 20)));
+            return Err(bad(&format!("larger than {} MiB", LIMIT >> 20), None));
         }
         let (text, objects) = check_content(&path, std::fs::read(&path).map_err(read(&path))?)?;
         if objects.iter().any(|object| object.kind == "Secret") {
@@ -156,11 +153,16 @@ fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
 
 /// Its text and objects.
 fn check_content(path: &Path, bytes: Vec<u8>) -> Result<(String, Vec<Known>), ManifestError> {
-    let content = |line, what| ManifestError::Content { path: PathBuf::from(path), line, what };
     let text = String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        content(before.split(|&b| b == b'\n').count() as u64, "not UTF-8".to_owned())
+        let line = before.split(|&b| b == b'\n').count();
+        let help = Some("save it as UTF-8 text".to_owned());
+        content(path, Mistake { line, what: "not UTF-8".to_owned(), help })
     })?;
-    let objects = check::objects(&text).map_err(|problem| content(problem.line, problem.what))?;
+    let objects = check::objects(&text).map_err(|mistake| content(path, mistake))?;
     Ok((text, objects))
+}
+
+fn content(path: &Path, Mistake { line, what, help }: Mistake) -> ManifestError {
+    ManifestError::Content { path: path.to_owned(), line, what, help }
 }

@@ -4,18 +4,21 @@
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
+use crate::wording::{self, Mistake};
+use labimg_tree::fault::{Fault, FaultKind};
+
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
 
 /// What is wrong with a board's file.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardFileError {
     /// A board's file is not valid TOML or has a field that does not exist.
-    #[error("{file}: {source}")]
+    #[error("{file}:{}: {}", mistake.line, mistake.what)]
     Syntax {
         /// Which file.
         file: String,
         /// Where and what.
-        source: Box<toml::de::Error>,
+        mistake: Mistake,
     },
     /// A board's file is valid TOML with a value that cannot work.
     #[error("{file}: {what}")]
@@ -25,6 +28,21 @@ pub enum BoardFileError {
         /// The field and what is wrong with it.
         what: String,
     },
+}
+
+impl Fault for BoardFileError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Syntax { .. } | Self::Value { .. } => FaultKind::Configuration,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Syntax { mistake, .. } => mistake.help.clone(),
+            Self::Value { .. } => None,
+        }
+    }
 }
 
 /// A board: everything that differs from one kind of computer to the next.
@@ -219,7 +237,7 @@ impl Board {
     /// Bad TOML, an unknown field, or a value that cannot work.
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, BoardFileError> {
         let board: Self = toml::from_str(text)
-            .map_err(|source| BoardFileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
+            .map_err(|e| BoardFileError::Syntax { file: file.to_owned(), mistake: wording::toml(text, &e) })?;
         let board = Self { name: name.to_owned(), ..board };
         board.check().map_err(|what| BoardFileError::Value { file: file.to_owned(), what })?;
         Ok(board)

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::manifests::{ManifestError, OwnManifests};
 use board::{Board, BoardFileError};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::{did_you_mean, nearest};
 use role::{COMMON, Role, RoleFileError};
 
@@ -20,7 +21,7 @@ pub use own_files::{OwnFile, OwnKind};
 
 /// A name that no board or role has.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown {what} `{name}`{} (`{list}` lists them all)", did_you_mean(.nearest))]
+#[error("unknown {what} `{name}`")]
 pub struct UnknownPart {
     /// `board` or `role`.
     pub what: &'static str,
@@ -35,6 +36,9 @@ pub struct UnknownPart {
 /// What is wrong with the parts of a lab folder.
 #[derive(Debug, thiserror::Error)]
 pub enum PartsError {
+    /// A file of this program.
+    #[error("a file of this program is wrong")]
+    Program(#[source] Box<PartsError>),
     /// A folder or file cannot be read; the error names it.
     #[error(transparent)]
     Read(#[from] std::io::Error),
@@ -56,7 +60,7 @@ pub enum PartsError {
         overlay: String,
     },
     /// An overlay that goes onto no node.
-    #[error("{}: there is no role of this name{}", .folder.display(), did_you_mean(.nearest))]
+    #[error("{}: there is no role of this name", .folder.display())]
     NoRole {
         /// The folder.
         folder: PathBuf,
@@ -68,9 +72,51 @@ pub enum PartsError {
     File {
         /// Which.
         path: PathBuf,
-        /// What is wrong, and what to do.
-        what: String,
+        /// What is wrong.
+        what: &'static str,
+        /// What to do.
+        help: Option<&'static str>,
     },
+}
+
+impl Fault for UnknownPart {
+    fn kind(&self) -> FaultKind {
+        FaultKind::Usage
+    }
+
+    fn help(&self) -> Option<String> {
+        let all = format!("`{}` lists them all", self.list);
+        Some(did_you_mean(&self.nearest).into_iter().chain([all]).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl Fault for PartsError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Program(_) => FaultKind::Ours,
+            Self::Read(_) => FaultKind::World,
+            Self::Board(source) => source.kind(),
+            Self::Role(source) => source.kind(),
+            Self::Manifest(source) => source.kind(),
+            Self::NoOverlay { .. } | Self::NoRole { .. } | Self::File { .. } => FaultKind::Configuration,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Program(_) | Self::Read(_) => None,
+            Self::Board(source) => source.help(),
+            Self::Role(source) => source.help(),
+            Self::Manifest(source) => source.help(),
+            Self::NoOverlay { overlay, .. } => {
+                Some(format!("make the folder overlays/{overlay}, or take `overlay` out of the role"))
+            }
+            Self::NoRole { nearest, .. } => {
+                did_you_mean(nearest).or_else(|| Some("`labimg roles` lists them all".to_owned()))
+            }
+            Self::File { help, .. } => help.map(str::to_owned),
+        }
+    }
 }
 
 /// All boards, roles and overlays that there are to choose from.
@@ -89,6 +135,10 @@ impl Parts {
     /// # Errors
     /// When a file of the program is bad, which the tests rule out.
     pub fn built_in() -> Result<Self, PartsError> {
+        Self::of_program().map_err(|e| PartsError::Program(Box::new(e)))
+    }
+
+    fn of_program() -> Result<Self, PartsError> {
         let boards = by_name(Board::built_in()?, |board| &board.name);
         let mut roles = by_name(Role::built_in()?, |role| &role.name);
         let common = roles.remove(COMMON).ok_or(RoleFileError::NoCommon)?;
@@ -218,7 +268,8 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_str();
-        let name = name.ok_or_else(|| PartsError::File { path: path.clone(), what: "its name is not UTF-8".into() })?;
+        let name =
+            name.ok_or_else(|| PartsError::File { path: path.clone(), what: "its name is not UTF-8", help: None })?;
         all.push((name.to_owned(), path));
     }
     // The order in a folder is anyone's, and errors should come in the same order each time.
@@ -235,6 +286,7 @@ fn tomls(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -248,7 +300,7 @@ mod tests {
 
     fn error(files: &[(&str, &str)]) -> String {
         let dir = folder(files);
-        let text = Parts::of(dir.path()).unwrap_err().to_string();
+        let text = one_line(&Parts::of(dir.path()).unwrap_err());
         text.replace(&dir.path().display().to_string(), "LAB")
     }
 
@@ -294,8 +346,11 @@ mod tests {
     #[test]
     fn mistakes_name_the_file() {
         for (files, said) in [
-            (&[("boards/x.toml", "title = 1\n")][..], "LAB/boards/x.toml: "),
-            (&[("roles/x.toml", "titel = \"\"\n")], "LAB/roles/x.toml: "),
+            (&[("boards/x.toml", "title = 1\n")][..], "LAB/boards/x.toml:1: a text is expected here, not the number 1"),
+            (
+                &[("roles/x.toml", "titel = \"\"\n")],
+                "LAB/roles/x.toml:1: there is no field `titel` here (did you mean `title`?)",
+            ),
             (&[("roles/x.toml", "title = \"\"\nmanifests = true\n[packages]\n")], "only the role `master`"),
             (
                 &[("roles/x.toml", "title = \"\"\noverlay = \"y\"\n[packages]\n")],
@@ -303,7 +358,7 @@ mod tests {
             ),
             (
                 &[("overlays/wroker/etc/x", "")],
-                "LAB/overlays/wroker: there is no role of this name: did you mean `worker`?",
+                "LAB/overlays/wroker: there is no role of this name (did you mean `worker`?)",
             ),
         ] {
             let text = error(files);
@@ -315,11 +370,12 @@ mod tests {
     fn an_unknown_name_gets_the_nearest() {
         let parts = Parts::built_in().unwrap();
         for name in ["rpi44", "RPI4"] {
-            let text = parts.board(name).unwrap_err().to_string();
-            assert!(text.starts_with(&format!("unknown board `{name}`: did you mean `rpi4` or ")), "{text}");
+            let text = one_line(&parts.board(name).unwrap_err());
+            assert!(text.ends_with("; `labimg boards` lists them all)"), "{text}");
+            assert!(text.starts_with(&format!("unknown board `{name}` (did you mean `rpi4` or ")), "{text}");
         }
         assert!(parts.board("../rpi4").unwrap_err().to_string().contains("unknown board `../rpi4`"));
-        let error = parts.role("mastr").unwrap_err().to_string();
+        let error = one_line(&parts.role("mastr").unwrap_err());
         assert!(error.contains("`mastr`") && error.contains("`master`"), "{error}");
         assert!(parts.role("common").is_err());
     }

@@ -69,7 +69,7 @@ fn walk(top: &Path, folder: &Path, files: &mut Vec<OwnFile>) -> Result<(), Parts
 }
 
 fn own_file(top: &Path, path: &Path, metadata: &std::fs::Metadata) -> Result<OwnFile, PartsError> {
-    let bad = |what: &str| PartsError::File { path: path.to_owned(), what: what.to_owned() };
+    let bad = |what| PartsError::File { path: path.to_owned(), what, help: None };
     let place = path.strip_prefix(top).unwrap_or(path).to_str().ok_or_else(|| bad("its name is not UTF-8"))?.to_owned();
     if metadata.is_symlink() {
         let target = fs_err::read_link(path)?;
@@ -78,7 +78,8 @@ fn own_file(top: &Path, path: &Path, metadata: &std::fs::Metadata) -> Result<Own
         return Ok(OwnFile { path: place, sha256, kind: OwnKind::Link(target) });
     }
     if !metadata.is_file() {
-        return Err(bad("neither a file, a folder nor a symbolic link: take it away"));
+        let what = "neither a file, a folder nor a symbolic link";
+        return Err(PartsError::File { path: path.to_owned(), what, help: Some("take it away") });
     }
     let content = if metadata.len() <= SMALL {
         Content::Bytes(fs_err::read(path)?.into())
@@ -95,6 +96,7 @@ fn own_file(top: &Path, path: &Path, metadata: &std::fs::Metadata) -> Result<Own
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     #[test]
     fn files_links_and_modes_are_taken_as_they_are() {
@@ -128,7 +130,7 @@ mod tests {
     fn what_is_no_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
-        let error = read(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("socket: neither a file"), "{error}");
+        let error = one_line(&read(dir.path()).unwrap_err());
+        assert!(error.contains("socket: neither a file, a folder nor a symbolic link (take it away)"), "{error}");
     }
 }

@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 
+use crate::wording::{self, Mistake};
+use labimg_tree::fault::{Fault, FaultKind};
+
 static ROLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/roles");
 
 /// What is wrong with a role's file.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleFileError {
     /// It is not valid TOML or has a field that does not exist.
-    #[error("{file}: {source}")]
+    #[error("{file}:{}: {}", mistake.line, mistake.what)]
     Syntax {
         /// Which file.
         file: String,
         /// Where and what.
-        source: Box<toml::de::Error>,
+        mistake: Mistake,
     },
     /// It asks for what only one role can be.
     #[error("{file}: manifests: only the role `{FOUNDER}` brings what k3s deploys by itself")]
@@ -28,6 +31,22 @@ pub enum RoleFileError {
     /// What every node has is not there.
     #[error("roles/{COMMON}.toml is missing from this program")]
     NoCommon,
+}
+
+impl Fault for RoleFileError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Syntax { .. } | Self::Manifests { .. } => FaultKind::Configuration,
+            Self::NoCommon => FaultKind::Ours,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Syntax { mistake, .. } => mistake.help.clone(),
+            Self::Manifests { .. } | Self::NoCommon => None,
+        }
+    }
 }
 
 /// One file of `roles/`.
@@ -98,7 +117,7 @@ impl Role {
     /// Bad TOML, an unknown field, or a second role that founds a cluster.
     pub fn parse(name: &str, file: &str, text: &str) -> Result<Self, RoleFileError> {
         let mut role: Self = toml::from_str(text)
-            .map_err(|source| RoleFileError::Syntax { file: file.to_owned(), source: Box::new(source) })?;
+            .map_err(|e| RoleFileError::Syntax { file: file.to_owned(), mistake: wording::toml(text, &e) })?;
         name.clone_into(&mut role.name);
         if role.manifests && name != FOUNDER {
             return Err(RoleFileError::Manifests { file: file.to_owned() });

@@ -16,6 +16,7 @@ use crate::parts::board::Board;
 use crate::parts::role::{Role, Units};
 use crate::parts::{OwnFile, Parts, UnknownPart, overlay};
 use crate::ssh_key::SshKeyError;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
 
 /// What is wrong with a request.
@@ -36,8 +37,7 @@ pub enum PlanError {
     },
     /// A file of the user's where the node would not see it.
     #[error(
-        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, unseen: lines for config.txt \
-             and arguments of the kernel are a board's (boards/NAME.toml)"
+        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, where the node does not see it"
     )]
     Firmware {
         /// Which overlay.
@@ -49,7 +49,7 @@ pub enum PlanError {
     #[error(transparent)]
     SshKey(#[from] SshKeyError),
     /// A node that `lab.toml` does not have.
-    #[error("{}: there is no node `{name}`{} (it has {})", file.display(), did_you_mean(.nearest), all.join(", "))]
+    #[error("{}: there is no node `{name}`", file.display())]
     NoNode {
         /// The file.
         file: PathBuf,
@@ -63,6 +63,38 @@ pub enum PlanError {
     /// A name that no host can have.
     #[error(transparent)]
     Hostname(#[from] HostnameError),
+}
+
+impl Fault for PlanError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Unknown(source) => source.kind(),
+            Self::Suite { .. } | Self::NoNode { .. } => FaultKind::Usage,
+            Self::Firmware { .. } => FaultKind::Configuration,
+            Self::SshKey(source) => source.kind(),
+            Self::Hostname(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Unknown(source) => source.help(),
+            Self::Suite { .. } => {
+                Some("choose the release that the board needs with --suite, or another board".to_owned())
+            }
+            Self::Firmware { .. } => {
+                let text =
+                    "lines for config.txt and arguments of the kernel are the board's: put them into boards/NAME.toml";
+                Some(text.to_owned())
+            }
+            Self::SshKey(source) => source.help(),
+            Self::NoNode { nearest, all, .. } => {
+                let there = format!("the lab has {}", all.join(", "));
+                Some(did_you_mean(nearest).into_iter().chain([there]).collect::<Vec<_>>().join("\n"))
+            }
+            Self::Hostname(source) => source.help(),
+        }
+    }
 }
 
 /// Part of libc: UTF-8 without a package of locales.
@@ -177,6 +209,7 @@ fn seen_by_the_node(own_files: &[(String, Vec<OwnFile>)], firmware: &str) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     fn request(board: &str, role: &str) -> Request {
         let lab = target::lone_lab(board, role, role);
@@ -221,10 +254,12 @@ mod tests {
         std::fs::write(folder.join("config.txt"), "x").unwrap();
         let error = Plan::new(&request("rpi4", "worker"), &Parts::of(dir.path()).unwrap()).unwrap_err();
         assert!(matches!(error, PlanError::Firmware { .. }), "{error}");
+        assert!(one_line(&error).contains("boards/NAME.toml"), "{error}");
     }
 
     #[test]
     fn mistakes_name_what_was_meant() {
-        assert!(plan(&request("rpi44", "master")).unwrap_err().to_string().contains("`rpi4`"));
+        let error = one_line(&plan(&request("rpi44", "master")).unwrap_err());
+        assert!(error.contains("`rpi4`"), "{error}");
     }
 }

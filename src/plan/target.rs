@@ -110,6 +110,7 @@ fn read_keys<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     fn folder() -> LabFolder {
         let mut lab = lone_lab("master", "master", "rpi4");
@@ -129,9 +130,9 @@ mod tests {
         assert_eq!(all[1].plan, all[2].plan);
         assert_ne!(all[0].plan, all[1].plan);
         assert_eq!(of_lab(&folder(), &["worker-2".to_owned()], &flags()).unwrap().len(), 1);
-        let error = of_lab(&folder(), &["worker-3".to_owned()], &flags()).unwrap_err().to_string();
+        let error = one_line(&of_lab(&folder(), &["worker-3".to_owned()], &flags()).unwrap_err());
         assert!(
-            error.contains("no node `worker-3`: did you mean `worker-1` or `worker-2`?")
+            error.contains("no node `worker-3` (did you mean `worker-1` or `worker-2`?")
                 && error.contains("master, worker-1, worker-2"),
             "{error}"
         );

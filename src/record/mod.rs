@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::k3s::K3sRecord;
+use crate::wording::{self, Mistake};
 use labimg_disk::write::ImageError;
 use labimg_disk::write::table::{Layout, PartitionKind};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::files::folder_of;
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Kind, Tree};
@@ -121,11 +123,26 @@ pub struct ManifestLayer {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON that a manifest is.
-    #[error("not a manifest of labimg: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("it is not what labimg records of an image: {0}")]
+    Json(Mistake),
     /// Made by a newer labimg.
-    #[error("the manifest has format {0}, this labimg knows up to {FORMAT}: use a newer one")]
+    #[error("it has format {0}, and this labimg reads formats up to {FORMAT}")]
     Format(u32),
+}
+
+impl Fault for ManifestError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Json(_) | Self::Format(_) => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Json(mistake) => mistake.help.clone(),
+            Self::Format(_) => Some("use a newer labimg".to_owned()),
+        }
+    }
 }
 
 impl Manifest {
@@ -138,8 +155,9 @@ impl Manifest {
         struct Head {
             format: u32,
         }
-        match serde_json::from_str::<Head>(text)?.format {
-            1..=FORMAT => Ok(serde_json::from_str(text)?),
+        let wrong = |e: serde_json::Error| ManifestError::Json(wording::json(&e));
+        match serde_json::from_str::<Head>(text).map_err(wrong)?.format {
+            1..=FORMAT => serde_json::from_str(text).map_err(wrong),
             format => Err(ManifestError::Format(format)),
         }
     }
@@ -247,6 +265,7 @@ pub fn layers(tree: &Tree) -> Vec<ManifestLayer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wording::one_line;
 
     fn sample() -> Manifest {
         Manifest {
@@ -271,7 +290,12 @@ mod tests {
         assert_eq!(Manifest::from_json(&sample().to_json()).unwrap(), sample());
         assert!(matches!(Manifest::from_json("{"), Err(ManifestError::Json(_))));
         let newer = r#"{"format": 2, "other": "form"}"#;
-        assert!(Manifest::from_json(newer).unwrap_err().to_string().contains("newer"));
+        assert!(one_line(&Manifest::from_json(newer).unwrap_err()).contains("newer"));
+        let cut = Manifest::from_json("{\n\"format\": 1,").unwrap_err();
+        assert_eq!(
+            one_line(&cut),
+            "it is not what labimg records of an image: line 2: it ends too early (the file is not whole)"
+        );
     }
 
     #[test]

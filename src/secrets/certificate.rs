@@ -142,7 +142,7 @@ impl Read {
 /// What is wrong with it.
 pub(super) fn read(pem: &str) -> Result<Read, String> {
     let mut found = CertificateDer::pem_slice_iter(pem.as_bytes());
-    let der = found.next().ok_or("it holds no certificate")?.map_err(|e| format!("it is no PEM: {e}"))?;
+    let der = found.next().ok_or("it holds no certificate")?.map_err(|e| format!("it is not PEM: {e}"))?;
     if found.next().is_some() {
         return Err("it holds more than one certificate".to_owned());
     }
@@ -208,7 +208,7 @@ fn moment(tag: u8, text: &[u8]) -> Option<i64> {
 /// # Errors
 /// What is wrong with the key.
 pub(super) fn check_key(pem: &str, certificate: &Read) -> Result<(), String> {
-    let key = KeyPair::from_pem(pem).map_err(|e| format!("it is no private key: {e}"))?;
+    let key = KeyPair::from_pem(pem).map_err(|e| format!("it is not a private key: {e}"))?;
     if certificate.public_key != key.public_key_raw() {
         return Err("it is not the key of the certificate beside it".to_owned());
     }

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
 /// Why secrets could not be made, read or changed. No message holds any part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// A file or folder could not be used.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// A verb, such as `read`.
         action: &'static str,
@@ -19,10 +20,10 @@ pub enum SecretsError {
         source: io::Error,
     },
     /// There are no secrets yet.
-    #[error("{} holds no secrets yet: `labimg build` makes them", .0.display())]
+    #[error("{} holds no secrets yet", .0.display())]
     None(PathBuf),
     /// Others than the owner may get at the secrets.
-    #[error("other users of this computer may get at {} (mode {mode:04o}): chmod {wanted:o} {}", path.display(), path.display())]
+    #[error("other users of this computer may get at {} (mode {mode:04o})", path.display())]
     Exposed {
         /// Which.
         path: PathBuf,
@@ -32,7 +33,7 @@ pub enum SecretsError {
         wanted: u32,
     },
     /// A file is not what was written.
-    #[error("{} is damaged: {why}. Put it back from a copy, or move {} away to have new ones made", path.display(), group.display())]
+    #[error("{} is damaged: {why}", path.display())]
     Damaged {
         /// Which.
         path: PathBuf,
@@ -42,7 +43,7 @@ pub enum SecretsError {
         group: PathBuf,
     },
     /// A certificate's time is over.
-    #[error("{} is valid until {until} only: `labimg secrets rotate --certificates` makes new ones", path.display())]
+    #[error("{} was valid until {until} only", path.display())]
     Expired {
         /// Which.
         path: PathBuf,
@@ -50,19 +51,47 @@ pub enum SecretsError {
         until: String,
     },
     /// A node's name cannot be a file's name.
-    #[error("`{0}` is no name of a node: letters a to z, digits and `-` are allowed")]
+    #[error("`{0}` cannot be the name of a node")]
     NodeName(String),
     /// No certificate or key could be made.
-    #[error("cannot make {what}: {why}")]
+    #[error("cannot make {what}")]
     Make {
         /// What was to be made.
         what: &'static str,
         /// Why it failed.
-        why: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The user asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Fault for SecretsError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::None(_) => FaultKind::Usage,
+            Self::NodeName(_) => FaultKind::Configuration,
+            Self::Io { .. }
+            | Self::Exposed { .. }
+            | Self::Damaged { .. }
+            | Self::Expired { .. }
+            | Self::Make { .. } => FaultKind::World,
+            Self::Interrupted(_) => FaultKind::Interrupted,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::None(_) => Some("`labimg build` makes them".to_owned()),
+            Self::Exposed { path, wanted, .. } => Some(format!("chmod {wanted:o} {}", path.display())),
+            Self::Damaged { group, .. } => {
+                Some(format!("put it back from a copy, or move {} away to have new ones made", group.display()))
+            }
+            Self::Expired { .. } => Some("`labimg secrets rotate --certificates` makes new ones".to_owned()),
+            Self::NodeName(_) => Some("letters a to z, digits and `-` are allowed".to_owned()),
+            Self::Io { .. } | Self::Make { .. } | Self::Interrupted(_) => None,
+        }
+    }
 }
 
 impl SecretsError {
@@ -74,6 +103,6 @@ impl SecretsError {
 
     /// For `map_err`: what was to be made.
     pub(super) fn make<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
-        move |e| Self::Make { what, why: e.to_string() }
+        move |e| Self::Make { what, source: e.to_string().into() }
     }
 }

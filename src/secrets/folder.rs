@@ -132,7 +132,7 @@ impl Folder {
         check_mode(&self.path(group), true)?;
         let damaged = |why: &str| self.damaged(group, name, why);
         match path.symlink_metadata() {
-            Ok(found) if !found.is_file() => return Err(damaged("it is no file")),
+            Ok(found) if !found.is_file() => return Err(damaged("it is not a file")),
             Ok(_) => check_mode(&path, false)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(damaged("it is missing")),
             Err(e) => return Err(SecretsError::io("read", &path)(e)),
@@ -143,7 +143,7 @@ impl Folder {
             Ok(size) if size as u64 == LIMIT => Err(damaged("it is far too large")),
             Ok(0) => Err(damaged("it is empty")),
             Ok(_) => Ok(text),
-            Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(damaged("it is no text")),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(damaged("it is not text")),
             Err(e) => Err(SecretsError::io("read", &path)(e)),
         }
     }

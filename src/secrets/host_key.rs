@@ -20,8 +20,9 @@ pub(super) fn generate(node: &str) -> Result<(String, String), SecretsError> {
 /// # Errors
 /// What is wrong with which: the file's name and why.
 pub(super) fn check(private: &str, public: &str) -> Result<(), (&'static str, String)> {
-    let key = PrivateKey::from_openssh(private).map_err(|e| (PRIVATE, format!("it is no SSH key ({e})")))?;
-    let line = PublicKey::from_openssh(public.trim_end()).map_err(|e| (PUBLIC, format!("it is no SSH key ({e})")))?;
+    let key = PrivateKey::from_openssh(private).map_err(|e| (PRIVATE, format!("it is not an SSH key ({e})")))?;
+    let line =
+        PublicKey::from_openssh(public.trim_end()).map_err(|e| (PUBLIC, format!("it is not an SSH key ({e})")))?;
     if key.public_key().key_data() != line.key_data() {
         return Err((PUBLIC, "it is not the public part of the private key beside it".to_owned()));
     }

@@ -46,11 +46,11 @@ pub(super) fn encode(key: &KeyPair) -> Option<String> {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(pem: &str) -> Result<(), String> {
-    let bad = || "it is no EC private key of the curve P-256".to_owned();
+    let bad = || "it is not an EC private key of the curve P-256".to_owned();
     let Ok(PrivateKeyDer::Sec1(der)) = PrivateKeyDer::from_pem_slice(pem.as_bytes()) else { return Err(bad()) };
     let der = der.secret_sec1_der();
     let outer = change(der, (SEC1_HEAD, SEC1_MIDDLE), (PKCS8_HEAD, PKCS8_MIDDLE)).ok_or_else(bad)?;
-    KeyPair::try_from(outer).map_err(|e| format!("it is no private key: {e}"))?;
+    KeyPair::try_from(outer).map_err(|e| format!("it is not a private key: {e}"))?;
     Ok(())
 }
 

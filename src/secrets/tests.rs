@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::lab::{LabFolder, LabNode};
 use crate::parts::Parts;
+use crate::wording::one_line;
 
 /// 2026-11-24T12:00:00Z.
 const NOW: i64 = 1_795_521_600;
@@ -66,7 +67,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn error(result: Result<Secrets, SecretsError>) -> String {
-    result.unwrap_err().to_string()
+    one_line(&result.unwrap_err())
 }
 
 #[test]
@@ -290,7 +291,7 @@ fn damaged_files_are_named_and_never_made_anew() {
     fs::remove_dir_all(path.join("tls")).unwrap();
     fs::rename(path.join("was"), path.join("tls")).unwrap();
     let text = error(Secrets::open(&path, &lab, NOW + 3651 * DAY));
-    assert!(text.contains("is valid until 2036-11-21 only") && text.contains("rotate --certificates"), "{text}");
+    assert!(text.contains("was valid until 2036-11-21 only") && text.contains("rotate --certificates"), "{text}");
 }
 
 #[test]
@@ -298,7 +299,7 @@ fn bad_names_and_places_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["", "../x", "a/b", "A", "-a", ".", "ä"] {
         let text = error(Secrets::open(&dir.path().join(FOLDER), &lab(&[(name, "worker")]), NOW));
-        assert!(text.contains("is no name of a node"), "{text}");
+        assert!(text.contains("cannot be the name of a node"), "{text}");
     }
     assert!(!dir.path().join(FOLDER).exists());
     let file = dir.path().join("file");
@@ -307,7 +308,7 @@ fn bad_names_and_places_are_refused() {
     assert!(error(Secrets::open(&file, &three(), NOW)).starts_with("cannot use "));
     assert!(error(Secrets::open(&dir.path().join("none/secrets"), &three(), NOW)).starts_with("cannot make "));
     let text = error(Secrets::open_existing(&dir.path().join("none"), &three(), NOW));
-    assert!(text.contains("holds no secrets yet"), "{text}");
+    assert!(text.contains("holds no secrets yet (`labimg build` makes them)"), "{text}");
     assert!(Secrets::open(&dir.path().join("clock"), &three(), i64::MAX).is_err());
 }
 

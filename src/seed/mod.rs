@@ -14,6 +14,7 @@ use crate::layers::node::{UID, USER};
 use crate::parts::board::Board;
 use crate::parts::role::{FOUNDER, K3sKind, Role};
 use crate::secrets::Secrets;
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
 
 /// The packed seed's name on the firmware partition.
@@ -27,11 +28,20 @@ pub const SETTINGS_TEXT: &str = include_str!("labimg.conf");
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// Two files that cannot be in one place.
-    #[error("the node's seed: {0}")]
+    #[error("the node's seed cannot be put together")]
     Tree(#[from] TreeError),
     /// It cannot be packed.
-    #[error("packing the node's seed: {0}")]
+    #[error("the node's seed cannot be packed")]
     Pack(#[from] io::Error),
+}
+
+impl Fault for SeedError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            // Nothing of the user's lies in that tree, and it is packed in memory.
+            Self::Tree(_) | Self::Pack(_) => FaultKind::Ours,
+        }
+    }
 }
 
 /// All that a seed is made of.

@@ -105,7 +105,7 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     // In a network that this computer is not in.
     std::fs::write(manifests.join("far.yaml"), manifest("1.2.3").replace("charts.example", "far.example")).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
-    assert!(said.contains("CHART notes 1.2.3 IS NOT IN THE LOCK"), "{said}");
+    assert!(said.contains("chart notes 1.2.3 is not in the lock"), "{said}");
     assert!(said.contains("manifests/any.yaml:2: it names no single version"), "{said}");
     let text = std::fs::read_to_string(&locked.lock).unwrap();
     let entry = format!(
@@ -122,7 +122,7 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
         command
     };
     let said = stderr(&succeeds(&mut build()));
-    assert!(said.contains("CHART notes 1.2.3 IS NOT IN THE IMAGE"), "{said}");
+    assert!(said.contains("chart notes 1.2.3 is not in the image"), "{said}");
     let file = "https/charts.example/stable/notes-1.2.3.tgz";
     assert_eq!(exported(&image, &format!("{STATIC}/{file}")), Some((0o600, b"archive of notes".to_vec())));
     let folder = "var/lib/rancher/k3s/server/manifests";
@@ -162,7 +162,7 @@ fn a_repository_that_cannot_be_reached_is_told_and_then_missed() {
     let text = std::fs::read_to_string(&lab).unwrap();
     std::fs::write(&lab, text.replace(&locked.bench.server.url("/charts"), &dead_url("/charts"))).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
-    assert!(said.contains(&format!("CHART {NAME} {VERSION} IS NOT IN THE LOCK")), "{said}");
+    assert!(said.contains(&format!("chart {NAME} {VERSION} is not in the lock")), "{said}");
     fails(locked.command("lock").args(["--k3s", "embed"]), 1, &[NAME, "refused"]);
 
     let (mut command, image) = locked.build_of("master", "master.img", &dead_url(""));

@@ -204,7 +204,11 @@ fn a_container_image_that_is_not_right_is_told() {
     let server = &locked.bench.server;
     let old = std::fs::read_to_string(&locked.lock).unwrap();
     server.always(&mine.manifest, Act::Instead(b"{}".to_vec()));
-    fails(&mut locked.command("lock"), 1, &[MINE, &mine.manifest, &format!("has the SHA-256 {}", Sha256::of("{}"))]);
+    fails(
+        &mut locked.command("lock"),
+        1,
+        &[MINE, &mine.manifest, &format!("has another SHA-256, {}", Sha256::of("{}"))],
+    );
     let amd64 = json!({ "digest": "x", "size": 1, "platform": { "os": "linux", "architecture": "amd64" } });
     server.always(&mine.tag, Act::Instead(json!({ "schemaVersion": 2, "manifests": [amd64] }).to_string().into()));
     fails(&mut locked.command("lock"), 1, &[MINE, "not for linux/arm64, but for linux/amd64"]);
@@ -225,7 +229,7 @@ fn a_registry_that_cannot_be_reached_is_told_and_then_missed() {
     std::fs::write(&lab, text.replace(&format!("registries = \"{here}\""), &format!("registries = \"{dead}\"")))
         .unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
-    assert!(said.contains(&format!("CONTAINER IMAGE {MINE} IS NOT IN THE LOCK")), "{said}");
+    assert!(said.contains(&format!("container image {MINE} is not in the lock")), "{said}");
     fails(locked.command("lock").args(["--k3s", "embed"]), 1, &[MINE, "refused"]);
     let (mut command, image) = locked.build("node.img");
     fails(&mut command, 2, &["no container image", "`labimg lock` adds it"]);
@@ -248,16 +252,16 @@ fn images_of_the_users_manifests_are_on_the_cards() {
     std::fs::create_dir_all(&manifests).unwrap();
     std::fs::write(manifests.join("app.yaml"), pod("a", APP) + "---\n" + &pod("b", "quay.io/me/private")).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
-    assert!(said.contains("CONTAINER IMAGE quay.io/me/private:latest IS NOT IN THE LOCK"), "{said}");
+    assert!(said.contains("container image quay.io/me/private:latest is not in the lock"), "{said}");
     let lock = std::fs::read_to_string(&locked.lock).unwrap();
     assert!(lock.contains(&format!("[[container]]\nname = \"{APP}\"")) && !lock.contains("private"), "{lock}");
     let (mut command, image) = locked.build("node.img");
     let said = stderr(&succeeds(&mut command));
-    assert!(said.contains("CONTAINER IMAGE quay.io/me/private:latest IS NOT IN THE IMAGE"), "{said}");
+    assert!(said.contains("container image quay.io/me/private:latest is not in the image"), "{said}");
     let (_, tar) = exported(&image, &format!("{FOLDER}/labimg-images.tar")).unwrap();
     let index: Value = serde_json::from_slice(&files(&tar)["index.json"]).unwrap();
     assert!(index.to_string().contains(APP), "{index}");
 
     std::fs::write(manifests.join("app.yaml"), pod("a", "No Name")).unwrap();
-    fails(&mut locked.command("lock"), 2, &["app.yaml", "`No Name` is no name"]);
+    fails(&mut locked.command("lock"), 2, &["app.yaml", "`No Name` is not the name"]);
 }

@@ -3,14 +3,11 @@
 //! In a short list ([`nearest`]) a likely name is better than none; among the tens of thousands of an archive
 //! ([`nearest_of_many`]) only slips of the finger are.
 
-/// `: did you mean a or b?`, or nothing.
+/// ``did you mean `a` or `b`?``, as help; nothing without a name.
 #[must_use]
-pub fn did_you_mean(names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
+pub fn did_you_mean(names: &[String]) -> Option<String> {
     let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
-    format!(": did you mean {}?", quoted.join(" or "))
+    (!names.is_empty()).then(|| format!("did you mean {}?", quoted.join(" or ")))
 }
 
 /// The names that look most like `name`, best first, three at most.
@@ -53,7 +50,11 @@ mod tests {
         assert_eq!(nearest("rpi44", boards), ["rpi4", "rpi3", "rpi5"]);
         assert!(nearest("qqqq", boards).is_empty());
         assert_eq!(nearest_of_many("alpah", ["alpha", "alphas", "beta"]), ["alpha"]);
-        assert_eq!(did_you_mean(&nearest("vitr", boards)), ": did you mean `virt`?");
-        assert_eq!(did_you_mean(&[]), "");
+        assert_eq!(did_you_mean(&nearest("vitr", boards)).as_deref(), Some("did you mean `virt`?"));
+        assert_eq!(
+            did_you_mean(&nearest("rpi44", boards)).as_deref(),
+            Some("did you mean `rpi4` or `rpi3` or `rpi5`?")
+        );
+        assert_eq!(did_you_mean(&[]), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::kube::{Access, Address};
+use crate::wording::one_line;
 
 const GOOD: &str = "
 apiVersion: v1
@@ -51,8 +52,10 @@ fn files_beside_it_are_read() {
     let access = Access::read(&file).unwrap();
     assert_eq!((access.authorities, access.certificate, access.key), (b"CA".into(), b"CRT".into(), b"KEY".into()));
     assert!(parse(&text).unwrap_err().contains("cannot be read: /nowhere/ca.crt"));
-    let error = Access::read(&dir.path().join("none")).unwrap_err().to_string();
-    assert!(error.contains("there is no such file"), "{error}");
+    let error = one_line(&Access::read(&dir.path().join("none")).unwrap_err());
+    assert!(error.ends_with("there is no such file (`labimg build` writes it when it builds a lab)"), "{error}");
+    let error = one_line(&Access::read(dir.path()).unwrap_err());
+    assert!(error.contains(": it cannot be read: "), "{error}");
 }
 
 #[test]
@@ -63,12 +66,16 @@ fn what_is_missing_is_named_and_no_key_is_shown() {
         ("cluster: home", "cluster: away", "it has no cluster `away`"),
         ("user: admin,", "user: root,", "it has no user `root`"),
         ("client-key-data: c2VjcmV0LWtleQ==", "token: abc", "it has no client-key-data"),
-        ("client-key-data: c2VjcmV0LWtleQ==", "client-key-data: c2VjcmV0LWtleQ", "client-key-data is no base64"),
-        ("https://[fd00::1]", "http://[fd00::1]", "is no https address"),
-        ("https://[fd00::1]:6443", "https://a:6443/path", "is no https address"),
-        ("https://[fd00::1]:6443", "master", "is no https address"),
-        ("client-key-data: c2VjcmV0LWtleQ==", "client-key-data: [c2VjcmV0LWtleQ==]", "this is no kubeconfig (line 1"),
-        ("clusters:", "clusters: [", "this is no kubeconfig (line "),
+        ("client-key-data: c2VjcmV0LWtleQ==", "client-key-data: c2VjcmV0LWtleQ", "client-key-data is not base64"),
+        ("https://[fd00::1]", "http://[fd00::1]", "is not an https address"),
+        ("https://[fd00::1]:6443", "https://a:6443/path", "is not an https address"),
+        ("https://[fd00::1]:6443", "master", "is not an https address"),
+        (
+            "client-key-data: c2VjcmV0LWtleQ==",
+            "client-key-data: [c2VjcmV0LWtleQ==]",
+            "this is not a kubeconfig (line 1",
+        ),
+        ("clusters:", "clusters: [", "this is not a kubeconfig (line "),
     ] {
         let error = parse(&GOOD.replace(from, to)).unwrap_err();
         assert!(error.contains(wanted), "{to}: {error}");

@@ -10,6 +10,7 @@ use super::server::Server;
 use crate::kube::{Access, Client, KubeError, Objects, Patience, State, Status, find};
 use crate::lab::{Lab, LabNode};
 use crate::secrets::Secrets;
+use crate::wording::one_line;
 
 const LOCALHOST: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 const NODES: &str = "/api/v1/nodes";
@@ -81,7 +82,7 @@ fn a_master_with_other_secrets_is_found_out() {
     server.answer(NODES, 200, &nodes());
     let error = ask(&ours.access, server.port).unwrap_err();
     assert!(matches!(error, KubeError::Tls { .. }), "{error}");
-    assert!(error.to_string().contains("made with other secrets"), "{error}");
+    assert!(one_line(&error).contains("made with other secrets"), "{error}");
     assert_eq!((error.stage(), error.patience()), ("certificate", Patience::Short));
 
     // Our CA and another's client certificate: the server lets nobody in whom its client CA did not sign.
@@ -121,7 +122,7 @@ fn answers_have_stages() {
         server.answer(NODES, status, body);
         let error = ask(&cluster.access, server.port).unwrap_err();
         assert_eq!((error.stage(), error.patience()), (stage, patience), "{status} {body}: {error}");
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(one_line(&error).contains(words), "{error}");
     }
 }
 
@@ -133,7 +134,7 @@ fn nobody_there_is_no_connection() {
     drop(listener);
     let error = ask(&cluster.access, port).unwrap_err();
     assert_eq!((error.stage(), error.patience()), ("connection", Patience::Long));
-    let text = error.to_string();
+    let text = one_line(&error);
     assert!(text.contains(&format!("`master.local` is at 127.0.0.1:{port}")) && text.contains("refused"), "{text}");
 }
 
@@ -153,7 +154,7 @@ fn keys_that_are_none_are_told_without_showing_them() {
     assert!(error.contains("client certificate") && !error.contains("c2Vj"), "{error}");
     access.key = b"rubbish".to_vec();
     let error = Client::new(&access, &LOCALHOST, 1).unwrap_err().to_string();
-    assert!(error.contains("the client key in the kubeconfig is no private key"), "{error}");
+    assert!(error.contains("the client key in the kubeconfig is not a private key"), "{error}");
     let mut access = cluster.access;
     access.authorities.clear();
     assert!(Client::new(&access, &LOCALHOST, 1).unwrap_err().to_string().contains("there is none"));

@@ -24,7 +24,7 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) -> Vec<Fixed> {
     for node in sections(root, "nodes") {
         for server in texts(node, "dns") {
             if server.value.parse::<IpAddr>().is_err() {
-                let problem = found.mistake(server.span, format!("`{}` is no IP address", server.value));
+                let problem = found.mistake(server.span, format!("`{}` is not an IP address", server.value));
                 problem.help("name servers are given by address, such as \"192.168.1.1\", one an entry");
             }
         }
@@ -78,7 +78,7 @@ pub(super) fn parse(text: &Text<'_>, example: &str, found: &mut Found) -> Option
     };
     let problem = found.mistake(text.span.clone(), format!("{error} (in `{}`)", text.value));
     match error {
-        CidrError::Address(_) => problem.message = format!("`{}` is no IP address with prefix length", text.value),
+        CidrError::Address(_) => problem.message = format!("`{}` is not an IP address with prefix length", text.value),
         CidrError::NoPrefix(_) => problem.message = format!("`{}` lacks its prefix length", text.value),
         CidrError::Prefix { .. } => {}
     }
@@ -101,7 +101,7 @@ fn check_gateway(node: &DeTable<'_>, address: &Text<'_>, cidr: Option<Cidr>, fou
         return;
     };
     let Ok(router) = gateway.value.parse::<IpAddr>() else {
-        let problem = found.mistake(gateway.span, format!("`{}` is no IP address", gateway.value));
+        let problem = found.mistake(gateway.span, format!("`{}` is not an IP address", gateway.value));
         problem.help("write the router's address alone, such as `192.168.1.1`");
         return;
     };

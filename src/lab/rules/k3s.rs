@@ -42,7 +42,7 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
     }
     for image in texts(k3s, "images") {
         if let Err(BadName { name, what }) = image.value.parse::<ImageName>() {
-            found.mistake(image.span.clone(), format!("`{name}` is no full name of a container image")).help(what);
+            found.mistake(image.span.clone(), format!("`{name}` is not the full name of a container image")).help(what);
         }
     }
     if let Some(url) = text(k3s, "registries") {
@@ -73,7 +73,7 @@ fn check_version(version: &Text<'_>, found: &mut Found) {
     if release(value) {
         return;
     }
-    let problem = found.mistake(version.span.clone(), format!("`{value}` is no k3s release"));
+    let problem = found.mistake(version.span.clone(), format!("`{value}` is not a k3s release"));
     let bare = value.trim_start_matches('v').replace("%2B", "+").replace("-k3s", "+k3s");
     let whole = if bare.contains("+k3s") { format!("v{bare}") } else { format!("v{bare}+k3s1") };
     problem.help(if release(&whole) {
@@ -93,7 +93,7 @@ fn check_url(url: &Text<'_>, help: &str, found: &mut Found) {
             bad("file names cannot follow on `?` or `#` in a URL");
         }
         Ok(_) => {}
-        Err(_) => bad("this is no URL"),
+        Err(_) => bad("this is not a URL"),
     }
 }
 

@@ -44,9 +44,10 @@ fn check_key(key: &Text<'_>, folder: Option<&Path>, found: &mut Found) {
     };
     match ssh_key::read(&source) {
         Ok(_) => {}
-        Err(SshKeyError { why, .. }) => {
+        Err(SshKeyError { why, source, .. }) => {
+            let cause = source.map(|source| format!(": {source}")).unwrap_or_default();
             found
-                .mistake(key.span.clone(), format!("not an SSH public key: {why}"))
+                .mistake(key.span.clone(), format!("not an SSH public key: {why}{cause}"))
                 .help("give the whole line of the `.pub` file, or the path of that file");
         }
     }

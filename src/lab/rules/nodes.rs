@@ -95,9 +95,8 @@ fn unknown<'n>(what: &str, name: &Text<'_>, known: impl IntoIterator<Item = &'n 
     let known: Vec<&str> = known.into_iter().collect();
     let near = nearest(name.value, known.iter().copied());
     let problem = found.mistake(name.span.clone(), format!("unknown {what} `{}`", name.value));
-    problem.help(if near.is_empty() {
-        format!("there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))
-    } else {
-        format!("{} `labimg {what}s` lists them all", did_you_mean(&near).trim_start_matches(": "))
+    problem.help(match did_you_mean(&near) {
+        Some(meant) => format!("{meant} `labimg {what}s` lists them all"),
+        None => format!("there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
     });
 }

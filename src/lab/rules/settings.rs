@@ -4,6 +4,7 @@ use toml::de::DeTable;
 
 use super::{Found, Text, section, sections, text, texts};
 use crate::names::{HostnameError, check_hostname};
+use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 
 /// One name a line, sorted; `#` begins a comment.
 const TIMEZONES: &str = include_str!("../timezones.txt");
@@ -68,7 +69,7 @@ pub fn label(text: &str) -> String {
 fn check_domain(domain: &Text<'_>, found: &mut Found) {
     let labels = || domain.value.split('.');
     if domain.value.len() > 253 || labels().any(|l| check_hostname(l).is_err()) {
-        let problem = found.mistake(domain.span.clone(), format!("`{}` is no DNS domain", domain.value));
+        let problem = found.mistake(domain.span.clone(), format!("`{}` is not a DNS domain", domain.value));
         problem.help("write small letters, digits and `-` with dots between, such as `lab.home.arpa`");
     } else if labels().next_back() == Some("local") {
         let problem = found.mistake(domain.span.clone(), "`.local` is for the nodes' own names (mDNS, RFC 6762)");
@@ -83,16 +84,17 @@ fn check_timezone(timezone: &Text<'_>, found: &mut Found) {
     }
     let city = |t: &&str| t.rsplit('/').next().is_some_and(|c| c.eq_ignore_ascii_case(&name.replace(' ', "_")));
     let same: Vec<_> = timezones().filter(|t| t.eq_ignore_ascii_case(name)).chain(timezones().filter(city)).collect();
-    // Many names share their region, so that what counts is how few letters differ.
-    let wrong = |t: &&str| strsim::osa_distance(&t.to_lowercase(), &name.to_lowercase());
-    let alike = || timezones().min_by_key(wrong).filter(|t| wrong(t) <= 2.max(name.len() / 5));
-    // Comparing takes long with what is no name at all.
-    let near = same.first().copied().or_else(|| if name.len() < 64 { alike() } else { None });
+    // Many names share their region, so that what counts is how few letters differ. Comparing takes long with what is not a
+    // name at all.
+    let near = match same.first() {
+        Some(same) => vec![(*same).to_owned()],
+        None if name.len() < 64 => nearest_of_many(name, timezones()),
+        None => Vec::new(),
+    };
     let problem = found.mistake(timezone.span.clone(), format!("unknown time zone `{name}`"));
-    problem.help(match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "write region and city, such as `Europe/Berlin` or `America/New_York`, or `Etc/UTC`".to_owned(),
-    });
+    problem.help(did_you_mean(&near).unwrap_or_else(|| {
+        "write region and city, such as `Europe/Berlin` or `America/New_York`, or `Etc/UTC`".to_owned()
+    }));
 }
 
 /// `C.UTF-8` or language, country and `UTF-8` with an optional modifier, as glibc names them (locale(7)).
@@ -109,7 +111,7 @@ fn check_locale(locale: &Text<'_>, found: &mut Found) {
     if place_is_good && charset == "UTF-8" && letters(modifier, 1..=16, true) {
         return;
     }
-    let problem = found.mistake(locale.span.clone(), format!("`{name}` is no locale that labimg knows"));
+    let problem = found.mistake(locale.span.clone(), format!("`{name}` is not a locale that labimg knows"));
     problem.help(if ["C", "POSIX"].contains(&place) {
         "write `C.UTF-8`".to_owned()
     } else if place_is_good {
@@ -129,7 +131,7 @@ fn check_package(package: &Text<'_>, found: &mut Found) {
         && !package.value.contains(|c: char| c.is_whitespace() || c.is_control());
     if !good {
         let problem =
-            found.mistake(package.span.clone(), format!("`{}` is no name of a Debian package", package.value));
+            found.mistake(package.span.clone(), format!("`{}` is not the name of a Debian package", package.value));
         problem.help("one name an entry, such as \"htop\"; \"name=version\" and \"name/suite\" go too");
     }
 }
@@ -168,6 +170,6 @@ fn check_wifi(wifi: &DeTable<'_>, found: &mut Found) {
             }
             _ => "two capital letters (ISO 3166-1), such as `DE`, `GB` or `US`".to_owned(),
         };
-        found.mistake(country.span, format!("`{value}` is no country code")).help(help);
+        found.mistake(country.span, format!("`{value}` is not a country code")).help(help);
     }
 }

@@ -26,7 +26,7 @@ fn check_label(label: &Text<'_>, found: &mut Found) {
         let problem = found.mistake(label.span.clone(), format!("a label has 1 to 16 bytes, not {}", value.len()));
         problem.help("ext4 has no room for more");
     } else if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
-        let problem = found.mistake(label.span.clone(), format!("`{value}` is no label for a disk"));
+        let problem = found.mistake(label.span.clone(), format!("`{value}` cannot be the label of a disk"));
         problem.help("use letters, digits, `-`, `_` and `.`");
     } else if TAKEN.contains(&value.to_ascii_lowercase().as_str()) {
         let problem =
@@ -40,7 +40,8 @@ fn check_rule(rule: &DeTable<'_>, found: &mut Found) {
         // What udev keeps of a serial number; it writes `_` for the rest.
         let good = |b: u8| b.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&b);
         if serial.value.is_empty() || !serial.value.bytes().all(good) {
-            let problem = found.mistake(serial.span, format!("`{}` is no serial number of a disk", serial.value));
+            let problem =
+                found.mistake(serial.span, format!("`{}` cannot be the serial number of a disk", serial.value));
             problem.help("`lsblk -o NAME,SERIAL` shows it; write `_` for a space");
         }
     }

@@ -7,6 +7,7 @@ mod raspi;
 
 use crate::parts::board::{Board, FirmwareKind};
 use labimg_debian::kernel::{self, KernelError};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Content, Kind, Tree, TreeError, TreePath};
 
 /// labimg's own kernel hook, for boards without `raspi-firmware`; a POSIX shell script.
@@ -22,7 +23,7 @@ const LARGE_INITRAMFS: u64 = 48 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
     /// A file that the board boots from is not in the tree.
-    #[error("board {board}: the tree has no {path}: {hint}")]
+    #[error("board {board}: the system has no {path}")]
     Missing {
         /// The board's name.
         board: String,
@@ -32,7 +33,7 @@ pub enum BoardError {
         hint: &'static str,
     },
     /// The package's hook is not as labimg knows it.
-    #[error("{path}: {what}; this version of raspi-firmware is not known to labimg")]
+    #[error("{path}: {what}")]
     Hook {
         /// The hook.
         path: &'static str,
@@ -43,9 +44,7 @@ pub enum BoardError {
     #[error("`{0}` is not a PARTUUID")]
     PartUuid(String),
     /// The partition is too small to keep the board bootable after a kernel upgrade.
-    #[error(
-        "board {board}: a firmware partition of {size_mib} MiB is too small: {need_mib} MiB are needed for two kernels"
-    )]
+    #[error("board {board}: a firmware partition of {size_mib} MiB is too small: two kernels need {need_mib} MiB")]
     TooSmall {
         /// The board's name.
         board: String,
@@ -60,6 +59,32 @@ pub enum BoardError {
     /// The kernel in the tree is not usable.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+}
+
+impl Fault for BoardError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Missing { .. } | Self::Hook { .. } | Self::TooSmall { .. } => FaultKind::World,
+            Self::PartUuid(_) => FaultKind::Ours,
+            Self::Tree(source) => source.kind(),
+            Self::Kernel(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Missing { hint, .. } => Some((*hint).to_owned()),
+            Self::Hook { .. } => {
+                Some("this labimg does not know this version of raspi-firmware: use a newer one".to_owned())
+            }
+            Self::PartUuid(_) => None,
+            Self::TooSmall { need_mib, .. } => {
+                Some(format!("set firmware.size_mib to {need_mib} or more in the board's file"))
+            }
+            Self::Tree(source) => source.help(),
+            Self::Kernel(source) => source.help(),
+        }
+    }
 }
 
 /// Puts into the root tree what the board's kernel hooks work from: `initramfs` as `/boot/initrd.img-VERSION`, and the

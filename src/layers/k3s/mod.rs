@@ -4,6 +4,7 @@ use super::overlay::{self, OverlayError};
 use crate::k3s::{FirstBoot, K3sBinary};
 use crate::parts::role::K3sKind;
 use labimg_debian::configure::{ConfigureError, systemd};
+use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError};
 
 /// The program, where k3s' own installer puts it too.
@@ -22,11 +23,29 @@ pub enum K3sLayerError {
     #[error(transparent)]
     Overlay(#[from] OverlayError),
     /// A unit that cannot be enabled.
-    #[error("k3s: {0}")]
+    #[error("the units of k3s cannot be enabled")]
     Enable(#[from] ConfigureError),
     /// Something is in the way.
-    #[error("k3s: {0}")]
+    #[error("k3s cannot be put into the system")]
     Tree(#[from] TreeError),
+}
+
+impl Fault for K3sLayerError {
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Overlay(source) => source.kind(),
+            Self::Enable(_) => FaultKind::World,
+            Self::Tree(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Overlay(source) => source.help(),
+            Self::Enable(source) => source.help(),
+            Self::Tree(source) => source.help(),
+        }
+    }
 }
 
 /// Puts k3s there, for a node that runs it as `kind`, and enables its unit.

@@ -36,7 +36,11 @@ pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, String>, 
     let environment = environment();
     let mut files = BTreeMap::new();
     for builtin in of(cluster.lab)? {
-        let bad = |what: String| ManifestError::Builtin { file: builtin.file.clone(), what };
+        let bad = |source: Box<dyn std::error::Error + Send + Sync>| ManifestError::Builtin {
+            file: builtin.file.clone(),
+            what: "its template makes no manifest".to_owned(),
+            source: Some(source),
+        };
         let here = builtin.chart.as_ref().is_some_and(|wanted| cluster.charts.iter().any(|(chart, _)| chart == wanted));
         let chart = builtin.chart.as_ref().map(|chart| {
             let address = here.then(|| format!("{SERVED}/{}", chart.file()));
@@ -54,11 +58,19 @@ pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, String>, 
         let values = context! { chart, images, ..values.clone() };
         let text = environment.render_named_str(&builtin.file, builtin.template, values);
         // A template's last newline is not its own.
-        let text = text.map_err(|e| bad(format!("{e:#}")))? + "\n";
-        check::objects(&text).map_err(|e| bad(format!("line {}: {}", e.line, e.what)))?;
+        let text = text.map_err(|e| bad(e.into()))? + "\n";
+        check::objects(&text).map_err(|e| bad(e.into()))?;
         files.insert(builtin.file, text);
     }
     Ok(files)
+}
+
+fn bad_values(source: Box<dyn std::error::Error + Send + Sync>) -> ManifestError {
+    ManifestError::Builtin {
+        file: "*".to_owned(),
+        what: "the nodes cannot be written as JSON".to_owned(),
+        source: Some(source),
+    }
 }
 
 /// What templates can use.
@@ -72,8 +84,7 @@ fn values(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
     let lab = cluster.lab;
     let nodes = lab.map_or(&[][..], |lab| lab.nodes.as_slice());
     let nodes: Vec<Node<'_>> = nodes.iter().map(|n| Node { name: &n.name, role: &n.role, board: &n.board }).collect();
-    let nodes = serde_json::to_string(&nodes)
-        .map_err(|e| ManifestError::Builtin { file: "*".to_owned(), what: e.to_string() })?;
+    let nodes = serde_json::to_string(&nodes).map_err(|e| bad_values(e.into()))?;
     Ok(Value::from_pairs([
         ("cluster", lab.map_or(CLUSTER, |lab| &lab.name)),
         ("domain", lab.map_or(DOMAIN, |lab| &lab.domain)),

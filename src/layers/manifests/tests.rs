@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::lab::LabNode;
+use crate::wording::one_line;
 use labimg_tree::{Kind, TreePath};
 
 fn lab() -> Lab {
@@ -27,9 +28,9 @@ fn cluster(lab: Option<&Lab>) -> Cluster<'_> {
 }
 
 fn applied(lab: Option<&Lab>, dir: Option<&Path>) -> Result<Tree, String> {
-    let own = dir.map(|dir| OwnManifests::read(&dir.join("manifests"))).transpose().map_err(|e| e.to_string())?;
+    let own = dir.map(|dir| OwnManifests::read(&dir.join("manifests"))).transpose().map_err(|e| one_line(&e))?;
     let mut tree = Tree::new(7);
-    apply(&mut tree, &cluster(lab), &own.unwrap_or_default()).map_err(|e| e.to_string())?;
+    apply(&mut tree, &cluster(lab), &own.unwrap_or_default()).map_err(|e| one_line(&e))?;
     Ok(tree)
 }
 
@@ -160,7 +161,7 @@ fn what_is_no_text_file_is_refused() {
     std::fs::remove_dir(manifests.join("sub")).unwrap();
     std::fs::write(manifests.join("a.yaml"), b"a: 1\nb: \xff\n").unwrap();
     let error = applied(None, Some(dir.path())).unwrap_err();
-    assert!(error.ends_with("a.yaml:2: not UTF-8"), "{error}");
+    assert!(error.ends_with("a.yaml:2: not UTF-8 (save it as UTF-8 text)"), "{error}");
     std::fs::remove_file(manifests.join("a.yaml")).unwrap();
     symlink("nowhere", manifests.join("b.yaml")).unwrap();
     let error = applied(None, Some(dir.path())).unwrap_err();

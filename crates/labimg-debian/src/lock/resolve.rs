@@ -92,7 +92,7 @@ impl Fault for ResolveError {
 }
 
 fn meant(nearest: &[String]) -> Option<String> {
-    (!nearest.is_empty()).then(|| did_you_mean(nearest).trim_start_matches(": ").to_owned())
+    did_you_mean(nearest)
 }
 
 /// A chosen package.

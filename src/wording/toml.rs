@@ -1,0 +1,108 @@
+//! What the parser of TOML says.
+
+use super::{Mistake, Words, serde};
+
+/// Quotes that word processors and chat programs put in place of the plain ones.
+const TYPOGRAPHIC: &str = "“”„‟‘’‚‛«»";
+
+/// What a parser found in `text`.
+pub(crate) fn toml(text: &str, error: &::toml::de::Error) -> Mistake {
+    let at = error.span().map_or(text.len(), |span| span.start);
+    let (what, help) = toml_words(error.message(), text, at);
+    let line = text.as_bytes().iter().take(at).filter(|&&b| b == b'\n').count() + 1;
+    Mistake { line, what, help }
+}
+
+/// What is wrong at the byte `at` of `text`, and what to do.
+pub(crate) fn toml_words(message: &str, text: &str, at: usize) -> Words {
+    let rest = text.get(at..).unwrap_or_default();
+    let line = line_of(text, at);
+    let invalid = |what: &str, help: &str| (format!("not valid TOML: {what}"), Some(help.to_owned()));
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| line.starts_with(mark)) {
+        return invalid("it has the marks of a conflict by git", "finish the merge first");
+    }
+    let is_text = message.starts_with("string values must be quoted") || message.starts_with("invalid basic string");
+    if rest.starts_with(|c| TYPOGRAPHIC.contains(c)) || is_text && line.contains(|c| TYPOGRAPHIC.contains(c)) {
+        return invalid("a typographic quote does not count as one", "write the plain quotes: \"…\"");
+    }
+    match message {
+        "duplicate key" => ("this is in the file twice".to_owned(), Some("keep one of the two".to_owned())),
+        m if m.starts_with("string values must be quoted") => invalid("a text must be in quotes", "write it as \"…\""),
+        m if m.starts_with("invalid basic string") && (rest.is_empty() || rest.starts_with(['\r', '\n'])) => {
+            invalid("a text ends with its line", "add the closing quote `\"`")
+        }
+        m if m.starts_with("key with no value") => {
+            invalid("a setting without a value", "write it as `name = value`; a comment begins with `#`")
+        }
+        m if is_syntax(m) => (format!("not valid TOML: {m}"), None),
+        m => serde::words(m),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> &str {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
+}
+
+/// Whether the message is about the syntax, and not one of serde's or of a type's own.
+fn is_syntax(message: &str) -> bool {
+    const BEGINNINGS: [&str; 19] = [
+        "`_` may only",
+        "cannot recurse",
+        "carriage return",
+        "extra ",
+        "integers with a radix",
+        "invalid basic string",
+        "invalid ",
+        "keys cannot",
+        "missing assignment",
+        "missing comma",
+        "missing opening",
+        "missing value",
+        "missing key",
+        "missing escaped",
+        "radix must",
+        "redundant ",
+        "too few unicode",
+        "unclosed ",
+        "unexpected ",
+    ];
+    let of_serde = ["invalid type", "invalid value", "invalid length"].iter().any(|start| message.starts_with(start));
+    !of_serde && BEGINNINGS.iter().any(|start| message.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str) -> Mistake {
+        #[derive(Debug, ::serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Thing {
+            #[allow(dead_code)]
+            title: String,
+        }
+        toml(text, &::toml::from_str::<Thing>(text).unwrap_err())
+    }
+
+    #[test]
+    fn mistakes_have_a_line_and_a_way_out() {
+        for (text, line, what, help) in [
+            ("\ntitle = “x”\n", 2, "a typographic quote", "\"…\""),
+            ("title = \"x”\n", 1, "a typographic quote", "\"…\""),
+            ("title = x\n", 1, "a text must be in quotes", "\"…\""),
+            ("title = \"x\n", 1, "a text ends with its line", "closing quote"),
+            ("title = \"x\"\ntitle = \"y\"\n", 2, "in the file twice", "keep one"),
+            ("title = \"x\"\nname\n", 2, "without a value", "name = value"),
+            ("title = \"x\"\ntitel = \"x\"\n", 2, "no field `titel`", "did you mean `title`?"),
+            ("title = \"x\"\n<<<<<<< HEAD\n", 2, "a conflict by git", "finish the merge"),
+        ] {
+            let found = mistake(text);
+            let given = found.help.clone().unwrap_or_default();
+            assert!(found.line == line && found.what.contains(what) && given.contains(help), "{text:?}: {found:?}");
+        }
+        assert_eq!(mistake("").what, "the field `title` is missing");
+        assert_eq!(mistake("title = 3\n").what, "a text is expected here, not the number 3");
+        assert!(mistake("[title\n").what.starts_with("not valid TOML: unclosed table"));
+    }
+}
