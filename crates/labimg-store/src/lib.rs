@@ -41,7 +41,7 @@ use labimg_tree::hash::Sha256;
 pub use context::Context;
 pub use error::{Failed, SourceError, StoreError};
 pub use fetch::Request;
-pub use upkeep::{Damaged, Entry, Keep, Listing, Pruned, Verified};
+pub use upkeep::{Damaged, Keep, Listing, Pruned, StoreEntry, Verified};
 
 use slot::Slot;
 

@@ -22,7 +22,7 @@ const BLOB: &str = "blob";
 
 /// One entry of the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct StoreEntry {
     /// `blob` for a downloaded input, else the kind of a derived entry.
     pub kind: String,
     /// SHA-256 of the input, or key of the derived entry.
@@ -43,15 +43,15 @@ pub struct Listing {
     /// Sum of the sizes in bytes.
     pub size: u64,
     /// By kind, then hash.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StoreEntry>,
 }
 
 /// An entry that [`Store::verify`] found damaged.
 #[derive(Debug, Clone, Serialize)]
 pub struct Damaged {
-    /// As in [`Entry`].
+    /// As in [`StoreEntry`].
     pub kind: String,
-    /// As in [`Entry`].
+    /// As in [`StoreEntry`].
     pub hash: Sha256,
     /// What is wrong.
     pub reason: String,
@@ -83,7 +83,7 @@ pub struct Keep {
 #[derive(Debug, Clone, Serialize)]
 pub struct Pruned {
     /// What went, or with a dry run would go: longest unused first.
-    pub removed: Vec<Entry>,
+    pub removed: Vec<StoreEntry>,
     /// Their bytes.
     pub freed: u64,
     /// How many entries stay.
@@ -120,7 +120,7 @@ impl Store {
         let entries = self.list()?.entries;
         let size = size_of(&entries);
         let phase = reporter.phase("Verifying", size, Unit::Bytes);
-        let check = |entry: &Entry| {
+        let check = |entry: &StoreEntry| {
             interrupt::check()?;
             let damaged = self.check(entry);
             phase.inc(entry.size);
@@ -130,7 +130,7 @@ impl Store {
         Ok(Verified { checked: entries.len(), size, damaged: damaged.into_iter().flatten().collect() })
     }
 
-    fn check(&self, entry: &Entry) -> Result<Option<Damaged>, StoreError> {
+    fn check(&self, entry: &StoreEntry) -> Result<Option<Damaged>, StoreError> {
         let path = &entry.path;
         let file = match File::open(path) {
             Ok(file) => file,
@@ -208,7 +208,7 @@ impl Store {
     }
 }
 
-impl Entry {
+impl StoreEntry {
     fn remove(&self) -> Result<(), StoreError> {
         // The data first: a sum alone is no entry.
         let sum = (self.kind != BLOB).then(|| sum_path(&self.path));
@@ -222,7 +222,7 @@ impl Entry {
     }
 }
 
-fn size_of(entries: &[Entry]) -> u64 {
+fn size_of(entries: &[StoreEntry]) -> u64 {
     entries.iter().map(|entry| entry.size).sum()
 }
 
@@ -231,12 +231,12 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 /// The files of `folder` that have a hash for a name.
-fn collect(kind: &str, folder: &Path, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+fn collect(kind: &str, folder: &Path, entries: &mut Vec<StoreEntry>) -> Result<(), StoreError> {
     for (path, metadata) in files(folder)? {
         let hash = path.file_name().and_then(|name| name.to_str()?.parse().ok());
         if let Some(hash) = hash {
             let last_used = metadata.modified().map_or(0, seconds);
-            entries.push(Entry { kind: kind.to_owned(), hash, size: metadata.len(), last_used, path });
+            entries.push(StoreEntry { kind: kind.to_owned(), hash, size: metadata.len(), last_used, path });
         }
     }
     Ok(())

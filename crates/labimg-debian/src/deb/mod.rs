@@ -33,7 +33,7 @@ pub struct Deb {
     /// The data tar, uncompressed, from the blob's first byte; other things follow it.
     pub data: Blob,
     /// What is in the data tar, in its order; offsets are those in `data`.
-    pub entries: Vec<tar::Entry>,
+    pub entries: Vec<tar::TarEntry>,
 }
 
 /// Why a package file cannot be used.
@@ -119,7 +119,7 @@ impl Fault for DebError {
 impl Deb {
     /// The content of a regular file among the entries; `None` for anything else.
     #[must_use]
-    pub fn content(&self, entry: &tar::Entry) -> Option<Content> {
+    pub fn content(&self, entry: &tar::TarEntry) -> Option<Content> {
         match entry.kind {
             tar::EntryKind::File { size: 0, .. } => Some(Content::empty()),
             tar::EntryKind::File { offset, size } if offset.checked_add(size)? <= self.data.len() => {

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::owners::Owners;
 use super::{Package, PackagesError};
 use crate::deb::Deb;
-use crate::deb::tar::{Entry, EntryKind};
+use crate::deb::tar::{EntryKind, TarEntry};
 use crate::relation;
 use labimg_tree::{Inode, Kind, LayerId, Tree, TreeError, TreePath};
 
@@ -64,7 +64,7 @@ impl Unpacker {
         &mut self,
         tree: &mut Tree,
         current: &mut Current<'_>,
-        entry: &Entry,
+        entry: &TarEntry,
         path: &TreePath,
         owners: &Owners,
     ) -> Result<bool, PackagesError> {
@@ -156,7 +156,7 @@ impl Unpacker {
 }
 
 impl Current<'_> {
-    fn bad(&self, entry: &Entry, what: &'static str) -> PackagesError {
+    fn bad(&self, entry: &TarEntry, what: &'static str) -> PackagesError {
         let entry = String::from_utf8_lossy(&entry.path).into_owned();
         PackagesError::Entry { package: self.package.name.clone(), entry, what }
     }
@@ -165,7 +165,7 @@ impl Current<'_> {
         PackagesError::Tree { package: self.package.name.clone(), source }
     }
 
-    fn content(&self, entry: &Entry) -> Result<Kind, PackagesError> {
+    fn content(&self, entry: &TarEntry) -> Result<Kind, PackagesError> {
         match self.deb.content(entry) {
             Some(content) => Ok(Kind::File(content)),
             None => Err(self.bad(entry, "not a file whose content lies in the data archive")),

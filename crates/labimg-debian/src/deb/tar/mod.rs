@@ -47,7 +47,7 @@ pub enum EntryKind {
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TarEntry {
     /// Its path as it stands in the archive: unchecked, often with `./` before and `/` behind.
     pub path: Vec<u8>,
     /// Kind, and where the content is.
@@ -192,7 +192,7 @@ impl<S: Source> Entries<S> {
         Ok(bytes)
     }
 
-    fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    fn next_entry(&mut self) -> Result<Option<TarEntry>, TarError> {
         let mut own = Overrides::default();
         loop {
             let at = self.at;
@@ -222,7 +222,7 @@ impl<S: Source> Entries<S> {
         }
     }
 
-    fn entry(&mut self, header: Header, own: Overrides, at: u64) -> Result<Entry, TarError> {
+    fn entry(&mut self, header: Header, own: Overrides, at: u64) -> Result<TarEntry, TarError> {
         let bad = |what| TarError::Bad { at, what };
         let over = own.over(&self.global);
         let path = over.path.unwrap_or(header.path);
@@ -253,7 +253,7 @@ impl<S: Source> Entries<S> {
             b'S' => return Err(bad("a sparse file, which this program does not read")),
             _ => return Err(bad("an entry of unknown type")),
         };
-        Ok(Entry {
+        Ok(TarEntry {
             path,
             kind,
             mode: header.mode,
@@ -268,7 +268,7 @@ impl<S: Source> Entries<S> {
 }
 
 impl<S: Source> Iterator for Entries<S> {
-    type Item = Result<Entry, TarError>;
+    type Item = Result<TarEntry, TarError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {

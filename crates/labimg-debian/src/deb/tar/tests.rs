@@ -27,7 +27,7 @@ fn link(builder: &mut ::tar::Builder<Vec<u8>>, kind: ::tar::EntryType, path: &st
     builder.append_link(&mut header, path, target).unwrap();
 }
 
-fn read(tar: &[u8]) -> Result<Vec<Entry>, TarError> {
+fn read(tar: &[u8]) -> Result<Vec<TarEntry>, TarError> {
     Entries::new(Whole(tar)).collect()
 }
 

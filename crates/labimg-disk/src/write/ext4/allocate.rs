@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::layout::Layout;
+use super::layout::Ext4Layout;
 
 /// The next free block of a file system that is filled without gaps.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Allocator {
 
 impl Allocator {
     /// All but the fixed blocks are free.
-    pub fn new(layout: &Layout) -> Self {
+    pub fn new(layout: &Ext4Layout) -> Self {
         let mut fixed: Vec<_> = layout.fixed().collect();
         fixed.reverse();
         Self { fixed, at: 0, end: layout.blocks }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn fills_every_block_that_is_not_fixed_once() {
-        let layout = Layout::new(400_000, 0, 16384, 1 << 40).unwrap();
+        let layout = Ext4Layout::new(400_000, 0, 16384, 1 << 40).unwrap();
         let mut allocator = Allocator::new(&layout);
         let (mut taken, mut last) = (0, 0);
         while let Some(run) = allocator.take(10_000) {

@@ -11,7 +11,7 @@ use crate::format::ext4::directory::{
 
 /// A name in a folder.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry<'t> {
+pub struct FolderEntry<'t> {
     /// 1 to 255 bytes.
     pub name: &'t [u8],
     /// What it names.
@@ -43,7 +43,7 @@ const fn entry_size(name_len: usize) -> usize {
 }
 
 /// The most blocks a folder with these names takes; none when it is too large for a tree of two levels.
-pub fn most_blocks(entries: &[Entry]) -> Option<u64> {
+pub fn most_blocks(entries: &[FolderEntry]) -> Option<u64> {
     let size: usize = entries.iter().map(|e| entry_size(e.name.len())).sum();
     if size + 2 * entry_size(2) <= LEAF {
         return Some(1);
@@ -55,9 +55,17 @@ pub fn most_blocks(entries: &[Entry]) -> Option<u64> {
 
 /// Makes the blocks of the folder `ino` in `parent`. `seed` is the inode's checksum seed.
 /// Unhashed folders get at least `least` blocks.
-pub fn build(entries: &[Entry], (ino, parent): (u32, u32), hash_seed: &[u8; 16], seed: u32, least: usize) -> Blocks {
-    let dots =
-        [Entry { name: b".", ino, file_type: EXT4_FT_DIR }, Entry { name: b"..", ino: parent, file_type: EXT4_FT_DIR }];
+pub fn build(
+    entries: &[FolderEntry],
+    (ino, parent): (u32, u32),
+    hash_seed: &[u8; 16],
+    seed: u32,
+    least: usize,
+) -> Blocks {
+    let dots = [
+        FolderEntry { name: b".", ino, file_type: EXT4_FT_DIR },
+        FolderEntry { name: b"..", ino: parent, file_type: EXT4_FT_DIR },
+    ];
     let size: usize = entries.iter().map(|e| entry_size(e.name.len())).sum();
     if size + 2 * entry_size(2) <= LEAF {
         let mut bytes = Vec::with_capacity(least * BLOCK_SIZE);
@@ -70,7 +78,7 @@ pub fn build(entries: &[Entry], (ino, parent): (u32, u32), hash_seed: &[u8; 16],
     Blocks { bytes: hash_tree(entries, &dots, hash_seed, seed), hashed: true }
 }
 
-fn hash_tree(entries: &[Entry], dots: &[Entry; 2], hash_seed: &[u8; 16], seed: u32) -> Vec<u8> {
+fn hash_tree(entries: &[FolderEntry], dots: &[FolderEntry; 2], hash_seed: &[u8; 16], seed: u32) -> Vec<u8> {
     let mut sorted: Vec<_> = entries.iter().map(|e| (half_md4(e.name, hash_seed), *e)).collect();
     sorted.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(x.name.cmp(y.name)));
 
@@ -136,7 +144,7 @@ fn put_index(block: &mut [u8; BLOCK_SIZE], start: usize, most: usize, entries: &
 }
 
 /// Adds one block of entries with its checksum.
-fn leaf<'e, 't: 'e>(bytes: &mut Vec<u8>, entries: impl Iterator<Item = &'e Entry<'t>>, seed: u32) {
+fn leaf<'e, 't: 'e>(bytes: &mut Vec<u8>, entries: impl Iterator<Item = &'e FolderEntry<'t>>, seed: u32) {
     let mut block = [0; BLOCK_SIZE];
     let (mut at, mut last) = (0, 0);
     for entry in entries {
@@ -154,7 +162,7 @@ fn leaf<'e, 't: 'e>(bytes: &mut Vec<u8>, entries: impl Iterator<Item = &'e Entry
     bytes.extend_from_slice(&block);
 }
 
-fn put_entry(block: &mut [u8; BLOCK_SIZE], at: usize, entry: &Entry, size: usize) {
+fn put_entry(block: &mut [u8; BLOCK_SIZE], at: usize, entry: &FolderEntry, size: usize) {
     put32(block, at + field::inode, entry.ino);
     put16(block, at + field::rec_len, size as u16);
     block[at + field::name_len] = entry.name.len() as u8;
@@ -171,8 +179,8 @@ mod tests {
         (0..count).map(|i| format!("{i:0>width$}", width = 5 + i % 250)).collect()
     }
 
-    fn entries(names: &[String]) -> Vec<Entry<'_>> {
-        names.iter().map(|n| Entry { name: n.as_bytes(), ino: 12, file_type: 1 }).collect()
+    fn entries(names: &[String]) -> Vec<FolderEntry<'_>> {
+        names.iter().map(|n| FolderEntry { name: n.as_bytes(), ino: 12, file_type: 1 }).collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Ext4Error;
 use super::bytes::{put16, put16_split, put32_split};
 use super::checksum::extend;
-use super::layout::{BLOCK_SIZE, GROUP_BLOCKS, Layout};
+use super::layout::{BLOCK_SIZE, Ext4Layout, GROUP_BLOCKS};
 use super::output::Output;
 use crate::format::ext4::group_descriptor as gd;
 use labimg_tree::interrupt;
@@ -29,14 +29,19 @@ pub struct Descriptors {
 }
 
 /// Writes the bitmaps and makes the descriptors. `seed` is the file system's checksum seed.
-pub fn write_bitmaps(layout: &Layout, usage: &Usage, seed: u32, out: &mut Output) -> Result<Descriptors, Ext4Error> {
+pub fn write_bitmaps(
+    layout: &Ext4Layout,
+    usage: &Usage,
+    seed: u32,
+    out: &mut Output,
+) -> Result<Descriptors, Ext4Error> {
     let mut bytes = Vec::with_capacity(layout.groups as usize * gd::SIZE);
     let mut all_free = 0;
     for group in 0..layout.groups {
         interrupt::check()?;
         let mut d = [0; gd::SIZE];
         let mut flags = gd::EXT4_BG_INODE_ZEROED;
-        let (start, len) = (Layout::group_start(group), layout.group_len(group));
+        let (start, len) = (Ext4Layout::group_start(group), layout.group_len(group));
         let used = usage.reached.saturating_sub(start).min(len).max(layout.fixed_in_group(group));
         // The kernel can make up the bitmap of a group that holds only a copy of the superblock and descriptors.
         let plain = usage.reached <= start && !layout.is_flex_head(group) && group + 1 < layout.groups;

@@ -16,7 +16,7 @@ const XATTR_START: usize = EXT4_GOOD_OLD_INODE_SIZE + EXTRA_SIZE as usize;
 
 /// The fields of one inode.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct InodeRecord {
     /// Type and permission bits.
     pub mode: u16,
     /// Owner.
@@ -41,7 +41,7 @@ pub struct Record {
     pub time: i64,
 }
 
-impl Record {
+impl InodeRecord {
     /// An inode of root's without content.
     pub fn new(mode: u16, time: i64) -> Self {
         Self {

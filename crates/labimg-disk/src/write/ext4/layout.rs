@@ -23,7 +23,7 @@ const LEAST_FREE_IN_GROUP: u64 = 50;
 
 /// The geometry of one file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct Ext4Layout {
     /// All blocks.
     pub blocks: u64,
     /// Block groups.
@@ -40,7 +40,7 @@ pub struct Layout {
     pub flex: u32,
 }
 
-impl Layout {
+impl Ext4Layout {
     /// Lays out at most `blocks` blocks with at least `inodes` inodes, at least one for each `inode_ratio` bytes,
     /// and room for descriptors up to `growth` bytes. None when that cannot be done in so few blocks.
     pub fn new(blocks: u64, inodes: u64, inode_ratio: u64, growth: u64) -> Option<Self> {
@@ -186,14 +186,14 @@ mod tests {
 
     #[test]
     fn superblock_copies_lie_in_powers_of_3_5_and_7() {
-        let with: Vec<u32> = (0..400).filter(|&g| Layout::has_super(g)).collect();
+        let with: Vec<u32> = (0..400).filter(|&g| Ext4Layout::has_super(g)).collect();
         assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343]);
     }
 
     #[test]
     fn fixed_blocks_lie_inside_their_group_and_hold_all_tables() {
         for (blocks, inodes) in [(4000, 0), (400_000, 15_000), (400_000, 390_000), (33_000, 0), (524_289, 0)] {
-            let layout = Layout::new(blocks, inodes, 16384, 1024 * GIB).unwrap();
+            let layout = Ext4Layout::new(blocks, inodes, 16384, 1024 * GIB).unwrap();
             assert!(layout.blocks <= blocks && u64::from(layout.inodes()) >= inodes);
             let fixed: Vec<_> = layout.fixed().collect();
             for group in 0..layout.groups {
@@ -209,13 +209,13 @@ mod tests {
 
     #[test]
     fn a_tail_too_small_for_a_group_is_left_out() {
-        let layout = Layout::new(u64::from(GROUP_BLOCKS) + 100, 0, 16384, 1024 * GIB).unwrap();
+        let layout = Ext4Layout::new(u64::from(GROUP_BLOCKS) + 100, 0, 16384, 1024 * GIB).unwrap();
         assert_eq!((layout.groups, layout.blocks), (1, u64::from(GROUP_BLOCKS)));
     }
 
     #[test]
     fn growth_is_reserved_for() {
-        let layout = Layout::new(400_000, 0, 16384, 1024 * GIB).unwrap();
+        let layout = Ext4Layout::new(400_000, 0, 16384, 1024 * GIB).unwrap();
         assert_eq!(layout.descriptor_blocks + layout.reserved_descriptor_blocks, 128);
     }
 }

@@ -26,8 +26,8 @@ mod xattr;
 use std::fs::File;
 
 pub use error::Ext4Error;
-use layout::{BLOCK, Layout};
-use plan::Plan;
+use layout::{BLOCK, Ext4Layout};
+use plan::Ext4Plan;
 
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::{Inode, Kind, Tree, TreePath};
@@ -148,7 +148,7 @@ pub fn minimum_size(tree: &Tree, options: &Ext4Options) -> Result<u64, Ext4Error
 fn with_plan<T>(
     tree: &Tree,
     options: &Ext4Options,
-    work: impl FnOnce(&Plan) -> Result<T, Ext4Error>,
+    work: impl FnOnce(&Ext4Plan) -> Result<T, Ext4Error>,
 ) -> Result<T, Ext4Error> {
     options.check()?;
     let path = TreePath::new(plan::LOST_FOUND).unwrap_or_default();
@@ -162,22 +162,22 @@ fn with_plan<T>(
         xattrs: std::collections::BTreeMap::new(),
         layer: root.layer,
     };
-    work(&Plan::new(tree, (&path, &lost_found))?)
+    work(&Ext4Plan::new(tree, (&path, &lost_found))?)
 }
 
 /// A layout of some size, and what the tree needs of it.
 struct Sized {
-    layout: Layout,
+    layout: Ext4Layout,
     journal: u32,
     free: u64,
     needed: u64,
 }
 
 impl Sized {
-    fn new(plan: &Plan, options: &Ext4Options, blocks: u64) -> Option<Self> {
+    fn new(plan: &Ext4Plan, options: &Ext4Options, blocks: u64) -> Option<Self> {
         // Some room for new files even when the file system is not grown.
         let inodes = plan.inodes() + plan.inodes() / 16 + 64;
-        let layout = Layout::new(blocks, inodes, options.inode_ratio, options.growth)?;
+        let layout = Ext4Layout::new(blocks, inodes, options.inode_ratio, options.growth)?;
         let journal = options.journal_blocks.unwrap_or_else(|| journal::usual_blocks(layout.blocks));
         let free = layout.blocks.checked_sub(layout.fixed_blocks())?;
         // One for the resize inode.
@@ -190,7 +190,7 @@ impl Sized {
     }
 }
 
-fn least_size(plan: &Plan, options: &Ext4Options) -> Result<u64, Ext4Error> {
+fn least_size(plan: &Ext4Plan, options: &Ext4Options) -> Result<u64, Ext4Error> {
     const MIB_BLOCKS: u64 = (1 << 20) / BLOCK;
     let mut blocks = plan.blocks.next_multiple_of(MIB_BLOCKS);
     loop {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::copy::segments;
 use super::extents::most_tree_blocks;
-use super::folder::{Entry, most_blocks};
+use super::folder::{FolderEntry, most_blocks};
 use super::inode::{MOST_LINKS, device, time_fits};
 use super::layout::{BLOCK, BLOCK_SIZE};
 use super::{Ext4Error, xattr};
@@ -22,7 +22,7 @@ const NO_FOLDER: u32 = u32::MAX;
 
 /// One inode, in the order of their numbers.
 #[derive(Debug)]
-pub struct Node<'t> {
+pub struct PlannedInode<'t> {
     /// Its first name.
     pub path: &'t TreePath,
     /// What it is.
@@ -40,14 +40,14 @@ pub struct Folder<'t> {
     /// The inode of the folder it lies in.
     pub parent: u32,
     /// Its names, in byte order.
-    pub entries: Vec<Entry<'t>>,
+    pub entries: Vec<FolderEntry<'t>>,
 }
 
 /// A tree as it will lie on the disk.
 #[derive(Debug)]
-pub struct Plan<'t> {
+pub struct Ext4Plan<'t> {
     /// `/`, `lost+found`, then all others in the order of their paths.
-    pub nodes: Vec<Node<'t>>,
+    pub nodes: Vec<PlannedInode<'t>>,
     /// The folders, in the order of their inodes.
     pub folders: Vec<Folder<'t>>,
     /// Blocks for contents, folders, extent trees, attributes and long links: never too few.
@@ -56,7 +56,7 @@ pub struct Plan<'t> {
     pub data: u64,
 }
 
-impl<'t> Plan<'t> {
+impl<'t> Ext4Plan<'t> {
     /// Plans a tree. `lost_found` is put in when the tree has none.
     pub fn new(tree: &'t Tree, lost_found: (&'t TreePath, &'t Inode)) -> Result<Self, Ext4Error> {
         let mut builder = Builder {
@@ -98,7 +98,7 @@ impl<'t> Plan<'t> {
     }
 
     /// The index of the folder that a node is.
-    pub fn folder_of(node: &Node) -> Option<usize> {
+    pub fn folder_of(node: &PlannedInode) -> Option<usize> {
         (node.folder != NO_FOLDER).then_some(node.folder as usize)
     }
 
@@ -142,7 +142,7 @@ fn refuse(path: &TreePath, what: impl Into<String>) -> Ext4Error {
     Ext4Error::Refused { path: path.clone(), what: what.into() }
 }
 
-fn check(node: &Node) -> Result<(), Ext4Error> {
+fn check(node: &PlannedInode) -> Result<(), Ext4Error> {
     match &node.inode.kind {
         Kind::Symlink(target) if target.is_empty() || target.len() >= BLOCK_SIZE || target.contains(&0) => {
             let what = format!("has a link target of {} bytes; 1 to 4095 without NUL are possible", target.len());
@@ -164,7 +164,7 @@ fn check(node: &Node) -> Result<(), Ext4Error> {
 }
 
 struct Builder<'t> {
-    nodes: Vec<Node<'t>>,
+    nodes: Vec<PlannedInode<'t>>,
     folders: Vec<Folder<'t>>,
     by_path: HashMap<&'t [u8], u32>,
     /// The index of the node of each inode that is no folder.
@@ -184,7 +184,7 @@ impl<'t> Builder<'t> {
         let next = u32::try_from(self.nodes.len()).map_err(|_| refuse(path, "is one file too many for ext4"))?;
         let index = *self.by_id.entry(id).or_insert(next);
         if index == next {
-            self.nodes.push(Node { path, inode, links: 0, folder: NO_FOLDER });
+            self.nodes.push(PlannedInode { path, inode, links: 0, folder: NO_FOLDER });
         }
         if let Some(node) = self.nodes.get_mut(index as usize) {
             node.links += 1;
@@ -196,10 +196,10 @@ impl<'t> Builder<'t> {
     fn add_folder(&mut self, path: &'t TreePath, inode: &'t Inode, parent: Option<u32>) {
         // There are no more folders than nodes, whose number is checked.
         let (index, folder) = (self.nodes.len() as u32, self.folders.len() as u32);
-        self.nodes.push(Node { path, inode, links: 2, folder });
+        self.nodes.push(PlannedInode { path, inode, links: 2, folder });
         self.by_path.insert(path.as_bytes(), folder);
         let parent_ino = parent.and_then(|p| self.folders.get(p as usize)).map_or(EXT4_ROOT_INO, |p| p.ino);
-        self.folders.push(Folder { ino: Plan::ino(index as usize), parent: parent_ino, entries: Vec::new() });
+        self.folders.push(Folder { ino: Ext4Plan::ino(index as usize), parent: parent_ino, entries: Vec::new() });
         if let Some(parent) = parent {
             self.name(parent, path, index, inode);
             let above =
@@ -221,7 +221,7 @@ impl<'t> Builder<'t> {
             Kind::Symlink(_) => entry::EXT4_FT_SYMLINK,
         };
         if let Some(folder) = self.folders.get_mut(folder as usize) {
-            folder.entries.push(Entry { name: path.name(), ino: Plan::ino(index as usize), file_type });
+            folder.entries.push(FolderEntry { name: path.name(), ino: Ext4Plan::ino(index as usize), file_type });
         }
     }
 }

@@ -6,15 +6,15 @@
 
 use super::Ext4Error;
 use super::bytes::put32;
-use super::inode::Record;
-use super::layout::{BLOCK, BLOCK_SIZE, GROUP_BLOCKS, Layout};
+use super::inode::InodeRecord;
+use super::layout::{BLOCK, BLOCK_SIZE, Ext4Layout, GROUP_BLOCKS};
 use super::output::Output;
 use crate::format::ext4::inode::EXT4_DIND_BLOCK;
 
 const POINTERS: u64 = BLOCK / 4;
 
 /// Writes the indirect blocks and makes the inode. `double` is a block for the double indirect one.
-pub fn write(layout: &Layout, double: u64, time: i64, out: &mut Output) -> Result<Record, Ext4Error> {
+pub fn write(layout: &Ext4Layout, double: u64, time: i64, out: &mut Output) -> Result<InodeRecord, Ext4Error> {
     let backups: Vec<u32> = layout.backup_groups().collect();
     let mut pointers = [0; BLOCK_SIZE];
     for reserved in 0..layout.reserved_descriptor_blocks {
@@ -28,7 +28,7 @@ pub fn write(layout: &Layout, double: u64, time: i64, out: &mut Output) -> Resul
         out.put(block.into(), &copies)?;
     }
     out.put(double, &pointers)?;
-    let mut record = Record::new(0o100_600, time);
+    let mut record = InodeRecord::new(0o100_600, time);
     // As large as a file can be that ends with the double indirect block.
     record.size = (POINTERS * POINTERS + POINTERS + 12) * BLOCK;
     record.blocks = 1 + u64::from(layout.reserved_descriptor_blocks) * (1 + backups.len() as u64);

@@ -4,7 +4,7 @@ use super::Ext4Options;
 use super::bytes::{put, put16, put32, put32_split};
 use super::checksum::extend;
 use super::inode::EXTRA_SIZE;
-use super::layout::{BLOCK, GROUP_BLOCKS, Layout};
+use super::layout::{BLOCK, Ext4Layout, GROUP_BLOCKS};
 use crate::format::ext4::directory::DX_HASH_HALF_MD4;
 use crate::format::ext4::inode::{EXT4_GOOD_OLD_FIRST_INO, EXT4_JOURNAL_INO, I_BLOCK_SIZE};
 use crate::format::ext4::superblock as sb;
@@ -43,7 +43,7 @@ pub struct Totals {
 }
 
 /// The superblock, or its copy, that stands in `group`.
-pub fn encode(layout: &Layout, options: &Ext4Options, totals: &Totals, group: u32) -> [u8; sb::SIZE] {
+pub fn encode(layout: &Ext4Layout, options: &Ext4Options, totals: &Totals, group: u32) -> [u8; sb::SIZE] {
     let mut s = [0; sb::SIZE];
     put32(&mut s, sb::s_inodes_count, layout.inodes());
     put32_split(&mut s, sb::s_blocks_count_lo, sb::s_blocks_count_hi, layout.blocks);

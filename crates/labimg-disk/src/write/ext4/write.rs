@@ -8,10 +8,10 @@ use super::checksum::{file_system_seed, inode_seed};
 use super::copy::{self, Batch, Step};
 use super::extents::{self, Extent};
 use super::groups::{self, Usage};
-use super::inode::{self, MOST_LINKS, Record};
-use super::layout::{BLOCK, BLOCK_SIZE, Layout};
+use super::inode::{self, InodeRecord, MOST_LINKS};
+use super::layout::{BLOCK, BLOCK_SIZE, Ext4Layout};
 use super::output::Output;
-use super::plan::{LOST_FOUND, LOST_FOUND_BLOCKS, Node, Plan};
+use super::plan::{Ext4Plan, LOST_FOUND, LOST_FOUND_BLOCKS, PlannedInode};
 use super::superblock::{self, Totals};
 use super::{Ext4Error, Ext4Options, Ext4Summary, folder, journal, resize, xattr};
 use crate::format::ext4::inode::{
@@ -32,8 +32,8 @@ struct Placed {
 }
 
 struct Writer<'a> {
-    plan: &'a Plan<'a>,
-    layout: &'a Layout,
+    plan: &'a Ext4Plan<'a>,
+    layout: &'a Ext4Layout,
     options: &'a Ext4Options,
     seed: u32,
     blocks: Allocator,
@@ -47,8 +47,8 @@ struct Writer<'a> {
 
 /// Writes all of a file system whose layout has room for the plan.
 pub fn write(
-    plan: &Plan,
-    layout: &Layout,
+    plan: &Ext4Plan,
+    layout: &Ext4Layout,
     journal_blocks: u32,
     file: &File,
     offset: u64,
@@ -71,7 +71,7 @@ pub fn write(
     let placed = plan
         .folders
         .iter()
-        .zip(plan.nodes.iter().filter(|n| Plan::folder_of(n).is_some()))
+        .zip(plan.nodes.iter().filter(|n| Ext4Plan::folder_of(n).is_some()))
         .map(|(folder, node)| writer.folder(folder, node.path))
         .collect::<Result<Vec<_>, _>>()?;
     for ino in 1..EXT4_GOOD_OLD_FIRST_INO {
@@ -107,7 +107,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn journal(&mut self, blocks: u32) -> Result<Record, Ext4Error> {
+    fn journal(&mut self, blocks: u32) -> Result<InodeRecord, Ext4Error> {
         let mut extents = Vec::new();
         self.take(blocks.into(), &mut extents)?;
         if let Some(first) = extents.first() {
@@ -115,7 +115,7 @@ impl Writer<'_> {
         }
         let seed = inode_seed(self.seed, EXT4_JOURNAL_INO);
         let (root, tree_blocks) = extents::write_tree(&extents, seed, &mut self.blocks, &mut self.meta)?;
-        let mut record = Record::new(0o100_600, self.options.time);
+        let mut record = InodeRecord::new(0o100_600, self.options.time);
         record.size = u64::from(blocks) * BLOCK;
         record.flags = EXT4_EXTENTS_FL;
         record.block = root;
@@ -170,7 +170,7 @@ impl Writer<'_> {
                 if index % 4096 == 0 {
                     interrupt::check()?;
                 }
-                let ino = Plan::ino(index);
+                let ino = Ext4Plan::ino(index);
                 let record = self.node(node, ino, placed, Some(&mut source))?;
                 self.put_inode(ino, &record)?;
             }
@@ -181,18 +181,18 @@ impl Writer<'_> {
     /// Lays out what belongs to one inode and makes its record.
     fn node(
         &mut self,
-        node: &Node,
+        node: &PlannedInode,
         ino: u32,
         placed: &[Placed],
         source: Option<&mut Source>,
     ) -> Result<[u8; INODE_SIZE], Ext4Error> {
         let inode = node.inode;
-        let mut record = Record::new(inode.kind.type_bits() | (inode.mode & 0o7777), inode.mtime);
+        let mut record = InodeRecord::new(inode.kind.type_bits() | (inode.mode & 0o7777), inode.mtime);
         (record.uid, record.gid, record.links) = (inode.uid, inode.gid, node.links);
         let seed = inode_seed(self.seed, ino);
         match &inode.kind {
             Kind::Dir => {
-                if let Some(place) = Plan::folder_of(node).and_then(|f| placed.get(f)) {
+                if let Some(place) = Ext4Plan::folder_of(node).and_then(|f| placed.get(f)) {
                     (record.size, record.flags) = (place.size, place.flags);
                     (record.block, record.blocks) = (place.root, place.blocks);
                 }
@@ -255,10 +255,10 @@ impl Writer<'_> {
         self.table.put_at(at, record)
     }
 
-    fn finish(mut self, journal: &Record) -> Result<Ext4Summary, Ext4Error> {
+    fn finish(mut self, journal: &InodeRecord) -> Result<Ext4Summary, Ext4Error> {
         self.table.flush()?;
         let layout = self.layout;
-        let last_ino = Plan::ino(self.plan.nodes.len() - 1);
+        let last_ino = Ext4Plan::ino(self.plan.nodes.len() - 1);
         let usage = Usage { reached: self.blocks.reached(), last_ino, folders: &self.folders };
         let descriptors = groups::write_bitmaps(layout, &usage, self.seed, &mut self.meta)?;
         debug_assert_eq!(descriptors.bytes.len(), layout.groups as usize * group_descriptor::SIZE);
@@ -271,7 +271,7 @@ impl Writer<'_> {
             journal_size: journal.size,
         };
         for group in layout.backup_groups() {
-            let start = Layout::group_start(group);
+            let start = Ext4Layout::group_start(group);
             self.meta.put(start, &superblock::encode(layout, self.options, &totals, group))?;
             self.meta.put(start + 1, &descriptors.bytes)?;
         }

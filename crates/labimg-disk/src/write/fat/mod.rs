@@ -60,7 +60,7 @@ pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Resu
     let geometry = Geometry::new(options)?;
     let label = names::label(&options.label)?;
     names::check(tree)?;
-    let plan = Plan::new(tree, geometry.cluster_size)?;
+    let plan = FatPlan::new(tree, geometry.cluster_size)?;
     let used = plan.end - ROOT;
     if used > geometry.clusters {
         let needed = geometry.cluster(ROOT) + used * (geometry.cluster_size + 8);
@@ -95,7 +95,7 @@ struct Extent {
 }
 
 /// What goes where.
-struct Plan<'a> {
+struct FatPlan<'a> {
     /// The entries of each folder: the paths in it with the names they are stored under.
     folders: HashMap<&'a TreePath, Vec<(&'a TreePath, Name)>>,
     /// Folders, then files, one after the other; empty files have none.
@@ -105,7 +105,7 @@ struct Plan<'a> {
     end: u64,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> FatPlan<'a> {
     fn new(tree: &'a Tree, cluster_size: u64) -> Result<Self, ImageError> {
         let mut children: HashMap<TreePath, Vec<&TreePath>> = HashMap::new();
         for (path, _, _) in tree.iter() {
