@@ -8,7 +8,7 @@ use crate::charts::{self, ChartRef};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
 use crate::layers::board;
 use crate::layers::manifests::{self, Cluster};
-use crate::layers::node::{self, Node};
+use crate::layers::node::{self, NodeFiles};
 use crate::layers::{self, overlay, units};
 use crate::lock_file::Archives;
 use crate::plan::Plan;
@@ -136,7 +136,7 @@ fn node_layers(
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
     let Archives { debian: archive, security } = inputs::archives_for_nodes(options);
-    let node = Node {
+    let node = NodeFiles {
         hostname: &plan.role.name,
         timezone: &plan.lab.timezone,
         locale: &plan.lab.locale,

@@ -20,7 +20,7 @@ pub use find::{Address, find};
 pub use mdns::parse_answer;
 pub use objects::Objects;
 pub use render::{changes, render};
-pub use status::{AddOn, Chart, Node, State, Status};
+pub use status::{AddOn, Chart, NodeStatus, State, Status};
 
 #[cfg(test)]
 mod tests;

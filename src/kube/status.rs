@@ -33,7 +33,7 @@ impl State {
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Node {
+pub struct NodeStatus {
     /// Host name.
     pub name: String,
     /// How far it is.
@@ -86,7 +86,7 @@ pub struct Status {
     /// What to try, one sentence each; empty when ready.
     pub hints: Vec<String>,
     /// Nodes: those that are expected in their order, then others by name.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<NodeStatus>,
     /// Manifests by name.
     pub addons: Vec<AddOn>,
     /// Charts by name space and name.
@@ -145,10 +145,10 @@ impl Status {
     }
 }
 
-fn nodes(objects: &Objects, expected: &[String]) -> Vec<Node> {
-    let mut rows: Vec<Node> = objects.nodes.items.iter().map(node).collect();
+fn nodes(objects: &Objects, expected: &[String]) -> Vec<NodeStatus> {
+    let mut rows: Vec<NodeStatus> = objects.nodes.items.iter().map(node).collect();
     for name in expected.iter().filter(|name| !objects.nodes.items.iter().any(|n| n.metadata.name == **name)) {
-        rows.push(Node {
+        rows.push(NodeStatus {
             name: name.clone(),
             state: State::Missing,
             roles: String::new(),
@@ -157,12 +157,12 @@ fn nodes(objects: &Objects, expected: &[String]) -> Vec<Node> {
             detail: "has not joined".to_owned(),
         });
     }
-    let place = |node: &Node| expected.iter().position(|name| *name == node.name).unwrap_or(usize::MAX);
+    let place = |node: &NodeStatus| expected.iter().position(|name| *name == node.name).unwrap_or(usize::MAX);
     rows.sort_by(|a, b| (place(a), &a.name).cmp(&(place(b), &b.name)));
     rows
 }
 
-fn node(object: &objects::Node) -> Node {
+fn node(object: &objects::Node) -> NodeStatus {
     const ROLE: &str = "node-role.kubernetes.io/";
     let conditions = &object.status.conditions;
     let ready = conditions.iter().find(|c| c.kind == "Ready");
@@ -181,7 +181,7 @@ fn node(object: &objects::Node) -> Node {
     }
     let labels = object.metadata.labels.keys().filter_map(|label| label.strip_prefix(ROLE));
     let address = object.status.addresses.iter().find(|a| a.kind == "InternalIP");
-    Node {
+    NodeStatus {
         name: object.metadata.name.clone(),
         state,
         roles: labels.collect::<Vec<_>>().join(","),

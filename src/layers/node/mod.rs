@@ -6,7 +6,7 @@ use labimg_tree::{Tree, TreeError, TreePath};
 
 /// What differs from image to image.
 #[derive(Debug, Clone)]
-pub struct Node<'a> {
+pub struct NodeFiles<'a> {
     /// Host name without a domain, until a seed gives the node its own.
     pub hostname: &'a str,
     /// Time zone by its tz database name.
@@ -48,7 +48,7 @@ pub fn hosts(name: &str) -> String {
 ///
 /// # Errors
 /// When something in the tree is in the way.
-pub fn apply(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.begin_layer("node");
     let name = node.hostname;
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
@@ -83,7 +83,7 @@ pub fn apply(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
     Ok(())
 }
 
-fn mounts(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+fn mounts(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.mkdir(node.firmware_mount, 0o755)?;
     let fstab = format!(
         "# <what> <where> <type> <options> <dump> <pass>\n\
@@ -96,7 +96,7 @@ fn mounts(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
 }
 
 /// deb822 sources (sources.list(5)); the security suite in a file of its own, which the nightly upgrade looks for.
-fn sources(tree: &mut Tree, node: &Node<'_>) -> Result<(), TreeError> {
+fn sources(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     let stanza = |uri: &str, suites: &str| {
         format!(
             "Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main non-free-firmware\n\
@@ -188,8 +188,8 @@ fn edit(tree: &mut Tree, path: &str, change: impl FnOnce(&str) -> String) -> Res
 mod tests {
     use super::*;
 
-    fn node() -> Node<'static> {
-        Node {
+    fn node() -> NodeFiles<'static> {
+        NodeFiles {
             hostname: "master",
             timezone: "Etc/UTC",
             locale: BUILT_IN_LOCALE,
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn time_zone_and_locale() {
         let mut tree = base();
-        apply(&mut tree, &Node { timezone: "Europe/Berlin", locale: "de_DE.UTF-8", ..node() }).unwrap();
+        apply(&mut tree, &NodeFiles { timezone: "Europe/Berlin", locale: "de_DE.UTF-8", ..node() }).unwrap();
         assert_eq!(tree.read_text("etc/timezone").unwrap(), "Europe/Berlin\n");
         assert_eq!(tree.resolve_parent("etc/localtime").unwrap().to_string(), "/etc/localtime");
         assert_eq!(tree.read_text("etc/locale.gen").unwrap(), "de_DE.UTF-8 UTF-8\n");
@@ -240,7 +240,7 @@ mod tests {
     fn mounts_and_sources_name_what_was_given() {
         let mut tree = base();
         let pending = ["postgresql-17".to_owned()];
-        apply(&mut tree, &Node { pending: &pending, ..node() }).unwrap();
+        apply(&mut tree, &NodeFiles { pending: &pending, ..node() }).unwrap();
         assert!(tree.read_text("etc/fstab").unwrap().contains("PARTUUID=aa-02 / ext4"));
         let security = tree.read_text("etc/apt/sources.list.d/debian-security.sources").unwrap();
         assert!(security.contains("URIs: http://mirror.example/debian-security\nSuites: trixie-security\n"));
