@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::parts::Parts;
 use crate::parts::UnknownPart;
-use crate::record::{Manifest, ManifestError, NODE_PATH};
+use crate::record::{ImageRecord, NODE_PATH, RecordError};
 use console::{Tee, Watch};
 use disk::Disk;
 use labimg_disk::read::fat::FatVolume;
@@ -49,7 +49,7 @@ pub enum BootError {
         /// The image.
         image: PathBuf,
         /// Why not.
-        source: ManifestError,
+        source: RecordError,
     },
     /// A board that does not exist.
     #[error(transparent)]
@@ -307,7 +307,7 @@ fn board_of(image: &Path) -> Result<String, BootError> {
         }
     }
     let manifest = manifest.ok_or_else(|| BootError::NoBoard(image.to_path_buf()))?;
-    let manifest = Manifest::from_json(&String::from_utf8_lossy(&manifest));
+    let manifest = ImageRecord::from_json(&String::from_utf8_lossy(&manifest));
     let manifest = manifest.map_err(|source| BootError::Manifest { image: image.to_path_buf(), source })?;
     Ok(manifest.board)
 }

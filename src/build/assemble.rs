@@ -12,7 +12,7 @@ use crate::layers::node::{self, NodeFiles};
 use crate::layers::{self, overlay, units};
 use crate::lock_file::Archives;
 use crate::plan::Plan;
-use crate::record::{self, Manifest, ManifestContainer, ManifestPackage, NODE_PATH};
+use crate::record::{self, ImageRecord, NODE_PATH, RecordContainer, RecordPackage};
 use crate::seed;
 use labimg_debian::configure::{self, Pending};
 use labimg_debian::deb;
@@ -36,7 +36,7 @@ pub(super) struct Assembled {
     root_size: u64,
     ids: Ids,
     /// What is in it.
-    pub(super) manifest: Manifest,
+    pub(super) manifest: ImageRecord,
     /// The image's own time, seconds since 1970.
     pub(super) date: i64,
     /// Packages that the node itself finishes.
@@ -251,12 +251,12 @@ fn manifest(
     tree: &Tree,
     layout: &Layout,
     k3s: Option<K3sRecord>,
-    containers: Vec<ManifestContainer>,
-) -> Manifest {
+    containers: Vec<RecordContainer>,
+) -> ImageRecord {
     let mut packages: Vec<_> = installed.packages.iter().collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let hashes: HashMap<&str, Sha256> = lock.packages.iter().map(|p| (p.name.as_str(), p.sha256)).collect();
-    Manifest {
+    ImageRecord {
         format: record::FORMAT,
         labimg: env!("CARGO_PKG_VERSION").to_owned(),
         board: plan.board.name.clone(),
@@ -267,7 +267,7 @@ fn manifest(
         partitions: record::partitions(layout),
         packages: packages
             .into_iter()
-            .map(|p| ManifestPackage {
+            .map(|p| RecordPackage {
                 name: p.name.clone(),
                 version: p.version.clone(),
                 architecture: p.architecture.clone(),

@@ -8,7 +8,7 @@ use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
 use crate::layers::containers::ARCHIVE;
 use crate::layers::manifests;
 use crate::plan::Plan;
-use crate::record::ManifestContainer;
+use crate::record::RecordContainer;
 use crate::wording::one_line;
 use labimg_tree::Content;
 use labimg_tree::fault::Fault;
@@ -25,16 +25,16 @@ pub(super) struct Carried {
 
 impl Carried {
     /// For the image's manifest.
-    pub(super) fn record(&self) -> Vec<ManifestContainer> {
-        let of_k3s = self.of_k3s.iter().map(|k| ManifestContainer {
-            name: ManifestContainer::OF_K3S.to_owned(),
+    pub(super) fn record(&self) -> Vec<RecordContainer> {
+        let of_k3s = self.of_k3s.iter().map(|k| RecordContainer {
+            name: RecordContainer::OF_K3S.to_owned(),
             version: k.version.clone(),
             size: k.size,
             sha256: k.sha256,
         });
         let others = self.others.iter().map(|c| {
             let (name, version) = c.name.name_and_version();
-            ManifestContainer { name, version, size: c.size, sha256: c.sha256 }
+            RecordContainer { name, version, size: c.size, sha256: c.sha256 }
         });
         of_k3s.chain(others).collect()
     }

@@ -3,7 +3,7 @@
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
 use super::why::{Owner, Why};
-use crate::record::ManifestLayer;
+use crate::record::RecordLayer;
 
 /// A report as plain text, a line of at most about 100 columns each.
 #[must_use]
@@ -198,7 +198,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.
-fn families(layers: &[ManifestLayer]) -> Vec<(&str, u64, u64)> {
+fn families(layers: &[RecordLayer]) -> Vec<(&str, u64, u64)> {
     let mut families: Vec<(&str, u64, u64)> = Vec::new();
     for layer in layers {
         let name = match layer.name.as_str() {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn layers_of_any_size_are_added_up() {
         let layer =
-            |name: &str| ManifestLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX, paths: Vec::new() };
+            |name: &str| RecordLayer { name: name.to_owned(), entries: u64::MAX, bytes: u64::MAX, paths: Vec::new() };
         let layers = [layer("package a"), layer("package b")];
         assert_eq!(families(&layers), [("packages", u64::MAX, u64::MAX)]);
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::files::text;
 use super::ports::{self, Port};
-use crate::record::{self, Manifest};
+use crate::record::{self, ImageRecord};
 use crate::wording::one_line;
 use labimg_debian::deb822::Stanzas;
 use labimg_disk::read::InspectError;
@@ -25,7 +25,7 @@ pub struct System {
     /// `/etc/hostname`; empty when it is not set.
     pub hostname: String,
     /// What labimg wrote about its own image.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<ImageRecord>,
     /// Packages by name.
     pub packages: Vec<Package>,
     /// Users in the order of `/etc/passwd`.
@@ -140,7 +140,7 @@ pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>
 impl System {
     fn fill(&mut self, root: &Ext4Volume) -> Result<(), InspectError> {
         if let Some(json) = text(root, record::NODE_PATH)? {
-            match Manifest::from_json(&json) {
+            match ImageRecord::from_json(&json) {
                 Ok(manifest) => self.manifest = Some(manifest),
                 Err(e) => self.problems.push(format!("{}: {}", record::NODE_PATH, one_line(&e))),
             }

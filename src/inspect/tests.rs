@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{FORMAT, Manifest, ManifestPackage, NODE_PATH, layers};
+use crate::record::{FORMAT, ImageRecord, NODE_PATH, RecordPackage, layers};
 use labimg_disk::write::ext4::Ext4Options;
 use labimg_disk::write::table::PartitionTable;
 use labimg_disk::write::{FileSystem, ImageSpec, PartitionSpec, write};
@@ -41,7 +41,7 @@ fn root_tree() -> Tree {
     let device = Inode { kind: Kind::Char(5, 1), mode: 0o600, ..tree.get("").unwrap().clone() };
     tree.mkdir("dev", 0o755).unwrap();
     tree.insert(&TreePath::new("dev/console").unwrap(), device).unwrap();
-    let mut manifest = Manifest {
+    let mut manifest = ImageRecord {
         format: FORMAT,
         labimg: "0.1.0".to_owned(),
         board: "rpi4".to_owned(),
@@ -50,7 +50,7 @@ fn root_tree() -> Tree {
         architecture: "arm64".to_owned(),
         date: "2025-10-09T08:53:20Z".to_owned(),
         partitions: Vec::new(),
-        packages: vec![ManifestPackage {
+        packages: vec![RecordPackage {
             name: "bash".to_owned(),
             version: "5.2.37-2+b5".to_owned(),
             architecture: "arm64".to_owned(),

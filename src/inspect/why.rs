@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::files::text;
-use crate::record::{self, Manifest};
+use crate::record::{self, ImageRecord};
 use labimg_debian::deb822::{Stanza, Stanzas};
 use labimg_debian::relation;
 use labimg_disk::read::InspectError;
@@ -64,7 +64,7 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
     let entry = root.stat(path, false)?;
     let path = canonical(&root, path)?;
     let manifest = match text(&root, record::NODE_PATH)? {
-        Some(json) => Manifest::from_json(&json).ok(),
+        Some(json) => ImageRecord::from_json(&json).ok(),
         None => None,
     };
     let status = text(&root, "/var/lib/dpkg/status")?.unwrap_or_default();
@@ -136,7 +136,7 @@ fn parts(path: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 /// The layer of labimg that wrote a path, when it was not a package's unpacking.
-fn layer(manifest: &Manifest, path: &str) -> Option<String> {
+fn layer(manifest: &ImageRecord, path: &str) -> Option<String> {
     let found = manifest.layers.iter().rfind(|layer| layer.paths.iter().any(|p| p == path));
     found.map(|layer| layer.name.clone())
 }
@@ -183,7 +183,7 @@ struct Packages<'a> {
 }
 
 impl<'a> Packages<'a> {
-    fn new(status: &'a str, auto: Option<&'a str>, manifest: Option<&Manifest>) -> Self {
+    fn new(status: &'a str, auto: Option<&'a str>, manifest: Option<&ImageRecord>) -> Self {
         let mut stanzas = BTreeMap::new();
         let mut providers: HashMap<&str, Vec<&str>> = HashMap::new();
         // What cannot be read is told by the report; here it only makes the answer shorter.

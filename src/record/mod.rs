@@ -22,7 +22,7 @@ pub const FORMAT: u32 = 1;
 
 /// What one image was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct ImageRecord {
     /// [`FORMAT`].
     pub format: u32,
     /// The version of labimg that made it.
@@ -38,25 +38,25 @@ pub struct Manifest {
     /// The time of the package lists that it was made from, RFC 3339 in UTC.
     pub date: String,
     /// The partitions in disk order.
-    pub partitions: Vec<ManifestPartition>,
+    pub partitions: Vec<RecordPartition>,
     /// The packages by name.
-    pub packages: Vec<ManifestPackage>,
+    pub packages: Vec<RecordPackage>,
     /// Package that board, role or user asked for → why; those that only came along are not in it.
     #[serde(default)]
     pub why: BTreeMap<String, String>,
     /// What each layer put there, in the order they were laid.
-    pub layers: Vec<ManifestLayer>,
+    pub layers: Vec<RecordLayer>,
     /// The node's k3s; none when its role has none.
     #[serde(default)]
     pub k3s: Option<K3sRecord>,
     /// Container images on the card.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub containers: Vec<ManifestContainer>,
+    pub containers: Vec<RecordContainer>,
 }
 
 /// A partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestPartition {
+pub struct RecordPartition {
     /// Its number: `2` for `/dev/mmcblk0p2`.
     pub number: usize,
     /// Its name.
@@ -73,8 +73,8 @@ pub struct ManifestPartition {
 
 /// A container image, or the archive of those of k3s itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestContainer {
-    /// Its full name, or [`ManifestContainer::OF_K3S`].
+pub struct RecordContainer {
+    /// Its full name, or [`RecordContainer::OF_K3S`].
     pub name: String,
     /// Of an image its tag or digest.
     pub version: String,
@@ -84,14 +84,14 @@ pub struct ManifestContainer {
     pub sha256: Sha256,
 }
 
-impl ManifestContainer {
+impl RecordContainer {
     /// What the archive of k3s' own images is called.
     pub const OF_K3S: &str = "k3s-airgap-images";
 }
 
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestPackage {
+pub struct RecordPackage {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -107,7 +107,7 @@ pub struct ManifestPackage {
 
 /// A layer of the node's tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestLayer {
+pub struct RecordLayer {
     /// Its name, such as `overlay common`.
     pub name: String,
     /// How many files, folders and links are its.
@@ -119,9 +119,9 @@ pub struct ManifestLayer {
     pub paths: Vec<String>,
 }
 
-/// A manifest that cannot be used.
+/// A record that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub enum RecordError {
     /// Not the JSON that a manifest is.
     #[error("it is not what labimg records of an image: {0}")]
     Json(Mistake),
@@ -130,7 +130,7 @@ pub enum ManifestError {
     Format(u32),
 }
 
-impl Fault for ManifestError {
+impl Fault for RecordError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Json(_) | Self::Format(_) => FaultKind::World,
@@ -145,24 +145,24 @@ impl Fault for ManifestError {
     }
 }
 
-impl Manifest {
+impl ImageRecord {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Text that is no manifest, or one of a newer format.
-    pub fn from_json(text: &str) -> Result<Self, ManifestError> {
+    /// Text that is not a record, or one of a newer format.
+    pub fn from_json(text: &str) -> Result<Self, RecordError> {
         #[derive(Deserialize)]
         struct Head {
             format: u32,
         }
-        let wrong = |e: serde_json::Error| ManifestError::Json(wording::json(&e));
+        let wrong = |e: serde_json::Error| RecordError::Json(wording::json(&e));
         match serde_json::from_str::<Head>(text).map_err(wrong)?.format {
             1..=FORMAT => serde_json::from_str(text).map_err(wrong),
-            format => Err(ManifestError::Format(format)),
+            format => Err(RecordError::Format(format)),
         }
     }
 
-    /// As indented JSON with a newline at the end; the same manifest gives the same text.
+    /// As indented JSON with a newline at the end; the same record gives the same text.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings, numbers and lists of them cannot fail to become JSON.
@@ -198,7 +198,7 @@ impl Manifest {
     }
 }
 
-/// A manifest that waits for its image.
+/// A record that waits for its image.
 #[derive(Debug)]
 pub struct Beside {
     partial: tempfile::TempPath,
@@ -218,11 +218,11 @@ impl Beside {
     }
 }
 
-/// The partitions of a layout as a manifest tells them.
+/// The partitions of a layout as a record tells them.
 #[must_use]
-pub fn partitions(layout: &Layout) -> Vec<ManifestPartition> {
+pub fn partitions(layout: &Layout) -> Vec<RecordPartition> {
     let all = layout.partitions.iter().zip(1..);
-    all.map(|(partition, number)| ManifestPartition {
+    all.map(|(partition, number)| RecordPartition {
         number,
         name: partition.name.clone(),
         file_system: match partition.kind {
@@ -239,11 +239,11 @@ pub fn partitions(layout: &Layout) -> Vec<ManifestPartition> {
 
 /// What each layer of a tree put there; layers of which nothing is left are left out.
 #[must_use]
-pub fn layers(tree: &Tree) -> Vec<ManifestLayer> {
+pub fn layers(tree: &Tree) -> Vec<RecordLayer> {
     let mut layers = BTreeMap::new();
     let mut seen = HashSet::new();
     for (path, id, inode) in tree.iter() {
-        let layer = layers.entry(inode.layer).or_insert_with(|| ManifestLayer {
+        let layer = layers.entry(inode.layer).or_insert_with(|| RecordLayer {
             name: tree.layer_name(inode.layer).to_owned(),
             entries: 0,
             bytes: 0,
@@ -267,8 +267,8 @@ mod tests {
     use super::*;
     use crate::wording::one_line;
 
-    fn sample() -> Manifest {
-        Manifest {
+    fn sample() -> ImageRecord {
+        ImageRecord {
             format: FORMAT,
             labimg: "0.1.0".to_owned(),
             board: "rpi4".to_owned(),
@@ -287,11 +287,11 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        assert_eq!(Manifest::from_json(&sample().to_json()).unwrap(), sample());
-        assert!(matches!(Manifest::from_json("{"), Err(ManifestError::Json(_))));
+        assert_eq!(ImageRecord::from_json(&sample().to_json()).unwrap(), sample());
+        assert!(matches!(ImageRecord::from_json("{"), Err(RecordError::Json(_))));
         let newer = r#"{"format": 2, "other": "form"}"#;
-        assert!(one_line(&Manifest::from_json(newer).unwrap_err()).contains("newer"));
-        let cut = Manifest::from_json("{\n\"format\": 1,").unwrap_err();
+        assert!(one_line(&ImageRecord::from_json(newer).unwrap_err()).contains("newer"));
+        let cut = ImageRecord::from_json("{\n\"format\": 1,").unwrap_err();
         assert_eq!(
             one_line(&cut),
             "it is not what labimg records of an image: line 2: it ends too early (the file is not whole)"

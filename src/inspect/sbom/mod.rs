@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::report::{self, ImageReport};
 use super::system::{Package, System};
-use crate::record::ManifestContainer;
+use crate::record::RecordContainer;
 use labimg_disk::read::InspectError;
 use labimg_tree::hash::Sha256;
 
@@ -130,9 +130,9 @@ fn debian_purl(package: &Package, system: &System) -> String {
 }
 
 /// `pkg:oci/pause@sha256%3A00…?arch=arm64&repository_url=registry.k8s.io/pause&tag=3.10`
-fn container_purl(container: &ManifestContainer, architecture: &str) -> String {
-    let ManifestContainer { name, version, sha256, .. } = container;
-    if name == ManifestContainer::OF_K3S {
+fn container_purl(container: &RecordContainer, architecture: &str) -> String {
+    let RecordContainer { name, version, sha256, .. } = container;
+    if name == RecordContainer::OF_K3S {
         return format!("pkg:generic/{}@{}", encoded(name), encoded(version));
     }
     let last = name.rsplit('/').next().unwrap_or_default();
@@ -186,12 +186,12 @@ mod tests {
         let hash = Sha256::of("");
         let of = |name: &str, version: &str| {
             let (name, version) = (name.to_owned(), version.to_owned());
-            container_purl(&ManifestContainer { name, version, size: 1, sha256: hash }, "arm64")
+            container_purl(&RecordContainer { name, version, size: 1, sha256: hash }, "arm64")
         };
         let expected = format!("pkg:oci/pause@sha256%3A{hash}?arch=arm64&repository_url=registry.k8s.io/a/pause");
         assert_eq!(of("registry.k8s.io/a/pause", "3.10"), format!("{expected}&tag=3.10"));
         assert_eq!(of("registry.k8s.io/a/pause", &format!("sha256:{hash}")), expected);
-        assert_eq!(of(ManifestContainer::OF_K3S, "v1.36.5+k3s1"), "pkg:generic/k3s-airgap-images@v1.36.5%2Bk3s1");
+        assert_eq!(of(RecordContainer::OF_K3S, "v1.36.5+k3s1"), "pkg:generic/k3s-airgap-images@v1.36.5%2Bk3s1");
     }
 
     #[test]
