@@ -9,7 +9,6 @@ use super::Outcome;
 use super::output::Output;
 use super::report::Reporter;
 use super::size::parse_size;
-use labimg_store as store;
 use labimg_store::{Keep, Store};
 
 /// List, check or shrink the cache of downloads
@@ -48,7 +47,7 @@ enum CacheCommand {
 }
 
 pub fn run(args: &CacheArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    let dir = args.cache.clone().map_or_else(store::default_dir, Ok)?;
+    let dir = args.cache.clone().map_or_else(labimg_store::default_dir, Ok)?;
     let store = Store::open(&dir)?;
     match &args.command {
         CacheCommand::List => out.result(&store.list()?, ToString::to_string),

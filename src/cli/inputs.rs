@@ -13,7 +13,6 @@ use crate::lock_file::snapshot;
 use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
 use labimg_debian::lock::mirror::Mirror;
-use labimg_store as store;
 use labimg_tree::fault::{Fault, FaultKind};
 
 /// Debian's release unless another is asked for.
@@ -108,7 +107,7 @@ impl FromArgs {
     /// What these flags say of a build; no lab, nothing locked.
     pub fn options(&self, now: i64) -> Result<BuildOptions, Failure> {
         Ok(BuildOptions {
-            cache: self.cache.clone().map_or_else(store::default_dir, Ok)?,
+            cache: self.cache.clone().map_or_else(labimg_store::default_dir, Ok)?,
             mirror: Mirror::choose(self.mirror.as_deref(), Path::new("/"))?,
             keyrings: self.keyring.clone(),
             jobs: usize::from(self.jobs),

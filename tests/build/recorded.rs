@@ -7,7 +7,6 @@ use labimg::parts::Parts;
 use labimg::plan::{Plan, Request};
 use labimg_debian::lock::mirror::Mirror;
 use labimg_debian::lock::{self, ArchiveName, Lock, LockRequest, LockedPackage};
-use labimg_store as store;
 use labimg_store::http::Http;
 use labimg_store::{Context, Store};
 use labimg_tree::hash::Sha256;
@@ -65,8 +64,8 @@ fn request(role: &str, mirror: &Mirror) -> LockRequest {
     }
 }
 
-fn wanted(package: &LockedPackage) -> store::Request {
-    store::Request {
+fn wanted(package: &LockedPackage) -> labimg_store::Request {
+    labimg_store::Request {
         name: package.name.clone(),
         sha256: package.sha256,
         size: package.size,
