@@ -105,7 +105,7 @@ impl From<PathError> for ConfigureError {
 impl Fault for ConfigureError {
     fn kind(&self) -> FaultKind {
         match self {
-            Self::Tree(source) => of_tree(source),
+            Self::Tree(source) => source.kind(),
             // What packages bring is the archive's.
             Self::Format { .. }
             | Self::NoFile { .. }
@@ -137,18 +137,6 @@ impl Fault for ConfigureError {
             | Self::Interrupted(_) => return None,
         };
         Some(text.to_owned())
-    }
-}
-
-/// A tree holds what packages bring: what does not fit together there is the archive's.
-fn of_tree(error: &TreeError) -> FaultKind {
-    match error {
-        TreeError::Path(_)
-        | TreeError::NotFound(_)
-        | TreeError::NotAFolder { .. }
-        | TreeError::Conflict { .. }
-        | TreeError::Link { .. }
-        | TreeError::Read { .. } => FaultKind::World,
     }
 }
 
