@@ -1,7 +1,7 @@
 //! Unpacks and configures a folder of Debian packages, indexes the modules of its kernels, and writes the tree as an ext4
 //! image, to be compared with a system that dpkg made.
 //!
-//! `cargo run -p labimg-xtask --bin configured_root -- DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder to keep their
+//! `cargo run -p labimg-xtask --example configured_root -- DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder to keep their
 //! decompressed form in, the image, and the time of the build in seconds since 1970. The packages that stay unpacked go to
 //! standard output, a name a line; why they do, to standard error.
 

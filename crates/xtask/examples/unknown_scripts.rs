@@ -1,6 +1,6 @@
 //! Lists the maintainer scripts that labimg does not know, with the hash that the table of known scripts wants.
 //!
-//! `cargo run -p labimg-xtask --bin unknown_scripts -- FOLDER…`, where each folder is what `dpkg-deb --control PACKAGE.deb FOLDER` makes.
+//! `cargo run -p labimg-xtask --example unknown_scripts -- FOLDER…`, where each folder is what `dpkg-deb --control PACKAGE.deb FOLDER` makes.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -3,7 +3,7 @@
 //! An image that is there is replaced.
 #![allow(clippy::print_stdout)]
 
-#[path = "../../../labimg-disk/tests/ext4/load.rs"]
+#[path = "../../labimg-disk/tests/ext4/load.rs"]
 mod load;
 
 use std::error::Error;
