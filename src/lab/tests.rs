@@ -133,7 +133,7 @@ fn names_are_dns_labels() {
     one(&GOOD.replace("worker-1", "localhost"), "\"localhost\"", &["every computer"]);
     one(&GOOD.replace("worker-1", "w.lan"), "\"w.lan\"", &["without a domain", "`w` would do"]);
     one(&GOOD.replace("worker-1", "master"), "\"master\"", &["two nodes are called `master`"]);
-    one(&lab("domain = \"my lab\"", ""), "\"my lab\"", &["no DNS domain"]);
+    one(&lab("domain = \"my lab\"", ""), "\"my lab\"", &["not a DNS domain"]);
     one(&lab("domain = \"lab.local\"", ""), "\"lab.local\"", &["mDNS", "home.arpa"]);
 }
 
@@ -159,7 +159,7 @@ fn roles_and_boards_exist_and_make_a_cluster() {
 fn addresses_are_possible() {
     let node = |lines: &str| lab("", lines);
     let with = |address: &str| node(&format!("address = \"{address}\"\ngateway = \"192.168.1.1\""));
-    one(&with("192.168.1.300/24"), "\"192.168.1.300/24\"", &["no IP address", "write it like `192.168.1.10/24`"]);
+    one(&with("192.168.1.300/24"), "\"192.168.1.300/24\"", &["not an IP address", "write it like `192.168.1.10/24`"]);
     one(&with("192.168.1.10"), "\"192.168.1.10\"", &["lacks its prefix length", "192.168.1.10/24"]);
     one(&with("192.168.1.10/255.255.255.0"), "\"192.168.1.10/255.255.255.0\"", &["as `/24`"]);
     one(&with("192.168.1.10/40"), "\"192.168.1.10/40\"", &["from 0 to 32"]);
@@ -170,10 +170,10 @@ fn addresses_are_possible() {
     one(&with("192.168.2.10/24"), "\"192.168.1.1\"", &["not in the node's network 192.168.2.0/24"]);
     one(&with("192.168.1.1/24"), "\"192.168.1.1\"", &["its own gateway"]);
     one(&node("address = \"192.168.1.10/24\""), "\"192.168.1.10/24\"", &["needs a `gateway`"]);
-    one(&node("address = \"192.168.1.10/24\"\ngateway = \"router\""), "\"router\"", &["no IP address"]);
+    one(&node("address = \"192.168.1.10/24\"\ngateway = \"router\""), "\"router\"", &["not an IP address"]);
     one(&node("address = \"192.168.1.10/24\"\ngateway = \"192.168.1.255\""), "\"192.168.1.255\"", &["broadcast"]);
     one(&node("gateway = \"192.168.1.1\""), "gateway", &["without `address`"]);
-    one(&node("dns = [\"one.one\"]"), "\"one.one\"", &["no IP address"]);
+    one(&node("dns = [\"one.one\"]"), "\"one.one\"", &["not an IP address"]);
     let twice = GOOD.replace("board", "address = \"10.0.0.5/8\"\ngateway = \"10.0.0.1\"\nboard");
     one(&twice, "\"10.0.0.5/8\"", &["two nodes have the address 10.0.0.5"]);
     for good in [
@@ -211,7 +211,7 @@ fn settings_have_their_forms() {
         assert_eq!(mistakes(&lab(good, "")), Vec::<String>::new());
     }
     one(&lab("packages = [\"htop nano\"]", ""), "\"htop nano\"", &["one name an entry"]);
-    one(&lab("", "packages = [\"Htop\"]"), "\"Htop\"", &["no name of a Debian package"]);
+    one(&lab("", "packages = [\"Htop\"]"), "\"Htop\"", &["not the name of a Debian package"]);
     assert_eq!(
         mistakes(&lab("packages = [\"g++\", \"htop=3.4.1-5\", \"linux-base/trixie\"]", "")),
         Vec::<String>::new()
@@ -250,14 +250,14 @@ fn k3s_is_possible() {
         ("v1.36+k3s1", "such as"),
         ("v1.36.5+k3s1/..", "such as"),
     ] {
-        one(&k3s(&format!("version = \"{version}\"")), &format!("\"{version}\""), &["no k3s release", words]);
+        one(&k3s(&format!("version = \"{version}\"")), &format!("\"{version}\""), &["not a k3s release", words]);
     }
     for good in ["version = \"v1.36.5+k3s1\"", "version = \"v1.37.0-rc2+k3s1\"", "url = \"http://10.0.0.1/k3s\""] {
         assert_eq!(mistakes(&k3s(good)), Vec::<String>::new());
     }
     for (url, words) in [
         ("ftp://a/b", "http or https"),
-        ("mirror/k3s", "no URL"),
+        ("mirror/k3s", "not a URL"),
         ("https://me:pw@a/b", "readable on every node"),
         ("https://a/b?c", "`?`"),
     ] {

@@ -263,11 +263,11 @@ mod tests {
         let problem = |text: &str| served(text, |_| true).unwrap_err();
         // The other field would be the address too.
         let anchored = format!("{}  jobImage: *here\n", with("'one'", "&here one"));
-        assert!(problem(&anchored).what.contains("without anchors"), "{:?}", problem(&anchored));
+        assert!(problem(&anchored).help.unwrap().contains("without anchors"), "{:?}", problem(&anchored));
         assert_eq!(problem(&anchored).line, 2);
         let merged = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { annotations: &all { chart: one, version: 1.2.0, \
             repo: 'https://charts.example' } }\nspec: { <<: *all }\n";
-        assert!(problem(merged).what.contains("without anchors"), "{:?}", problem(merged));
+        assert!(problem(merged).help.unwrap().contains("without anchors"), "{:?}", problem(merged));
         let folded = with("chart: 'one' # this", "chart: >-\n    one");
         assert_eq!(problem(&folded).line, 2);
     }

@@ -46,7 +46,7 @@ fn line_of(text: &str, at: usize) -> &str {
 
 /// Whether the message is about the syntax, and not one of serde's or of a type's own.
 fn is_syntax(message: &str) -> bool {
-    const BEGINNINGS: [&str; 19] = [
+    const BEGINNINGS: [&str; 20] = [
         "`_` may only",
         "cannot recurse",
         "carriage return",
@@ -66,6 +66,7 @@ fn is_syntax(message: &str) -> bool {
         "too few unicode",
         "unclosed ",
         "unexpected ",
+        "unquoted keys",
     ];
     let of_serde = ["invalid type", "invalid value", "invalid length"].iter().any(|start| message.starts_with(start));
     !of_serde && BEGINNINGS.iter().any(|start| message.starts_with(start))
