@@ -17,10 +17,10 @@ fn a_node_comes_up_and_comes_up_again() {
     let network = Network::start();
     let card = lab.flash(&network, "master");
     let mut node = lab.boot(&network, &card);
-    node.wait_for_ssh(minutes(2));
+    node.wait_for_ssh(minutes(6));
     check_system(&node, &image(&lab, "master"));
     check_node(&node, "master", "k3s.service");
-    let report = node.wait_for_report(minutes(2));
+    let report = node.wait_for_report(minutes(6));
     for text in [
         "Node       master, master of cluster lab",
         "k3s        k3s is running",
@@ -35,7 +35,7 @@ fn a_node_comes_up_and_comes_up_again() {
     let before = node.run(kept);
     let address = node.address();
 
-    node.restart(minutes(2));
+    node.restart(minutes(6));
     check_node(&node, "master", "k3s.service");
     assert_eq!(node.run(kept), before, "the node is another one after a restart");
     assert_eq!(node.address(), address, "the node has another address after a restart");
@@ -68,7 +68,7 @@ fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     assert_eq!(node.run("systemctl is-active cron").trim(), "active");
     let left = node.run("ls /var/lib/labimg/pending /var/lib/labimg/preinst 2>/dev/null || true");
     assert_eq!(left.trim(), "", "lists of pending work are left");
-    assert!(node.wait_for_report(minutes(2)).contains("  ok        configure"), "the report does not tell of it");
+    assert!(node.wait_for_report(minutes(6)).contains("  ok        configure"), "the report does not tell of it");
     node.power_off(minutes(1));
     card.check();
 }

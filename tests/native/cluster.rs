@@ -81,7 +81,7 @@ fn five_nodes() {
     println!("a worker is flashed anew");
     let key = nodes[3].run("cat /etc/ssh/ssh_host_ed25519_key.pub");
     let mut worker2 = nodes.remove(3);
-    worker2.power_off(minutes(2));
+    worker2.power_off(minutes(6));
     drop(worker2);
     cards[3].check();
     lab.rebuild(&["worker2"]);
@@ -96,7 +96,7 @@ fn five_nodes() {
 
     // The one that others look for goes last.
     while let Some(mut node) = nodes.pop() {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
     for ((name, _), card) in NODES.iter().zip(&cards) {

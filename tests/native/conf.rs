@@ -24,11 +24,11 @@ fn settings_of_the_card_are_applied() {
     let mut master = lab.boot(&network, &cards[0]);
     let mut node = lab.boot(&network, &cards[1]);
     for node in [&mut master, &mut node] {
-        node.wait_for_ssh(minutes(2));
+        node.wait_for_ssh(minutes(6));
     }
     check_kitchen(&node);
     assert!(node.lets_in(&further) && node.lets_in(&lab.key()), "a key may not log in");
-    let found = master.wait_until("the new name is found", "getent ahostsv4 kitchen.local", minutes(2));
+    let found = master.wait_until("the new name is found", "getent ahostsv4 kitchen.local", minutes(6));
     assert!(found.starts_with("10.0.2.77 "), "kitchen.local is {found}");
 
     // What counts is commented out; the address waits for the line that is wrong.
@@ -45,10 +45,10 @@ fn settings_of_the_card_are_applied() {
     println!("another name, and the mistake is mended");
     let conf = conf.replace("#! `nowhere` is no IP address\ndns=10.0.2.2,nowhere", "hostname=study\ndns=10.0.2.2");
     cards[1].write_firmware("labimg.conf", conf);
-    node.restart(minutes(2));
+    node.restart(minutes(6));
     assert_eq!(node.run("hostname -f").trim(), "study");
     assert_eq!(node.address().as_deref(), Some("10.0.2.77"));
-    let found = master.wait_until("the next name is found", "getent ahostsv4 study.local", minutes(2));
+    let found = master.wait_until("the next name is found", "getent ahostsv4 study.local", minutes(6));
     assert!(found.starts_with("10.0.2.77 "), "study.local is {found}");
     let conf = cards[1].firmware_text("labimg.conf");
     let active: Vec<&str> = conf.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
@@ -59,7 +59,7 @@ fn settings_of_the_card_are_applied() {
         "labimg.conf",
         format!("{conf}wifi_ssid=\"The # café\"\nwifi_passphrase=correct horse\nwifi_country=de\n"),
     );
-    node.restart(minutes(2));
+    node.restart(minutes(6));
     let wifi = node.run("sudo cat /etc/wpa_supplicant/wpa_supplicant-wlan0.conf");
     // `The # café` in hexadecimal.
     for text in ["country=DE", "ssid=546865202320636166c3a9", "psk=\"correct horse\""] {
@@ -72,7 +72,7 @@ fn settings_of_the_card_are_applied() {
     check_node(&master, "master", "k3s.service");
     check_node(&node, "study", "k3s-agent.service");
     for mut node in [node, master] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
 }
@@ -117,12 +117,12 @@ fn mistakes_and_malice_change_nothing() {
     let conf = format!("\u{feff}{}\r\n\0\r\n", lines.join("\r\n"));
     card.write_firmware("labimg.conf", &conf);
     let mut node = lab.boot(&network, &card);
-    node.wait_for_ssh(minutes(2));
+    node.wait_for_ssh(minutes(6));
     check_node(&node, "master", "k3s.service");
     assert_eq!(node.run("ls /").matches("pwned").count(), 0, "a line of labimg.conf was run");
     assert_eq!(node.run("wc -l <~/.ssh/authorized_keys").trim(), "1", "a bad key may log in");
     assert_eq!(node.run("sudo ls /etc/wpa_supplicant").matches("wlan0").count(), 0, "Wi-Fi is set up");
-    let report = node.wait_for_report(minutes(2));
+    let report = node.wait_for_report(minutes(6));
     println!("{}", report.chars().filter(|c| *c != 'x').collect::<String>());
     for (i, line) in lines.iter().enumerate() {
         // Without an address that is right, nobody looks at them.
@@ -137,7 +137,7 @@ fn mistakes_and_malice_change_nothing() {
     for line in &lines {
         assert!(after.lines().any(|l| l.trim_end() == line || l.trim_end() == format!("#{line}")), "{line} is gone");
     }
-    node.restart(minutes(2));
+    node.restart(minutes(6));
     check_node(&node, "master", "k3s.service");
     node.power_off(minutes(1));
     card.check();

@@ -97,7 +97,7 @@ fn a_test_that_panics_leaves_nothing() {
         let card = lab.flash(&network, "worker1");
         let mut node = lab.boot(&network, &card);
         say.send(network.name().to_owned()).unwrap();
-        node.wait_for_ssh(minutes(2));
+        node.wait_for_ssh(minutes(6));
         panic!("as a failed test does");
     });
     let network = said.recv().unwrap();
@@ -122,14 +122,14 @@ fn a_power_cut_loses_what_was_not_written_through() {
     let network = Network::start();
     let card = lab.flash(&network, "worker1");
     let mut node = lab.boot(&network, &card);
-    node.wait_inside("the seed is there", "test -e /var/lib/labimg/seeded", minutes(2));
+    node.wait_inside("the seed is there", "test -e /var/lib/labimg/seeded", minutes(6));
     node.run_inside("echo through >/kept; sync; echo soon >/lost; cat /kept /lost");
     node.cut_power();
     card.check_after_cut();
     let mut node = lab.boot(&network, &card);
     assert_eq!(node.run_inside("cat /kept"), "through\n");
     node.run_inside("! grep -s soon /lost");
-    node.wait_inside("the node is up", "systemctl is-active ssh", minutes(2));
-    node.power_off(minutes(2));
+    node.wait_inside("the node is up", "systemctl is-active ssh", minutes(6));
+    node.power_off(minutes(6));
     card.check();
 }

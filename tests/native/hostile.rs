@@ -27,7 +27,7 @@ agent_config = { "node-label" = ["colon: space", "# hash", "\"quoted\"", "ünïc
     let mut first = lab.boot(&network, &cards[0]);
     let mut second = lab.boot(&network, &cards[1]);
     for node in [&mut first, &mut second] {
-        node.wait_for_ssh(minutes(2));
+        node.wait_for_ssh(minutes(6));
     }
     assert_eq!(second.address().as_deref(), Some("10.0.2.88"));
     let server = format!("{}:6443", first.address().unwrap());
@@ -36,7 +36,7 @@ agent_config = { "node-label" = ["colon: space", "# hash", "\"quoted\"", "ünïc
     check_node(&second, &worker, "k3s-agent.service");
     wait_for_report(&second, &worker);
     for (node, other) in [(&first, &worker), (&second, &master)] {
-        node.wait_until("the long name is found", &format!("getent ahostsv4 {other}.local"), minutes(2));
+        node.wait_until("the long name is found", &format!("getent ahostsv4 {other}.local"), minutes(6));
     }
     let names = "openssl x509 -in /run/k3s-stand-in/serving.crt -noout -ext subjectAltName";
     let names = first.run(&format!("sudo {names}"));
@@ -49,7 +49,7 @@ agent_config = { "node-label" = ["colon: space", "# hash", "\"quoted\"", "ünïc
         assert!(config.contains(label), "no {label} in {config}");
     }
     for node in [&mut second, &mut first] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
 }

@@ -20,14 +20,14 @@ fn late_network_and_no_disk() {
     let power = Power { uptime: true, ..Power::default() };
     let mut node = Node::boot(&network, &card, &lab.key(), power);
     let given_up = "journalctl -u systemd-networkd-wait-online | grep 'no default route within 20 seconds'";
-    node.wait_inside("the boot goes on without a network", given_up, minutes(2));
+    node.wait_inside("the boot goes on without a network", given_up, minutes(6));
     node.wait_inside("k3s does not start without a network", "journalctl -u k3s | grep 'no default route'", minutes(1));
     assert!(node.console().contains("master login:"), "nobody can log in");
     println!("up without DHCP; the router comes later");
     std::thread::sleep(Duration::from_secs(15));
     assert_eq!(node.address(), None);
     network.uplink(true);
-    node.wait_for_ssh(minutes(2));
+    node.wait_for_ssh(minutes(6));
     node.wait_until("k3s starts once there is a network", "systemctl is-active k3s.service", minutes(3));
     check_node(&node, "master", "k3s.service");
     let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
@@ -38,7 +38,7 @@ fn late_network_and_no_disk() {
     assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
     let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
     assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
-    node.power_off(minutes(2));
+    node.power_off(minutes(6));
     card.check();
 }
 
@@ -54,11 +54,11 @@ fn no_network() {
     let power = Power { clock: false, cable: false, uptime: true };
     let mut node = Node::boot(&network, &card, &lab.key(), power);
     let clock = "grep -q '^status=0' /run/labimg/steps/clock.status && cat /run/labimg/steps/clock.log";
-    let said = node.wait_inside("the clock is waited for, but not for ever", clock, minutes(2));
+    let said = node.wait_inside("the clock is waited for, but not for ever", clock, minutes(6));
     assert!(said.contains("warning: no time server answered within 30 s"), "{said}");
-    node.wait_inside("k3s does not start", "systemctl show -P NRestarts k3s-agent | grep -v '^0$'", minutes(2));
+    node.wait_inside("k3s does not start", "systemctl show -P NRestarts k3s-agent | grep -v '^0$'", minutes(6));
     assert!(node.console().contains("worker1 login:"), "nobody can log in");
-    node.power_off(minutes(2));
+    node.power_off(minutes(6));
     card.check();
     let report = card.firmware_text("labimg-report.txt");
     println!("{report}");

@@ -55,9 +55,9 @@ fn verdict(lab: &Lab, node: &mut Node) {
     let empty = "sudo find /etc/rancher /etc/labimg /etc/ssh /home/lab/.ssh /var/lib/labimg /var/lib/rancher/k3s/server \
         -name stand-in-nodes -prune -o -type f -size 0 ! -path /var/lib/labimg/booted -print";
     assert_eq!(node.run(empty).trim(), "", "files are empty");
-    let report = node.wait_for_report(minutes(2));
+    let report = node.wait_for_report(minutes(6));
     assert!(report.contains("Failed     no unit") && !report.contains("FAILED"), "{report}");
-    node.power_off(minutes(2));
+    node.power_off(minutes(6));
     node.card().check();
 }
 

@@ -23,7 +23,7 @@ fn a_damaged_seed_is_kept_and_a_good_one_taken_later() {
     let good = std::fs::read(card.firmware().join(SEED)).unwrap();
     card.write_firmware(SEED, &good[..good.len() / 2]);
     let mut node = lab.boot(&network, &card);
-    let report = node.wait_for_report(minutes(2));
+    let report = node.wait_for_report(minutes(6));
     println!("{report}");
     for text in ["  FAILED    seed", "labimg-seed.tgz is damaged", "Flash the card again", "labimg-seed.service"] {
         assert!(report.contains(text), "the report does not say `{text}`:\n{report}");
@@ -39,7 +39,7 @@ fn a_damaged_seed_is_kept_and_a_good_one_taken_later() {
     card.write_firmware(SEED, &good);
     drop(node);
     let mut node = lab.boot(&network, &card);
-    node.wait_for_ssh(minutes(2));
+    node.wait_for_ssh(minutes(6));
     check_node(&node, "master", "k3s.service");
     let key = node.run("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub");
     assert!(lab.host_key("master").contains(key.trim()), "the host key is not the seed's");
@@ -68,7 +68,7 @@ fn a_seed_that_climbs_out_is_refused() {
             .arg("../forged"),
     );
     let mut node = lab.boot(&network, &card);
-    let report = node.wait_for_report(minutes(2));
+    let report = node.wait_for_report(minutes(6));
     println!("{report}");
     assert!(report.contains("holds paths that labimg never writes"), "{report}");
     node.run_inside("test ! -e /forged && test ! -e /var/lib/labimg/seeded && test -e /boot/firmware/labimg-seed.bad");
@@ -89,20 +89,20 @@ fn a_new_seed_makes_another_node() {
     let mut master = lab.boot(&network, &cards[0]);
     let mut node = lab.boot(&network, &cards[1]);
     for node in [&mut master, &mut node] {
-        node.wait_for_ssh(minutes(2));
+        node.wait_for_ssh(minutes(6));
     }
-    node.wait_until("worker1 joins", "systemctl is-active k3s-agent", minutes(2));
+    node.wait_until("worker1 joins", "systemctl is-active k3s-agent", minutes(6));
     check_node(&node, "worker1", "k3s-agent.service");
     cards[1].write_firmware(SEED, other);
-    node.restart(minutes(2));
-    node.wait_until("worker2 joins", "systemctl is-active k3s-agent", minutes(2));
+    node.restart(minutes(6));
+    node.wait_until("worker2 joins", "systemctl is-active k3s-agent", minutes(6));
     check_node(&node, "worker2", "k3s-agent.service");
     let key = node.run("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub");
     assert!(lab.host_key("worker2").contains(key.trim()), "the host key is not worker2's");
     let nodes = master.run("sudo ls /var/lib/rancher/k3s/server/stand-in-nodes");
     assert!(nodes.contains("worker1") && nodes.contains("worker2"), "{nodes}");
     for mut node in [node, master] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
 }
@@ -142,17 +142,17 @@ fn wrong_tokens_and_a_wrong_ca() {
     });
     let mut nodes = cards.each_ref().map(|card| lab.boot(&network, card));
     for node in &mut nodes {
-        node.wait_for_ssh(minutes(2));
+        node.wait_for_ssh(minutes(6));
     }
     let [mut master, mut stranger, mut misled, mut right] = nodes;
-    right.wait_until("the right one joins", "systemctl is-active k3s-agent", minutes(2));
+    right.wait_until("the right one joins", "systemctl is-active k3s-agent", minutes(6));
     check_node(&right, "worker3", "k3s-agent.service");
     check_node(&master, "master", "k3s.service");
     let refused =
-        stranger.wait_until("it is refused", "journalctl -u k3s-agent | grep 'refuses this node'", minutes(2));
+        stranger.wait_until("it is refused", "journalctl -u k3s-agent | grep 'refuses this node'", minutes(6));
     assert!(refused.contains("not authorized"), "{refused}");
     let ca = "journalctl -u k3s-agent | grep 'the token says 00000000'";
-    misled.wait_until("the other CA is not trusted", ca, minutes(2));
+    misled.wait_until("the other CA is not trusted", ca, minutes(6));
     assert!(
         !misled.run("journalctl -u k3s-agent").contains("registered at"),
         "it joined a cluster that it does not trust"
@@ -175,7 +175,7 @@ fn wrong_tokens_and_a_wrong_ca() {
     };
     assert_eq!([state("worker1"), state("worker2"), state("worker3")], ["missing", "missing", "ready"]);
     for node in [&mut stranger, &mut misled, &mut right, &mut master] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
 }

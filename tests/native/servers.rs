@@ -20,8 +20,8 @@ fn a_further_server_joins_the_control_plane() {
     let network = Network::start();
     let cards = NODES.map(|(name, _)| lab.flash(&network, name));
     let check = |master: &mut Node, second: &mut Node| {
-        second.wait_for_ssh(minutes(2));
-        master.wait_for_ssh(minutes(2));
+        second.wait_for_ssh(minutes(6));
+        master.wait_for_ssh(minutes(6));
         let server = format!("{}:6443", master.address().unwrap());
         let status = wait_for_ready(lab.command_in(&network), &NODES, &server, minutes(3));
         for node in status["nodes"].as_array().unwrap() {
@@ -43,7 +43,7 @@ fn a_further_server_joins_the_control_plane() {
     assert!(report.contains("Failed     no unit") && report.contains("no USB disk is plugged in"), "{report}");
     // The one that others look for goes last.
     for mut node in [second, master] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
     }
     println!("switching on: the master, then the further server");
     let mut master = lab.boot(&network, &cards[0]);
@@ -51,7 +51,7 @@ fn a_further_server_joins_the_control_plane() {
     let mut second = lab.boot(&network, &cards[1]);
     check(&mut master, &mut second);
     for mut node in [second, master] {
-        node.power_off(minutes(2));
+        node.power_off(minutes(6));
         node.card().check();
     }
 }
