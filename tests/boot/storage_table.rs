@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::disks;
 use crate::lab_folder::LabFolder;
-use crate::node::{Node, quote, succeed};
+use crate::node::{Node, succeed};
 use crate::qmp::{self, Qmp};
 use crate::router::Router;
 
@@ -65,17 +65,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Switches the report off that follows each step once a boot is over: it takes an emulated processor many seconds, and is
-    /// looked at in other tests.
-    fn without_reports(&self) {
-        // As `step` asks: a node that has booted before, and whose boot is not over yet.
-        self.node.run(
-            "sudo sh -c 'systemctl stop labimg-report.service; touch /var/lib/labimg/booted; rm -f /run/labimg/boot-finished'",
-        );
-    }
-
     /// Plugs disks in and runs the storage step: once by itself, as udev starts it, and once by hand, which must change
-    /// nothing; gives its log. All in one command of few programs, as each costs seconds under emulation.
+    /// nothing; gives its log. All in one command, as each costs seconds under emulation.
     fn run(&mut self, disks: &[(&str, Value)]) -> String {
         let together = disks.len() > 1;
         if together {
@@ -85,21 +76,19 @@ impl Bench<'_> {
         for (id, disk) in disks {
             self.qmp.plug(id, disk.clone());
         }
-        // While the step runs it has a control group; before that, udev's file is there.
-        let mut script = "settled() { ! [ -e /run/labimg-storage-event ] && ! [ -d /sys/fs/cgroup/system.slice/labimg-storage.service ]; }; \
-             rest() { until settled && sleep 0.3 && settled; do sleep 0.3; done; }; \
-             there() { [ -e \"$1\" ]; }; "
+        let mut script = "settled() { ! [ -e /run/labimg-storage-event ] && ! systemctl is-active labimg-storage | grep -q activating; }; \
+             rest() { until settled; do sleep 0.5; done; }; "
             .to_owned();
         for (id, _) in disks {
-            script += &format!("until there /dev/disk/by-id/*{id}*; do sleep 0.3; done; ");
+            script += &format!("until ls /dev/disk/by-id | grep -q -- '{id}'; do sleep 0.5; done; ");
         }
-        script += "udevadm settle; ";
+        script += "sudo udevadm settle; ";
         if together {
-            script += "systemctl start labimg-storage.path; ";
+            script += "sudo systemctl start labimg-storage.path; ";
         }
-        script += "sleep 1; rest; systemctl start labimg-storage.service; rest; \
-             cat /run/labimg/steps/storage.log; findmnt -n -o TARGET /srv/labimg || echo not mounted";
-        let said = self.node.run_within(&format!("sudo sh -c {}", quote(&script)), Duration::from_secs(300));
+        script += "sleep 1; rest; sudo systemctl start labimg-storage.service; rest; \
+             sudo cat /run/labimg/steps/storage.log; findmnt -n -o TARGET /srv/labimg || echo not mounted";
+        let said = self.node.run_within(&script, Duration::from_secs(600));
         let (log, mounted) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
         self.mounted = mounted == "/srv/labimg";
         assert!(self.mounted || mounted == "not mounted", "{said}");
@@ -154,7 +143,6 @@ fn storage_table() {
     node.run_within("systemctl is-system-running --wait || true", Duration::from_secs(600));
     let qmp = Qmp::connect(&lab.path("master.qmp"));
     let mut bench = Bench { node: &node, qmp, mounted: false };
-    bench.without_reports();
     for case in CASES {
         check(&mut bench, &lab, case);
     }
