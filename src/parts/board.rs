@@ -272,7 +272,7 @@ impl Board {
             return Err(format!("firmware.size_mib: {} is less than 64", self.firmware.size_mib));
         }
         let first = self.disk.first_mib;
-        if first == 0 || first % 4 != 0 || first > 1024 {
+        if first == 0 || !first.is_multiple_of(4) || first > 1024 {
             return Err(format!("disk.first_mib: {first} is not a multiple of 4 from 4 to 1024"));
         }
         if let Some(line) = self.firmware.config.iter().find(|l| l.contains('\n')) {

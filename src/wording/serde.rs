@@ -81,7 +81,7 @@ fn given_words(given: &str) -> String {
     }
 }
 
-/// The names in back quotes of `, expected one of `a`, `b``.
+/// The names that stand in back quotes after "expected one of".
 fn names(rest: &str) -> Vec<&str> {
     rest.split('`').skip(1).step_by(2).collect()
 }

@@ -86,7 +86,7 @@ impl Package {
         for (name, content) in
             [("debian-binary", b"2.0\n".to_vec()), ("control.tar.gz", control), ("data.tar.gz", data)]
         {
-            write!(deb, "{name:<16}{:<12}{:<6}{:<6}{:<8o}{:<10}`\n", 0, 0, 0, 0o100_644, content.len()).unwrap();
+            writeln!(deb, "{name:<16}{:<12}{:<6}{:<6}{:<8o}{:<10}`", 0, 0, 0, 0o100_644, content.len()).unwrap();
             deb.extend(&content);
             deb.resize(deb.len().next_multiple_of(2), b'\n');
         }

@@ -50,9 +50,9 @@ fn private(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            private(&path)
+            private(&path);
         } else {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap()
+            std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
         }
     }
 }
@@ -184,9 +184,9 @@ fn archive_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            all.extend(archive_of(&path))
+            all.extend(archive_of(&path));
         } else {
-            all.push((path.clone(), std::fs::read(path).unwrap()))
+            all.push((path.clone(), std::fs::read(path).unwrap()));
         }
     }
     all.retain(|(path, _)| !path.ends_with(".lock"));

@@ -63,7 +63,7 @@ fn files_that_are_no_labs() {
     session.write("latin.toml", b"name = \"home\"\n# gr\xfc\xdfe\n");
     session.write("large.toml", "# much\n".repeat(40_000));
     session.write("closed.toml", lab(&session, ""));
-    std::fs::set_permissions(session.path("closed.toml"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(session.path("closed.toml"), std::fs::Permissions::from_mode(0o0)).unwrap();
     session.write("binary.toml", b"name = \"a\0b\"\n");
     session.write("deep.toml", format!("name = {}1{}\n", "[".repeat(200), "]".repeat(200)));
     for name in ["latin.toml", "large.toml", "closed.toml", "binary.toml", "deep.toml"] {

@@ -5,6 +5,7 @@
 //! output` writes the snapshots anew; look at their differences before you commit them.
 
 #![allow(
+    clippy::format_push_string,
     clippy::unwrap_used,
     clippy::format_collect,
     reason = "a panic is how a test fails, and speed is no matter here"

@@ -94,11 +94,13 @@ pub enum SourceError {
 
 impl StoreError {
     /// An error of the system while `action` (`read`, `write`) was done to a file of the cache.
+    #[must_use]
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
 
     /// A failed write, while `needed` bytes are still to come; 0 when that is not known.
+    #[must_use]
     pub fn write(path: &Path, needed: u64, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {

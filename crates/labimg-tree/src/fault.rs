@@ -54,7 +54,9 @@ impl Fault for Interrupted {
 /// What the system says is the world's, unless a loop that was interrupted gave up by it.
 impl Fault for io::Error {
     fn kind(&self) -> FaultKind {
-        let interrupted = self.get_ref().is_some_and(|inner| inner.is::<Interrupted>());
+        let interrupted = self
+            .get_ref()
+            .is_some_and(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Interrupted>);
         if interrupted { FaultKind::Interrupted } else { FaultKind::World }
     }
 }

@@ -1,5 +1,5 @@
 //! ext4, as in the kernel's Documentation/filesystems/ext4, "Global Structures" and "Dynamic Structures". The field names
-//! and those in capitals are the kernel's own (fs/ext4/ext4.h, ext4_extents.h, xattr.h, include/linux/jbd2.h).
+//! and those in capitals are the kernel's own (fs/ext4/ext4.h, `ext4_extents.h`, xattr.h, include/linux/jbd2.h).
 
 /// `struct ext4_super_block`, little-endian.
 pub mod superblock {

@@ -362,6 +362,7 @@ fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
 }
 
 /// The address for messages, without a password; a user name without one is a token, as secret as that.
+#[must_use]
 pub fn shown(url: &str) -> String {
     match reqwest::Url::parse(url) {
         // These fail only for addresses that cannot hold a password.
