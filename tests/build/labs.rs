@@ -257,7 +257,7 @@ fn files_roles_and_boards_of_the_lab_folder() {
 
     // Where the node would not see it, and where nobody looks for it.
     put("overlays/common/boot/firmware/config.txt", "");
-    fails(&mut lab.build(&out, &["--generic"]), 1, &["boot/firmware/config.txt", "boards/NAME.toml"]);
+    fails(&mut lab.build(&out, &["--generic"]), 2, &["boot/firmware/config.txt", "boards/NAME.toml"]);
     std::fs::remove_dir_all(lab.dir.join("overlays/common/boot")).unwrap();
     put("overlays/wroker/etc/motd", "");
     fails(&mut lab.build(&out, &["--generic"]), 2, &["overlays/wroker", "did you mean `worker`"]);

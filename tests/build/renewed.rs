@@ -225,7 +225,7 @@ fn names_and_images_that_the_lock_does_not_have() {
     fails(
         locked.command("update").args(["openssh-clent", "k3s"]),
         2,
-        &["labimg.lock: no image of this lab has a package `openssh-clent`\n  help: did you mean `openssh-client`?"],
+        &["labimg.lock: no image of this lab has a package `openssh-clent`\n  help: did you mean `openssh-client`"],
     );
     let (lab, more) = (std::fs::read_to_string(locked.dir.join("lab.toml")).unwrap(), "packages = [\"htop\"]\n");
     std::fs::write(locked.dir.join("lab.toml"), lab.replace("[k3s]", &format!("{more}[k3s]"))).unwrap();
