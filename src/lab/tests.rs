@@ -119,6 +119,7 @@ fn names_and_types_are_checked_by_the_model() {
 #[test]
 fn syntax_is_explained_alone() {
     one("name = home\nnodes = 1", "home", &["not valid TOML", "in quotes"]);
+    one("name = “home”\n", "“home”", &["a typographic quote does not count", "plain quotes: \"…\""]);
     one(&lab("name = \"b\"", ""), "name", &["twice"]);
     for text in ["name", "[", "name = \"a", "= 1", "a = [1,", "[[nodes]", "\u{0}"] {
         assert!(mistakes(text).iter().all(|m| m.contains("not valid TOML")), "{:?}", mistakes(text));

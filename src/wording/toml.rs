@@ -1,5 +1,7 @@
 //! What the parser of TOML says.
 
+use ::toml::de::DeTable;
+
 use super::{Mistake, Words, serde};
 
 /// Quotes that word processors and chat programs put in place of the plain ones.
@@ -8,12 +10,13 @@ const TYPOGRAPHIC: &str = "“”„‟‘’‚‛«»";
 /// What a parser found in `text`.
 pub(crate) fn toml(text: &str, error: &::toml::de::Error) -> Mistake {
     let at = error.span().map_or(text.len(), |span| span.start);
-    let (what, help) = toml_words(error.message(), text, at);
+    let is_syntax = !DeTable::parse_recoverable(text).1.is_empty();
+    let (what, help) = if is_syntax { toml_words(error.message(), text, at) } else { serde::words(error.message()) };
     let line = text.as_bytes().iter().take(at).filter(|&&b| b == b'\n').count() + 1;
     Mistake { line, what, help }
 }
 
-/// What is wrong at the byte `at` of `text`, and what to do.
+/// What is wrong with the syntax at the byte `at` of `text`, and what to do.
 pub(crate) fn toml_words(message: &str, text: &str, at: usize) -> Words {
     let rest = text.get(at..).unwrap_or_default();
     let line = line_of(text, at);
@@ -34,42 +37,13 @@ pub(crate) fn toml_words(message: &str, text: &str, at: usize) -> Words {
         m if m.starts_with("key with no value") => {
             invalid("a setting without a value", "write it as `name = value`; a comment begins with `#`")
         }
-        m if is_syntax(m) => (format!("not valid TOML: {m}"), None),
-        m => serde::words(m),
+        m => (format!("not valid TOML: {m}"), None),
     }
 }
 
 fn line_of(text: &str, at: usize) -> &str {
     let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
-}
-
-/// Whether the message is about the syntax, and not one of serde's or of a type's own.
-fn is_syntax(message: &str) -> bool {
-    const BEGINNINGS: [&str; 20] = [
-        "`_` may only",
-        "cannot recurse",
-        "carriage return",
-        "extra ",
-        "integers with a radix",
-        "invalid basic string",
-        "invalid ",
-        "keys cannot",
-        "missing assignment",
-        "missing comma",
-        "missing opening",
-        "missing value",
-        "missing key",
-        "missing escaped",
-        "radix must",
-        "redundant ",
-        "too few unicode",
-        "unclosed ",
-        "unexpected ",
-        "unquoted keys",
-    ];
-    let of_serde = ["invalid type", "invalid value", "invalid length"].iter().any(|start| message.starts_with(start));
-    !of_serde && BEGINNINGS.iter().any(|start| message.starts_with(start))
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Fault for ResolveError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Request(_) => Some("write `name`, `name=version` or `name/suite`".to_owned()),
-            Self::Unknown { nearest, .. } => meant(nearest),
+            Self::Unknown { nearest, .. } => did_you_mean(nearest),
             Self::Virtual { .. } => Some("ask for one of them".to_owned()),
             Self::Gone { needed_by, .. } => {
                 (!needed_by.is_empty()).then(|| format!("renew what needs it instead ({})", needed_by.join(", ")))
@@ -89,10 +89,6 @@ impl Fault for ResolveError {
             Self::Version { .. } | Self::Twice(_) | Self::Unsolvable(_) => None,
         }
     }
-}
-
-fn meant(nearest: &[String]) -> Option<String> {
-    did_you_mean(nearest)
 }
 
 /// A chosen package.
