@@ -56,9 +56,9 @@ pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     out.warnings(&checked);
     // What only shows once board, role and files come together.
     let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
-    let targets = target::of_lab(&checked.folder, &[], &flags)?;
+    target::of_lab(&checked.folder, &[], &flags)?;
     if checked.folder.lab.k3s.embed_images {
-        targets.iter().try_for_each(|t| t.plan.own_manifests.images().map(drop))?;
+        checked.folder.parts.manifests().images()?;
     }
     out.result(&summary(&checked), text)
 }

@@ -5,12 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use labimg_testkit::checks::{self, check_report, check_stranger, wait_for_report};
-// Other tests have these from here.
-pub use labimg_testkit::checks::check_node;
+use labimg_testkit::checks::{self, check_node, check_report, check_stranger, minutes, wait_for_report};
+use labimg_testkit::command::succeed;
 
 use crate::lab_folder::{LabFolder, real_k3s};
-use crate::node::{self, Node, labimg, minutes, succeed};
+use crate::node::{self, Node, labimg};
 use crate::qmp::{self, Qmp};
 use crate::router::Router;
 use crate::shown_natively;

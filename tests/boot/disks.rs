@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::node::succeed;
+use labimg_testkit::command::succeed;
 
 /// Most disks here are this large: more than the smallest that is taken.
 pub const SIZE: u64 = 2 << 30;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::node::{Node, labimg, partition_starts, succeed};
+use crate::node::{Node, labimg, partition_starts};
 use crate::router::Router;
+use labimg_testkit::command::succeed;
 
 /// The program that stands in for k3s; another folder when scripts/test copied it.
 pub fn stand_in() -> PathBuf {

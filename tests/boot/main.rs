@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use labimg_testkit::checks::{Image, check_system};
 use labimg_testkit::machine::Machine;
+
 use node::{Lab, Node};
 
 impl Machine for Node {

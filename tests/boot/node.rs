@@ -2,17 +2,14 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use labimg_testkit::command::{quote, succeed};
 
 use crate::lab_folder::stand_in;
 use crate::ports::Ports;
 use crate::processes::{Held, children, threads_stand_still};
-
-/// So many minutes.
-pub fn minutes(count: u64) -> Duration {
-    Duration::from_secs(count * 60)
-}
 
 /// The program under test: a copy where the user of the test can read it, else cargo's.
 pub fn labimg() -> PathBuf {
@@ -375,22 +372,4 @@ impl Drop for Node {
             eprintln!("console of the node: {}", self.log.display());
         }
     }
-}
-
-/// For the shell, as one word.
-pub fn quote(command: &str) -> String {
-    format!("'{}'", command.replace('\'', r"'\''"))
-}
-
-/// Runs a command that must succeed.
-pub fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{err}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout)
-    );
-    output
 }

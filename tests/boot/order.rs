@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use labimg_testkit::checks::check_node;
+use labimg_testkit::checks::{check_node, check_without_disk, minutes};
 
 use crate::lab_folder::{LabFolder, firmware};
-use crate::node::{self, minutes};
+use crate::node;
 use crate::qmp::Qmp;
 use crate::router::Router;
 use crate::shown_natively;
@@ -31,14 +31,7 @@ fn late_network_old_clock_no_disk_then_no_room() {
     node.wait_for_ssh(minutes(5));
     node.wait_until("k3s starts once there is a network", "systemctl is-active k3s.service", minutes(10));
     check_node(&node, "master", "k3s.service");
-    let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
-    let now = node.run("date +%s");
-    let (seeded, now): (i64, i64) = (seeded.trim().parse().unwrap(), now.trim().parse().unwrap());
-    assert!(now >= seeded, "the clock stands at {now}, before the seed's time {seeded}");
-    assert_eq!(node.run("findmnt -n /srv/labimg || echo none").trim(), "none", "/srv/labimg is mounted without a disk");
-    assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
-    let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
-    assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
+    check_without_disk(&node);
 
     println!("a kernel that has no room on the firmware partition: 16 MiB are free");
     let state = "cd /boot/firmware && sha256sum config.txt vmlinuz-* initrd.img-* && ls";

@@ -5,33 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{check_node, check_usb};
+use labimg_testkit::checks::check_node;
+use labimg_testkit::command::succeed;
+use labimg_testkit::random::{Random, long, seed};
+
+use crate::cluster::check_usb;
 use crate::lab_folder::LabFolder;
-use crate::node::{self, Node, succeed};
+use crate::node::{self, Node};
 use crate::router::Router;
 
 /// How often the power is cut on each disk before its node may come up.
 fn cuts() -> &'static [usize] {
-    if std::env::var_os("LABIMG_TEST_LONG").is_some_and(|long| !long.is_empty()) { &[5, 5, 5, 5] } else { &[3, 3] }
-}
-
-/// Random numbers that a seed repeats (Marsaglia, "Xorshift RNGs").
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-fn seed() -> u64 {
-    match std::env::var("LABIMG_TEST_SEED") {
-        Ok(text) => text.parse().expect("LABIMG_TEST_SEED is a number"),
-        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() | 1,
-    }
+    if long() { &[5, 5, 5, 5] } else { &[3, 3] }
 }
 
 /// Lines of the console, but for those that only show that systemd still waits, which a slow computer has more of.
@@ -192,7 +177,7 @@ fn power_cuts() {
     let seed = seed();
     println!("LABIMG_TEST_SEED={seed} repeats this choice of points");
     let lab = LabFolder::shared(&[("master", "master")]);
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let range = whole_boot(&lab, &mut random);
     for number in 0..cuts().len() {
         round(&lab, number, &range, &mut random);

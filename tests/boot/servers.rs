@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use labimg_testkit::checks::{check_node, wait_for_report};
+use labimg_testkit::checks::{check_node, minutes, wait_for_report};
 
 use crate::cluster::wait_for_ready;
 use crate::lab_folder::LabFolder;
-use crate::node::{self, Node, minutes};
+use crate::node::{self, Node};
 use crate::router::Router;
 use crate::shown_natively;
 

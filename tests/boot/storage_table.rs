@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::disks;
 use crate::lab_folder::LabFolder;
-use crate::node::{Node, succeed};
+use crate::node::Node;
 use crate::qmp::{self, Qmp};
 use crate::router::Router;
+use labimg_testkit::command::succeed;
 
 /// What must become of a disk.
 #[derive(Clone, Copy, PartialEq)]

@@ -12,7 +12,8 @@ use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Content, ContentReader, Inode, Kind, Tree};
 
-use crate::node::{Lab, Node, succeed};
+use crate::node::{Lab, Node};
+use labimg_testkit::command::succeed;
 
 /// Larger contents are looked at in places: sums of gigabytes take an emulated processor minutes.
 const WHOLE: u64 = 1 << 26;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use labimg_testkit::checks::{check_node, minutes};
+use labimg_testkit::checks::{check_node, check_without_disk, minutes};
 use labimg_testkit::machine::Machine;
 use labimg_testkit::native::{Network, Node, Power};
 
@@ -30,14 +30,7 @@ fn late_network_and_no_disk() {
     node.wait_for_ssh(minutes(6));
     node.wait_until("k3s starts once there is a network", "systemctl is-active k3s.service", minutes(3));
     check_node(&node, "master", "k3s.service");
-    let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
-    let now = node.run("date +%s");
-    let (seeded, now): (i64, i64) = (seeded.trim().parse().unwrap(), now.trim().parse().unwrap());
-    assert!(now >= seeded, "the clock stands at {now}, before the seed's time {seeded}");
-    assert_eq!(node.run("findmnt -n /srv/labimg || echo none").trim(), "none", "/srv/labimg is mounted without a disk");
-    assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
-    let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
-    assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
+    check_without_disk(&node);
     node.power_off(minutes(6));
     card.check();
 }

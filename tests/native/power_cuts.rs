@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use labimg_testkit::checks::{check_node, minutes};
 use labimg_testkit::machine::Machine;
 use labimg_testkit::native::{Lab, Network, Node};
+use labimg_testkit::random::{Random, long, seed};
 
 use crate::lab::{ready, shared};
 
@@ -14,25 +15,6 @@ const CUTS: usize = 5;
 
 /// So many cards, one after the other, on each of two machines: 40 cuts.
 const CARDS: usize = 4;
-
-/// Random numbers that a seed repeats (Marsaglia, "Xorshift RNGs").
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-fn seed() -> u64 {
-    match std::env::var("LABIMG_TEST_SEED") {
-        Ok(text) => text.parse().expect("LABIMG_TEST_SEED is a number"),
-        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() | 1,
-    }
-}
 
 /// How long a first boot takes here, from the first process to k3s.
 fn whole_boot(lab: &Lab) -> Duration {
@@ -89,14 +71,14 @@ fn the_root_outlives_power_cuts() {
     }
     let seed = seed();
     println!("LABIMG_TEST_SEED={seed} repeats this choice of points");
-    let cards = if std::env::var_os("LABIMG_TEST_LONG").is_some() { CARDS * 10 } else { CARDS };
+    let cards = if long() { CARDS * 10 } else { CARDS };
     let lab = shared();
     let whole = whole_boot(&lab);
     println!("points lie within {} ms, {} cuts", whole.as_millis(), 2 * cards * CUTS);
     std::thread::scope(|scope| {
         for machine in 0..2 {
             let lab = &lab;
-            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(machine as u32 * 8) | 1);
+            let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(machine as u32 * 8) | 1);
             scope.spawn(move || cut_and_boot(lab, machine, cards, whole, &mut random));
         }
     });

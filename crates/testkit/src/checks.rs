@@ -124,3 +124,15 @@ pub fn check_stranger(worker: &impl Machine, taken: &str) {
     let answer = worker.run(&ask);
     assert!(answer.contains(" 403 "), "a stranger called {taken} is not refused: {answer}");
 }
+
+/// What must be true of a master that came up with a late network and without a USB disk.
+pub fn check_without_disk(node: &impl Machine) {
+    let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
+    let now = node.run("date +%s");
+    let (seeded, now): (i64, i64) = (seeded.trim().parse().unwrap(), now.trim().parse().unwrap());
+    assert!(now >= seeded, "the clock stands at {now}, before the seed's time {seeded}");
+    assert_eq!(node.run("findmnt -n /srv/labimg || echo none").trim(), "none", "/srv/labimg is mounted without a disk");
+    assert!(!node.run("sudo exportfs -s").contains("/srv/labimg"), "/srv/labimg is exported without a disk");
+    let report = node.run("sudo cat /boot/firmware/labimg-report.txt");
+    assert!(report.to_lowercase().contains("usb"), "the report does not say that there is no USB disk:\n{report}");
+}

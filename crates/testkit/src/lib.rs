@@ -7,6 +7,7 @@ pub mod http_server;
 pub mod judges;
 pub mod machine;
 pub mod native;
+pub mod random;
 mod skipped;
 
 pub use skipped::skipped;

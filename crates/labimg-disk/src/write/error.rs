@@ -28,14 +28,6 @@ pub enum ImageError {
         /// Why.
         source: std::io::Error,
     },
-    /// Boot loader bytes could not be read.
-    #[error("the boot loader for byte {at} of the image cannot be read")]
-    Raw {
-        /// Where they go.
-        at: u64,
-        /// Why.
-        source: std::io::Error,
-    },
     /// An ext4 file system could not be written.
     #[error("the partition `{partition}` cannot be written")]
     Ext4 {
@@ -107,10 +99,9 @@ impl Fault for ImageError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Fat { .. } | Self::TooSmall { .. } | Self::DiskFull { .. } => FaultKind::World,
-            Self::Content { source, .. }
-            | Self::Raw { source, .. }
-            | Self::Output { source, .. }
-            | Self::Write { source, .. } => Fault::kind(source),
+            Self::Content { source, .. } | Self::Output { source, .. } | Self::Write { source, .. } => {
+                Fault::kind(source)
+            }
             Self::Ext4 { source, .. } => source.kind(),
             // A board's data are checked when they are read.
             Self::Layout(_) => FaultKind::Ours,
@@ -127,7 +118,6 @@ impl Fault for ImageError {
             Self::DiskFull { .. } => Some("make room, or write the image elsewhere".to_owned()),
             Self::BadOutput { help, .. } => Some((*help).to_owned()),
             Self::Content { .. }
-            | Self::Raw { .. }
             | Self::Layout(_)
             | Self::Output { .. }
             | Self::Write { .. }

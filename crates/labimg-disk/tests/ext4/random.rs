@@ -96,7 +96,7 @@ fn build(entries: &[Planned]) -> Tree {
 
 /// How many trees.
 fn cases() -> u32 {
-    if std::env::var_os("LABIMG_TEST_LONG").is_some_and(|long| !long.is_empty()) { 1000 } else { 40 }
+    if labimg_testkit::random::long() { 1000 } else { 40 }
 }
 
 proptest! {
