@@ -61,6 +61,20 @@ fn a_step_keeps_its_output_times_and_status() {
 }
 
 #[test]
+fn steps_of_the_first_second_are_told() {
+    let root = node();
+    for (name, begin, end) in [("grow", "0.06", "0.85"), ("seed", "0.85", "0.99"), ("clock", "0.94", "1.20")] {
+        root.write(&format!("run/labimg/steps/{name}.status"), format!("begin={begin}\nend={end}\nstatus=0\n"));
+        root.write(&format!("run/labimg/steps/{name}.log"), "");
+    }
+    assert!(root.run("report", &["during"]).status.success());
+    let text = root.read(REPORT);
+    for line in ["grow            0.8 s", "seed            0.1 s", "clock           0.3 s"] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
 fn the_report_says_what_ran_and_what_to_do() {
     let root = node();
     step(&root, "grow", "true");
