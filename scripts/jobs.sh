@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 #
 #   job NAME SLOTS COMMAND…     one more job; it begins once so many of the $slots are free
+#   fill NAME COMMAND…          one that needs no slot and takes the time that those with slots leave: it runs at a low priority,
+#                               one of them at a time, and $slots of them once no other job is left
 #   after NAME OTHER            … and OTHER has succeeded
 #   run_jobs                    runs all that were declared, in their order, as far as there are slots
 #
@@ -27,6 +29,10 @@ job() {
     job_state[$name]=waits
 }
 
+fill() {
+    job "$1" 0 "${@:2}"
+}
+
 after() { job_after[$1]=$2; }
 
 # A file name for a job: names of tests have colons.
@@ -38,6 +44,7 @@ start_job() {
     say "begins  $name"
     (
         trap - EXIT
+        [ "${job_slots[$name]}" != 0 ] || renice -n 10 -p $BASHPID >/dev/null
         TIMEFORMAT='%R %U %S'
         set +e
         # In braces: of a subshell alone, the time goes to where its own output goes.
@@ -100,10 +107,33 @@ slots_taken() {
     echo $sum
 }
 
+# How many more jobs without a slot may run now.
+room_to_fill() {
+    local name room=1 running=0
+    for name in "${jobs[@]}"; do
+        case ${job_slots[$name]}:${job_state[$name]} in
+            0:runs) running=$((running + 1)) ;;
+        esac
+    done
+    with_slots_left || room=$slots
+    echo $((room - running))
+}
+with_slots_left() {
+    local name
+    for name in "${jobs[@]}"; do
+        case ${job_slots[$name]}:${job_state[$name]} in
+            0:*) ;;
+            *:waits | *:runs) return 0 ;;
+        esac
+    done
+    return 1
+}
+
 run_jobs() {
-    local name free other pid status
+    local name free room other pid status
     while :; do
         free=$((slots - $(slots_taken)))
+        room=$(room_to_fill)
         for name in "${jobs[@]}"; do
             [ "${job_state[$name]}" = waits ] || continue
             other=${job_after[$name]-}
@@ -116,6 +146,12 @@ run_jobs() {
                     ;;
                 *) continue ;;
             esac
+            if [ "${job_slots[$name]}" = 0 ]; then
+                [ "$room" -gt 0 ] || continue
+                start_job "$name"
+                room=$((room - 1))
+                continue
+            fi
             # One that wants more than there are has them all.
             if [ "${job_slots[$name]}" -le $free ] || [ $free = "$slots" ]; then
                 start_job "$name"
