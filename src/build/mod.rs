@@ -152,6 +152,7 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
             ssh_keys,
             secrets: run.options.secrets.as_ref(),
             date: assembled.date,
+            image: assembled.manifest.partitions.last().map_or("", |root| &root.partuuid),
         };
         Seed::make(&request)?.put(&mut firmware)?;
     }

@@ -19,6 +19,8 @@ use labimg_tree::{Tree, TreeError, TreePath};
 
 /// The packed seed's name on the firmware partition.
 pub const ARCHIVE: &str = "labimg-seed.tgz";
+/// The seed's format, which the node compares with the one that it reads (`SEED` in `/etc/labimg/node.conf`).
+pub const FORMAT: u32 = 1;
 /// The name there of the plain settings that a person may edit.
 pub const SETTINGS: &str = "labimg.conf";
 /// As it is shipped: every setting is explained and none is active.
@@ -61,6 +63,8 @@ pub struct SeedRequest<'a> {
     pub secrets: Option<&'a Secrets>,
     /// The image's own time, seconds since 1970.
     pub date: i64,
+    /// By which the image is known: the PARTUUID of its root partition.
+    pub image: &'a str,
 }
 
 /// A node's seed, ready to be put on a firmware partition.
@@ -104,8 +108,10 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     network(&mut tree, request)?;
     let master = request.lab.master().map_or("", |m| m.name.as_str());
     let conf = format!(
-        "# What this node is.\nCLUSTER={}\nROLE={}\nMASTER={master}\n# The clock is never behind this: seconds since 1970.\nSEED_TIME={date}\n",
-        request.lab.name, request.role.name
+        "# Format of this seed, and the image that it was made beside.\nSEED={FORMAT}\nBOARD={}\nIMAGE={}\n\
+         # What this node is.\nCLUSTER={}\nROLE={}\nMASTER={master}\n\
+         # The clock is never behind this: seconds since 1970.\nSEED_TIME={date}\n",
+        request.board.name, request.image, request.lab.name, request.role.name
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
     if request.role.name == FOUNDER && request.lab.storage.enabled {
@@ -219,6 +225,7 @@ mod tests {
             ssh_keys: &[],
             secrets: None,
             date: 7,
+            image: "0-02",
         };
         let mut tree = Tree::new(7);
         k3s(&mut tree, &request).unwrap();

@@ -28,6 +28,49 @@ fn make_seed(to: &Path, hostname: &str) {
     assert!(status.unwrap().success());
 }
 
+/// The same with other lines in its node.conf, for the image of a worker on an rpi4.
+fn seed_with(conf: &str) -> Root {
+    let root = Root::new();
+    root.write(
+        "usr/share/labimg/manifest.json",
+        "{\n  \"format\": 1,\n  \"board\": \"rpi4\",\n  \"role\": \"worker\",\n  \"partitions\": [\n    { \"partuuid\": \"aaaa-02\" }\n  ]\n}\n",
+    );
+    let work = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(work.path().join("etc/labimg")).unwrap();
+    std::fs::write(work.path().join("etc/labimg/node.conf"), conf).unwrap();
+    std::fs::write(work.path().join("etc/hostname"), "seeded\n").unwrap();
+    let tar = Command::new("tar").arg("-czf").arg(root.at(SEED)).arg("-C").arg(work.path()).arg("etc").status();
+    assert!(tar.unwrap().success());
+    root
+}
+
+#[test]
+fn a_seed_must_fit_the_image() {
+    let node = "CLUSTER=lab\nMASTER=boss\nSEED_TIME=1\n";
+    for good in
+        ["ROLE=worker\n", "SEED=1\nBOARD=rpi4\nROLE=worker\nIMAGE=aaaa-02\n", "SEED=1\nROLE=worker\nIMAGE=bbbb-02\n"]
+    {
+        let root = seed_with(&format!("{good}{node}"));
+        let output = root.run("seed", &[]);
+        assert!(output.status.success(), "{good}: {}", text(&output));
+        assert_eq!(root.read("etc/hostname"), "seeded\n");
+        assert_eq!(text(&output).contains("another image"), good.contains("bbbb"), "{}", text(&output));
+    }
+    for (bad, words) in [
+        ("SEED=2\nBOARD=rpi4\nROLE=worker\n", "has format 2, and this image reads format 1"),
+        ("SEED=1\nBOARD=rpi5\nROLE=worker\n", "board rpi5, and this card has the image of board rpi4"),
+        ("SEED=1\nBOARD=rpi4\nROLE=master\n", "role master, and this card has the image of role worker"),
+        ("ROLE=master\n", "role master, and this card has the image of role worker"),
+    ] {
+        let root = seed_with(&format!("{bad}{node}"));
+        let output = root.run("seed", &[]);
+        assert!(!output.status.success(), "{bad}");
+        assert!(text(&output).contains(words), "{bad}: {}", text(&output));
+        assert!(root.exists(BAD) && !root.exists(SEED) && !root.exists("var/lib/labimg/seeded"));
+        assert!(!root.exists("etc/labimg/node.conf"), "{bad}: a part of the seed was used");
+    }
+}
+
 fn check_seeded(root: &Root) {
     assert_eq!(root.read("etc/hostname"), "seeded\n");
     assert_eq!(root.read("etc/rancher/k3s/token"), "a-secret-token\n");

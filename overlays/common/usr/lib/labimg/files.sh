@@ -26,6 +26,24 @@ read_node() {
     fi
 }
 
+# Sets board, role_of_image, date and labimg. One line for each value at the beginning: a form that labimg itself writes.
+# shellcheck disable=SC2034 # for who calls it
+read_manifest() {
+    board='?' role_of_image='?' date='?' labimg='?'
+    [ -r "${LABIMG_ROOT-}/usr/share/labimg/manifest.json" ] || return 0
+    while read -r key text; do
+        text=${text#\"}
+        text=${text%\",}
+        case $key in
+            '"labimg":') labimg=$text ;;
+            '"board":') board=$text ;;
+            '"role":') role_of_image=$text ;;
+            '"date":') date=$text ;;
+            '"partitions":') break ;;
+        esac
+    done < "${LABIMG_ROOT-}/usr/share/labimg/manifest.json"
+}
+
 # put FILE MODE [OWNER]: writes standard input to FILE, which has its old or its new content whenever power fails.
 put() {
     mkdir -p "${1%/*}"
