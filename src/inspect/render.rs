@@ -56,6 +56,9 @@ pub fn render_why(why: &Why) -> String {
             line(&mut out, format_args!("  asked for   {first}: {reason}"));
         }
     }
+    if let Some(problem) = &why.record_problem {
+        line(&mut out, format_args!("  not known   {problem}"));
+    }
     out
 }
 

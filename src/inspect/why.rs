@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::files::text;
 use crate::record::{self, ImageRecord};
+use crate::wording::one_line;
 use labimg_debian::deb822::{Stanza, Stanzas};
 use labimg_debian::relation;
 use labimg_disk::read::InspectError;
@@ -40,6 +41,8 @@ pub struct Why {
     pub layer: Option<String>,
     /// Packages that brought it; several for a folder.
     pub packages: Vec<Owner>,
+    /// Why labimg's record in the image, which names layers and reasons, cannot be read; none when it can, or when there is none.
+    pub record_problem: Option<String>,
 }
 
 /// A package that brought a path.
@@ -63,9 +66,10 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
     let root = super::root(image)?;
     let entry = root.stat(path, false)?;
     let path = canonical(&root, path)?;
-    let manifest = match text(&root, record::NODE_PATH)? {
-        Some(json) => ImageRecord::from_json(&json).ok(),
-        None => None,
+    let (manifest, record_problem) = match text(&root, record::NODE_PATH)?.map(|json| ImageRecord::from_json(&json)) {
+        Some(Ok(manifest)) => (Some(manifest), None),
+        Some(Err(e)) => (None, Some(format!("{}: {}", record::NODE_PATH, one_line(&e)))),
+        None => (None, None),
     };
     let status = text(&root, "/var/lib/dpkg/status")?.unwrap_or_default();
     let auto = text(&root, "/var/lib/apt/extended_states")?;
@@ -74,6 +78,7 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
     Ok(Why {
         layer: manifest.as_ref().and_then(|m| layer(m, &path)),
         packages: owners,
+        record_problem,
         ..of_entry(&root, &entry, path)?
     })
 }
@@ -97,6 +102,7 @@ fn of_entry(root: &Ext4Volume, entry: &Ext4Entry, path: String) -> Result<Why, I
         target,
         layer: None,
         packages: Vec::new(),
+        record_problem: None,
     })
 }
 
