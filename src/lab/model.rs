@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+#[cfg(test)]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ use crate::parts::Parts;
 use crate::parts::role::{FOUNDER, K3sKind};
 
 /// A cluster: the whole of a `lab.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lab {
     /// Name of the cluster: one DNS label (RFC 1123). Context name in the kubeconfig.
@@ -75,7 +77,8 @@ fn default_locale() -> String {
 }
 
 /// A wireless network (WPA2 or WPA3 with a passphrase, or open).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Wifi {
     /// Its name, 1 to 32 bytes.
@@ -88,7 +91,8 @@ pub struct Wifi {
 }
 
 /// k3s of all nodes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct K3s {
     /// The release, such as `v1.36.5+k3s1`; the one this labimg was tested with when absent.
@@ -106,7 +110,7 @@ pub struct K3s {
     pub embed_images: bool,
     /// Further container images that nodes have on their cards, by their full names.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub images: Vec<ImageName>,
     /// Base URL of a mirror of container registries, for the build: `HOST/REPOSITORY` is asked for as
     /// `<registries>/v2/HOST/REPOSITORY`.
@@ -121,7 +125,8 @@ pub struct K3s {
 }
 
 /// The master's USB disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
     /// Whether the master looks for a disk and exports it at all.
@@ -143,7 +148,8 @@ impl Default for Storage {
 }
 
 /// Which disk may be prepared. A disk that holds anything is never touched, whatever the rule says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DiskRule {
     /// The only USB disk that is plugged in.
@@ -158,7 +164,8 @@ pub enum DiskRule {
 }
 
 /// A node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LabNode {
     /// Host name: one DNS label; the node is found as `NAME.local`.

@@ -1,10 +1,10 @@
-//! The JSON Schema of `lab.toml`, made from the model: for editors, and for [`super::structure`].
+//! The JSON Schema of `lab.toml`: for editors, and for [`super::structure`].
+//!
+//! It is made from the model by the tests, which compare it with the file that the program holds: what makes schemas is
+//! compiled for tests alone.
 
-use schemars::Schema;
-use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::Lab;
 use crate::parts::{Parts, PartsError};
 
 /// Where the published schema lies, by the repository that `Cargo.toml` names.
@@ -12,8 +12,9 @@ pub const URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/HEAD/lab.schem
 
 /// The model's own schema: names, types, what is required, descriptions.
 #[must_use]
+#[expect(clippy::expect_used, reason = "the file is a part of the program, and a test reads it")]
 pub(super) fn of_model() -> Value {
-    generate().to_value()
+    serde_json::from_str(include_str!("model.schema.json")).expect("the program's own schema is JSON")
 }
 
 /// The schema that is published: the model's, with the names that this labimg knows and the form of some values, so that
@@ -25,10 +26,9 @@ pub fn published() -> Result<Value, PartsError> {
     let parts = Parts::built_in()?;
     let roles: Vec<_> = parts.roles().map(|role| &role.name).collect();
     let boards: Vec<_> = parts.boards().map(|board| &board.name).collect();
-    let mut schema = generate();
-    schema.insert("$id".to_owned(), URL.into());
-    schema.insert("title".to_owned(), "lab.toml".into());
-    let mut schema = schema.to_value();
+    let mut schema = of_model();
+    schema["$id"] = URL.into();
+    schema["title"] = "lab.toml".into();
     let node = "/definitions/LabNode/properties";
     for (path, keyword, value) in [
         // Not all: a lab folder may have boards and roles of its own.
@@ -50,14 +50,25 @@ pub fn published() -> Result<Value, PartsError> {
 /// One DNS label, as RFC 1123 has it, in lower case.
 const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 
-/// Draft 7 is what editors' TOML plug-ins know best.
-fn generate() -> Schema {
-    SchemaSettings::draft07().into_generator().into_root_schema_for::<Lab>()
-}
-
 #[cfg(test)]
 mod tests {
+    use schemars::generate::SchemaSettings;
+
     use super::*;
+    use crate::lab::Lab;
+
+    #[test]
+    fn the_schema_is_that_of_the_model() {
+        // Draft 7 is what editors' TOML plug-ins know best.
+        let model = SchemaSettings::draft07().into_generator().into_root_schema_for::<Lab>();
+        let now = format!("{:#}\n", model.to_value());
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/model.schema.json");
+        if std::env::var_os("LABIMG_WRITE_SCHEMA").is_some() {
+            std::fs::write(file, &now).unwrap();
+        }
+        let is_new = std::fs::read_to_string(file).unwrap() == now;
+        assert!(is_new, "src/lab/model.schema.json is old: `LABIMG_WRITE_SCHEMA=1 cargo test --lib schema` writes it");
+    }
 
     #[test]
     fn the_published_file_is_this_schema() {
