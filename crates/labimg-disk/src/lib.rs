@@ -1,6 +1,6 @@
-//! Disk images as files: [`write`] makes them from a [`Tree`](labimg_tree::Tree), [`read`](mod@read) reads any image back.
+//! Disk images as files: [`write`] makes them from a [`Tree`](labimg_tree::Tree), [`read`](mod@read) reads any image.
 //!
-//! Nothing is mounted, and no other program runs: ext4, FAT32, MBR and GPT are written and read here.
+//! Nothing is mounted and no other program is run: ext4, FAT32, MBR and GPT are written and read here.
 
 mod format;
 pub mod read;

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let store = Store::open(Path::new(cache))?;
     let request = Request { name: url.clone(), sha256: sha256.parse()?, size: size.parse()?, urls: vec![url.clone()] };
-    // Four at once; this is one.
+    // At most four downloads at once; here there is only one.
     store.fetch(std::slice::from_ref(&request), 4, &Http::new()?, &Silent)?;
     let blob = store.fetched(&request.sha256)?;
     println!("{} bytes in {}", blob.len(), store.dir().display());

@@ -5,13 +5,13 @@ use labimg_tree::progress::Progress;
 use crate::Store;
 use crate::http::Http;
 
-/// Where inputs are kept, how they are fetched, and where progress is told.
+/// What every step of a build needs: the cache, the network, and where progress is reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The cache.
     pub store: &'a Store,
     /// The network.
     pub http: &'a Http,
-    /// Where progress is told.
+    /// Where progress is reported.
     pub progress: &'a dyn Progress,
 }

@@ -12,42 +12,42 @@ use labimg_tree::interrupt::Interrupted;
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system refused something.
+    /// The system refused an operation.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: io::Error,
     },
-    /// No room for what has to be written.
+    /// The disk is too full for what has to be written.
     #[error("no room{} at {}", more(*needed), path.display())]
     Full {
-        /// Where it was to go.
+        /// The file that was being written.
         path: PathBuf,
-        /// Bytes that are still to be written; 0 when that is not known.
+        /// Bytes still to be written; 0 when unknown.
         needed: u64,
-        /// The system's words, or what is free.
+        /// The system's error, or how much is free.
         #[source]
         cause: Cause,
     },
-    /// The cache may only be read, and does not hold everything.
+    /// The cache is read-only and lacks something.
     #[error("the cache {} may not be written and lacks {}", dir.display(), listed(missing))]
     ReadOnly {
-        /// The cache.
+        /// The cache's folder.
         dir: PathBuf,
-        /// Names of what is not there.
+        /// Names of what is missing.
         missing: Vec<String>,
     },
     /// Some files could not be downloaded.
     #[error("{}", failures(.0))]
     Fetch(Vec<Failed>),
-    /// A prune while a build runs.
+    /// `cache prune` was called while a build uses the cache.
     #[error("the cache {} is in use by a running labimg", .0.display())]
     Busy(PathBuf),
-    /// No place for the cache is known.
+    /// No folder for the cache: neither `XDG_CACHE_HOME` nor `HOME` is usable.
     #[error("no folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
     NoHome,
     /// The user asked to stop.
@@ -58,48 +58,48 @@ pub enum StoreError {
 /// A file that could not be downloaded from anywhere.
 #[derive(Debug)]
 pub struct Failed {
-    /// Its name.
+    /// The file's name.
     pub name: String,
-    /// The last failure of each place.
+    /// The last failure of each source.
     pub causes: Vec<SourceError>,
 }
 
-/// Why one place did not give the right file.
+/// Why one source did not give the right file.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// It did not give a file.
+    /// It did not give the file.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It gives a file of another size.
+    /// The file there has another size.
     #[error("{url}: {found} bytes, {expected} expected")]
     Size {
-        /// Where.
+        /// The address.
         url: String,
-        /// As the lock has it, in bytes.
+        /// Size in the lock, in bytes.
         expected: u64,
-        /// As the server has it, in bytes.
+        /// Size on the server, in bytes.
         found: u64,
     },
-    /// It gives other bytes.
+    /// The file there has other bytes.
     #[error("{url}: SHA-256 is {computed}, expected {expected}")]
     Hash {
-        /// Where.
+        /// The address.
         url: String,
-        /// As the lock has it.
+        /// Hash in the lock.
         expected: Sha256,
-        /// Of what came.
+        /// Hash of the downloaded bytes.
         computed: Sha256,
     },
 }
 
 impl StoreError {
-    /// An error of the system while `action` (`read`, `write`) was done to a file of the cache.
+    /// An error of the system during `action` (`read`, `write`) on a file of the cache.
     #[must_use]
     pub fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// A failed write, while `needed` bytes are still to come; 0 when that is not known.
+    /// A failed write with `needed` bytes still to come; 0 when unknown.
     #[must_use]
     pub fn write(path: &Path, needed: u64, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -186,7 +186,7 @@ fn failures(failed: &[Failed]) -> String {
     text
 }
 
-/// What helps against each of the failures, said once.
+/// Advice for the failures, each piece once.
 fn remedies(failed: &[Failed]) -> Option<String> {
     let mut found: Vec<String> = Vec::new();
     for help in failed.iter().flat_map(|failed| &failed.causes).filter_map(Fault::help) {

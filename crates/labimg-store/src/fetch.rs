@@ -1,8 +1,9 @@
 //! Parallel, resuming, verified downloads into the store.
 //!
-//! A cut download goes on where it ended, also from another mirror: what is asked for is named by its hash, so every place
-//! has the same bytes, and a condition on one server's `ETag` (`If-Range`) would only stand in the way. When the hash of
-//! such a patchwork is wrong, the file is fetched whole from the same place before that place is blamed.
+//! A download that was cut off resumes where it ended, from another mirror too: files are named by their hash, so all
+//! mirrors have the same bytes. A condition on one server's `ETag` (`If-Range`) would only prevent that. When a file
+//! put together from several mirrors has the wrong hash, it is fetched whole from the same mirror before that mirror is
+//! blamed.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -21,33 +22,34 @@ use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Phase, Progress, Unit};
 
-/// A place that cut a transfer is not blamed when so many bytes came: a large file over a bad line takes many cuts.
+/// A mirror that cut a transfer is not blamed when at least this many bytes came: a large file over a bad line takes
+/// many attempts.
 const PROGRESS: u64 = 1 << 20;
 
-/// How often a place may give wrong bytes: once may be damage on the way.
+/// How often a mirror may send wrong bytes: once may be damage on the way.
 const WRONG_TWICE: u32 = 2;
 
-/// A file to have in the store.
+/// A file to be fetched into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What to call it in messages.
+    /// Its name in messages.
     pub name: String,
-    /// What it must hash to.
+    /// Its expected hash.
     pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,
-    /// Where it is to be found, best first.
+    /// Its addresses, best first.
     pub urls: Vec<String>,
 }
 
 impl Store {
-    /// Downloads what is not there yet, up to `jobs` files at a time, the largest first, and verifies each.
+    /// Downloads the files that are missing and verifies each: up to `jobs` at a time, the largest first.
     ///
-    /// What another process downloads at the same time is waited for instead.
+    /// Files that another process is downloading are waited for.
     ///
     /// # Errors
-    /// [`StoreError::Fetch`] names every file that cannot be had; with no network the first few end it.
-    /// [`StoreError::Full`], before anything is fetched when the room is too small from the start.
+    /// [`StoreError::Fetch`] names every file that could not be fetched; without network it gives up after the first
+    /// few. [`StoreError::Full`], before the first download when there is too little space for all.
     /// [`StoreError::ReadOnly`] names what is missing. [`StoreError::Interrupted`] within a second.
     pub fn fetch(
         &self,
@@ -94,7 +96,7 @@ impl Store {
         };
         std::thread::scope(|scope| {
             for number in 1..jobs.min(missing.len()) {
-                // Without a thread the others have more to do.
+                // If a thread cannot be started, the others do its work.
                 let _ = std::thread::Builder::new().name(format!("fetch {number}")).spawn_scoped(scope, work);
             }
             work();
@@ -102,7 +104,7 @@ impl Store {
         run.result()
     }
 
-    /// Bytes of it that an earlier, cut download left.
+    /// Bytes of the file that an earlier download left.
     fn begun(&self, request: &Request) -> u64 {
         let left = self.part_path(&request.sha256).metadata().map_or(0, |metadata| metadata.len());
         if left > request.size { 0 } else { left }
@@ -125,31 +127,31 @@ struct Run<'a> {
     store: &'a Store,
     http: Http,
     phase: Box<dyn Phase>,
-    /// Set once there is no sense in going on.
+    /// Set when no further download can succeed.
     stop: Arc<AtomicBool>,
-    /// Hosts that did not answer: asked last from then on.
+    /// Hosts that did not answer: they are asked last from then on.
     down: Mutex<HashSet<String>>,
     fatal: Mutex<Option<StoreError>>,
     failed: Mutex<Vec<Failed>>,
 }
 
-/// A place to get one file from.
+/// A mirror to get one file from.
 struct Source<'a> {
     url: &'a str,
     host: String,
-    /// Attempts that failed by network or server.
+    /// Attempts that failed because of the network or the server.
     attempts: u32,
     /// Attempts that gave wrong bytes.
     wrong: u32,
-    /// Not to be asked before.
+    /// When it may be asked again.
     ready: Instant,
-    /// Why it is not asked any more.
+    /// Why it is no longer asked.
     given_up: Option<SourceError>,
 }
 
 /// Why one attempt failed.
 enum Failure {
-    /// The place is to blame.
+    /// The mirror is to blame.
     Source(SourceError),
     /// This machine is.
     Store(StoreError),
@@ -172,7 +174,7 @@ impl Run<'_> {
         match self.one(request) {
             Ok(()) => {}
             Err(StoreError::Fetch(failed)) => {
-                // A missing or wrong file says nothing about the others; a dead network or server does.
+                // A missing or wrong file says nothing about the other files; a dead network or server does.
                 let general =
                     |cause: &SourceError| matches!(cause, SourceError::Http(e) if e.is_transient() || e.is_host_down());
                 if failed.iter().any(|failed| failed.causes.iter().any(general)) {
@@ -183,7 +185,7 @@ impl Run<'_> {
             Err(e) => {
                 self.stop.store(true, Ordering::Relaxed);
                 let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
-                // Threads that were stopped because of the first error only report that.
+                // Threads that stopped because of the first error only report `Interrupted`.
                 if fatal.is_none() && !matches!(e, StoreError::Interrupted(_)) {
                     *fatal = Some(e);
                 }
@@ -201,7 +203,7 @@ impl Run<'_> {
         if failed.is_empty() { Ok(()) } else { Err(StoreError::Fetch(failed)) }
     }
 
-    /// One file, from whatever place has it.
+    /// Fetches one file from any mirror that has it.
     fn one(&self, request: &Request) -> Result<(), StoreError> {
         let target = self.store.blob_path(&request.sha256);
         let begun = self.store.begun(request);
@@ -242,7 +244,7 @@ impl Run<'_> {
         Err(StoreError::Fetch(vec![Failed { name: request.name.clone(), causes }]))
     }
 
-    /// The place to ask next: the one that may be asked first; of several the one whose host answers, then by order.
+    /// The mirror to ask next: the one that may be asked first. Of several, one whose host answers, then by order.
     fn choose<'a, 'b>(&self, sources: &'a mut [Source<'b>]) -> Option<&'a mut Source<'b>> {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -250,7 +252,7 @@ impl Run<'_> {
         usable.min_by_key(|source| (source.ready.saturating_duration_since(now), down.contains(&source.host)))
     }
 
-    /// Asks one place once; on success the part holds the verified file.
+    /// Asks one mirror once; on success `part` holds the verified file.
     fn transfer(&self, part: &mut Part, request: &Request, source: &Source) -> Result<(), Failure> {
         let size = request.size;
         loop {
@@ -273,7 +275,7 @@ impl Run<'_> {
         let size = request.size;
         let wrong_size = |found| SourceError::Size { url: shown(source.url), expected: size, found };
         let mut body = match self.http.open(source.url, part.len) {
-            // It has fewer bytes than we have: its file is another one, or it misunderstands ranges.
+            // The server has fewer bytes than we have: it has another file, or it misunderstands ranges.
             Err(HttpError::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. }) if part.len > 0 => {
                 part.clear(size)?;
                 self.http.open(source.url, 0)?
@@ -310,7 +312,7 @@ impl<'a> Source<'a> {
         Self { url, host, attempts: 0, wrong: 0, ready: Instant::now(), given_up: None }
     }
 
-    /// Decides whether and when it is asked again.
+    /// Decides whether the mirror is asked again, and when.
     fn failed(&mut self, error: SourceError, http: &Http) {
         let delay = match &error {
             SourceError::Http(e) => {
@@ -329,12 +331,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What is there of one file, with the hash so far.
+/// The downloaded part of one file, with the hash so far.
 struct Part {
     slot: Slot,
     len: u64,
     hasher: sha2::Sha256,
-    /// Bytes that progress counts as done: they stay counted when the file is started over.
+    /// Bytes that progress counts as done. They stay counted when the file is started over.
     counted: u64,
 }
 
@@ -363,7 +365,7 @@ impl Part {
         Ok(())
     }
 
-    /// Bytes done that progress does not know of.
+    /// Bytes that are done but not yet counted by progress.
     fn uncounted(&mut self) -> u64 {
         let more = self.len.saturating_sub(self.counted);
         self.counted += more;

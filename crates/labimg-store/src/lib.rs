@@ -4,20 +4,20 @@
 //! CACHEDIR.TAG                    tells backup programs to leave the folder out
 //! lock                            locked shared by every user of the cache, exclusively by `cache prune`
 //! blobs/sha256/ab/ab12…           inputs, named by their SHA-256; mode 0444
-//! derived/<kind>/<key>            what was made from verified inputs, named by a hash of those; mode 0444
+//! derived/<kind>/<key>            made from verified inputs, named by a hash of those; mode 0444
 //! derived/<kind>/<key>.sum        its SHA-256 and size, in bytes
-//! tmp/ab12….part                  a download that runs or was cut
-//! tmp/<kind>-<key>.part           a derived entry that is being made
+//! tmp/ab12….part                  a download that is running or was cut off
+//! tmp/<kind>-<key>.part           a derived entry being made
 //! ```
 //!
-//! An entry gets its name by a rename, after its hash was found right. Who makes an entry holds an exclusive `flock` on its
-//! `.part` file: a second build waits and then uses what the first one made. A lock ends with its process, so a killed
-//! build leaves only a `.part`: the next download of that file goes on from there, and what nobody touched for a day is
-//! removed by the next [`Store::open`].
+//! An entry gets its name by a rename, after its hash was verified. Whoever makes an entry holds an exclusive `flock`
+//! on its `.part` file: a second build waits and then uses the first one's result. A lock ends with its process, so a
+//! killed build leaves only a `.part`. The next download of that file resumes there, and a `.part` that was not touched
+//! for a day is removed by the next [`Store::open`].
 //!
-//! Nothing is synced to the disk: that would cost a seek or more for each of some hundred files, and all of it can be
-//! had again. After a power cut, file systems that allocate late (ext4, XFS, btrfs) have a size in the inode only for
-//! data that is on the disk, so a lost entry shows as a wrong size, which is looked at on every use.
+//! Nothing is synced to the disk: that would cost at least one seek for each of some hundred files, and everything can
+//! be fetched or made again. On file systems with delayed allocation (ext4, XFS, btrfs) an inode's size only covers
+//! data that is on the disk. So after a power cut a lost entry has the wrong size, which is checked on every use.
 //!
 //! A file's modification time is the time of its last use, to the hour: `prune` goes by it.
 
@@ -45,10 +45,10 @@ pub use upkeep::{Damaged, Keep, Listing, Pruned, StoreEntry, Verified};
 
 use slot::Slot;
 
-/// A `.part` that nobody holds and nobody wrote to for so long is rubbish.
+/// A `.part` is rubbish when nobody holds it and nobody wrote to it for this long.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
-/// How exactly the time of last use is kept: so that a build does not write an inode for each entry that it reads.
+/// How exactly the time of last use is kept, so that a build need not write an inode for each entry that it reads.
 const USE_PRECISION: Duration = Duration::from_secs(3600);
 
 /// `$XDG_CACHE_HOME/labimg`, or `~/.cache/labimg` (XDG Base Directory Specification).
@@ -67,16 +67,16 @@ pub fn default_dir() -> Result<PathBuf, StoreError> {
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-    /// Locked shared. None in a read-only cache that never had the file.
+    /// The lock file, locked shared. `None` in a read-only cache without this file.
     lock: Option<File>,
     writable: bool,
 }
 
 impl Store {
-    /// Opens the cache in `dir` and creates what is not there. A cache that may not be written is opened for reading.
+    /// Opens the cache in `dir` and creates what is missing. A cache that is not writable is opened for reading.
     ///
     /// # Errors
-    /// When there is no cache and none can be made; [`StoreError::Interrupted`] while a `cache prune` is waited for.
+    /// When there is no cache and none can be made; [`StoreError::Interrupted`] while waiting for a `cache prune`.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = match prepare(dir) {
             Ok(lock) => Self { dir: dir.to_owned(), lock: Some(lock), writable: may_write(dir) },
@@ -92,16 +92,16 @@ impl Store {
         Ok(store)
     }
 
-    /// The folder.
+    /// The cache's folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// A verified blob, or `None` when it is not there.
+    /// A verified blob, or `None` when it is missing.
     ///
     /// # Errors
-    /// When it is there and cannot be opened.
+    /// When it exists but cannot be opened.
     pub fn blob(&self, hash: &Sha256) -> Result<Option<Blob>, StoreError> {
         self.open_used(&self.blob_path(hash))
     }
@@ -109,13 +109,13 @@ impl Store {
     /// A blob that was fetched or kept before.
     ///
     /// # Errors
-    /// When it cannot be opened, or somebody removed it meanwhile.
+    /// When it cannot be opened, or was removed in the meantime.
     pub fn fetched(&self, hash: &Sha256) -> Result<Blob, StoreError> {
         let gone = || StoreError::io("open", &self.blob_path(hash), io::ErrorKind::NotFound.into());
         self.blob(hash)?.ok_or_else(gone)
     }
 
-    /// Keeps some bytes as a blob.
+    /// Stores some bytes as a blob.
     ///
     /// # Errors
     /// A write error; [`StoreError::ReadOnly`].
@@ -135,14 +135,14 @@ impl Store {
         Ok(hash)
     }
 
-    /// Something costly that is made from verified inputs, kept under its `kind` (a short word, such as `tar`) and `key`: a
-    /// hash of everything that goes into it, the maker's version included. When it is not there, `make` writes it; another
-    /// build that wants the same waits meanwhile.
+    /// Something costly that is made from verified inputs. It is kept under its `kind` (a short word, such as `tar`)
+    /// and its `key`, a hash of everything that goes into it, including the maker's version. When it is missing, `make`
+    /// writes it; another build that needs it waits.
     ///
-    /// `make` must not ask for the same entry again, nor let `rayon` run other work in its thread that may.
+    /// `make` must not ask for the same entry again, nor let `rayon` run other work in its thread that does.
     ///
     /// # Errors
-    /// What `make` fails with; a read or write error; [`StoreError::ReadOnly`].
+    /// Any error of `make`; a read or write error; [`StoreError::ReadOnly`].
     pub fn derived<E: From<StoreError>>(
         &self,
         kind: &'static str,
@@ -200,7 +200,7 @@ impl Store {
         Err(StoreError::ReadOnly { dir: self.dir.clone(), missing: missing() })
     }
 
-    /// Notes that an entry was used.
+    /// Records that an entry was used.
     fn touch(&self, path: &Path) {
         let used = path.metadata().and_then(|m| m.modified());
         let recent = used.is_ok_and(|used| used.elapsed().is_ok_and(|age| age < USE_PRECISION));
@@ -208,7 +208,7 @@ impl Store {
             let (omit, now) = (rustix::fs::UTIME_OMIT, rustix::fs::UTIME_NOW);
             let time = |tv_nsec| rustix::fs::Timespec { tv_sec: 0, tv_nsec };
             let times = rustix::fs::Timestamps { last_access: time(omit), last_modification: time(now) };
-            // Fails for another user's file: then prune may think it unused, which costs a download later, no more.
+            // Fails for another user's file. Then `prune` may think it unused, which only costs a download later.
             let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty());
         }
     }
@@ -224,7 +224,7 @@ impl Store {
             let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
             if age.is_some_and(|age| age > STALE) {
                 match Slot::discard_unless_held(&path) {
-                    // Another user's, in a shared cache: theirs to remove.
+                    // Another user's file in a shared cache: its owner removes it.
                     Err(StoreError::Io { source, .. }) if is_denied(&source) => {}
                     done => drop(done?),
                 }
@@ -242,14 +242,14 @@ struct Sum {
 }
 
 impl Sum {
-    /// None when it cannot be read or makes no sense: then the entry counts as missing and is made again.
+    /// `None` when it cannot be read or parsed: then the entry counts as missing and is made again.
     fn read(path: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(path).ok()?;
         let (hash, size) = text.trim_end().split_once(' ')?;
         Some(Self { hash: hash.parse().ok()?, size: size.parse().ok()? })
     }
 
-    /// Writes it by way of `part`, under the lock of the entry it belongs to.
+    /// Writes it through the file `part`, under the lock of its entry.
     fn write(self, path: &Path, part: &Path) -> Result<(), StoreError> {
         let text = format!("{} {}\n", self.hash, self.size);
         std::fs::write(part, &text).map_err(|e| StoreError::write(part, text.len() as u64, e))?;
@@ -261,7 +261,7 @@ fn sum_path(path: &Path) -> PathBuf {
     path.with_extension("sum")
 }
 
-/// True for an entry of the right size.
+/// True when the entry exists and has the right size.
 fn has(path: &Path, size: u64) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
 }

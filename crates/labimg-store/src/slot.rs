@@ -14,7 +14,7 @@ use super::{StoreError, Sum};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt;
 
-/// First and longest wait before a lock that someone else holds is tried again. There is no `flock` with a time limit.
+/// First and longest wait before a lock held by another process is tried again. There is no `flock` with a time limit.
 const WAITS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
 /// The right to make an entry; ends when dropped, and the `.part` stays for the next one.
@@ -25,7 +25,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Waits for the right to make an entry by way of the file `path`; `None` once `there` finds that someone else made it.
+    /// Waits for the right to make an entry through the file `path`; `None` when `there` finds that someone else made
+    /// it.
     pub(super) fn acquire(
         path: PathBuf,
         there: impl Fn() -> Result<bool, StoreError>,
@@ -37,7 +38,8 @@ impl Slot {
             if try_lock(&file, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|e| StoreError::io("lock", &path, e))?
             {
-                // Who held the lock may have renamed or removed the file: then this is a finished entry, or nothing.
+                // The former holder may have renamed or removed the file: then the entry is finished, or the file is
+                // gone.
                 if is_same(&file, &path) {
                     let slot = Self { file, path };
                     if there()? {
@@ -67,7 +69,7 @@ impl Slot {
         &self.path
     }
 
-    /// Throws away what a former holder left.
+    /// Discards what a former holder left.
     pub(super) fn clear(&self) -> io::Result<()> {
         self.file.set_len(0)?;
         (&self.file).rewind()
@@ -78,20 +80,20 @@ impl Slot {
         hash_file(&self.file, &self.path)
     }
 
-    /// Makes the file visible as `path`.
+    /// Renames the file to `path`, where readers find it.
     pub(super) fn publish(self, path: &Path) -> Result<(), StoreError> {
         rename(&self.path, path)?;
-        // After the rename: a `.part` must stay writable for whoever goes on after a kill.
+        // After the rename: a `.part` must stay writable for the process that resumes after a kill.
         self.file.set_permissions(Permissions::from_mode(0o444)).map_err(|e| StoreError::io("protect", path, e))
     }
 
     /// Removes the file.
     pub(super) fn discard(self) {
-        // What cannot be removed now is removed when it is old.
+        // What cannot be removed now is removed by `sweep` when it is old.
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// Removes a `.part` that no process holds; true when it did.
+    /// Removes a `.part` that no process holds; true when removed.
     pub(super) fn discard_unless_held(path: &Path) -> Result<bool, StoreError> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -107,7 +109,7 @@ impl Slot {
     }
 }
 
-/// Takes a lock if that is possible at once.
+/// Takes a lock if it is free.
 pub(super) fn try_lock(file: &File, how: FlockOperation) -> io::Result<bool> {
     loop {
         match flock(file, how) {
@@ -119,7 +121,7 @@ pub(super) fn try_lock(file: &File, how: FlockOperation) -> io::Result<bool> {
     }
 }
 
-/// Waits for a lock until told to stop.
+/// Waits for a lock until interrupted.
 pub(super) fn wait_for(file: &File, path: &Path, how: FlockOperation) -> Result<(), StoreError> {
     while !try_lock(file, how).map_err(|e| StoreError::io("lock", path, e))? {
         interrupt::check()?;
@@ -128,7 +130,7 @@ pub(super) fn wait_for(file: &File, path: &Path, how: FlockOperation) -> Result<
     Ok(())
 }
 
-/// Renames, and makes the folder that it needs.
+/// Renames, and creates the target's folder if needed.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).map_err(|e| StoreError::write(folder, 0, e))?;
@@ -136,7 +138,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|e| StoreError::write(to, 0, e))
 }
 
-/// True when `path` names the file that `file` has open.
+/// True when `path` still names the open file `file`.
 pub(super) fn is_same(file: &File, path: &Path) -> bool {
     let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
     matches!((file.metadata(), path.metadata()), (Ok(open), Ok(named)) if identity(&open) == identity(&named))

@@ -1,4 +1,4 @@
-//! The store against a server that misbehaves on order. What needs several processes is in `tests/store.rs`.
+//! The store against a server that misbehaves on request. Tests that need several processes are in `tests/store.rs`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -115,13 +115,13 @@ fn what_a_killed_build_left_is_used_when_it_is_right() {
     bench.fetch(std::slice::from_ref(&request)).unwrap();
     assert_eq!(bench.ranges("/f"), [Some("bytes=2000000-".into())]);
 
-    // All of it, but never renamed.
+    // Complete, but not yet renamed.
     let request = bench.request("/g", b"whole");
     bench.leave_part(&request, b"whole");
     bench.fetch(std::slice::from_ref(&request)).unwrap();
     assert!(bench.ranges("/g").is_empty());
 
-    // Damaged, too long, of the right length but wrong.
+    // Damaged; too long; right length but wrong bytes.
     for (path, left) in [("/h", &b"###"[..]), ("/i", b"############"), ("/j", b"######")] {
         let request = bench.request(path, path.repeat(3).as_bytes());
         bench.leave_part(&request, left);
@@ -164,11 +164,11 @@ fn wrong_bytes_never_become_visible() {
     assert_eq!(bench.read(&other), b"good");
     assert_eq!(bench.parts(), 0);
 
-    // Another size is seen before a byte is fetched.
+    // A wrong size is noticed before any byte is fetched.
     bench.server.always("/g", Act::Instead(bytes(MANY)));
     let cause = cause(bench.fetch(&[request.clone()]).unwrap_err());
     assert!(matches!(cause, SourceError::Size { found: 3_000_000, expected: 5, .. }), "{cause}");
-    // Also where no size is announced.
+    // Also when the server announces no size.
     bench.server.file("/g", bytes(MANY));
     bench.server.always("/g", Act::Chunked);
     assert!(bench.fetch(&[request.clone()]).unwrap_err().to_string().contains("5 expected"));
@@ -184,7 +184,7 @@ fn the_next_mirror_is_asked_at_once() {
     bench.fetch(std::slice::from_ref(&request)).unwrap();
     assert_eq!(bench.ranges("/f"), [None]);
 
-    // What one mirror began, another ends.
+    // One mirror begins the file, another one ends it.
     bench.server.file("/b", bytes(MANY));
     let mut request = bench.request("/a", &bytes(MANY));
     request.urls.push(bench.server.url("/b"));
@@ -224,7 +224,7 @@ fn every_missing_file_is_named() {
     assert_eq!(failed.len(), 10);
     assert!(error.to_string().contains("`f11`: no address is known"), "{error}");
     assert!(error.to_string().contains("(404)"), "{error}");
-    // Nine times the same advice is said once.
+    // Nine times the same advice is printed once.
     assert_eq!(error.help().unwrap(), "check the address: a newer file may have replaced this one");
     assert_eq!(bench.read(&requests[1]), bytes(2));
 }
@@ -273,7 +273,7 @@ fn a_truncated_entry_is_fetched_again() {
     assert_eq!(bench.server.seen().len(), 2);
 }
 
-/// Replaces an entry's content, as no program would.
+/// Damages an entry's content, as no program would.
 fn damage(path: &Path, content: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, content).unwrap();
@@ -337,7 +337,7 @@ fn a_derived_entry_is_made_once() {
     let sum = fs::read_to_string(sum_path(&path)).unwrap();
     assert_eq!(sum, format!("{} 10\n", Sha256::of("half whole")));
 
-    // A cut or unreadable one is made again.
+    // A cut or unreadable `.sum` file is made again.
     damage(&path, b"half ");
     assert_eq!(make(&bench.store, "tar", b"key", b"again").unwrap().len(), 5);
     fs::write(sum_path(&path), "").unwrap();
@@ -361,7 +361,7 @@ fn a_failed_maker_leaves_nothing() {
     });
     assert!(matches!(error, Err(MakeError::Cannot)));
     assert_eq!(bench.parts(), 0);
-    // What a killed maker left does not get into the next one's.
+    // What a killed maker left does not get into the next maker's file.
     fs::write(bench.dir.path().join("tmp").join(format!("tar-{key}.part")), "much longer than that").unwrap();
     let blob = bench.store.derived::<MakeError>("tar", &key, |file| {
         file.write_all(b"short").map_err(|e| StoreError::io("write", Path::new("it"), e).into())
@@ -411,7 +411,7 @@ fn bytes_are_put_once() {
     assert_eq!(bench.parts(), 0);
 }
 
-/// Makes a file look unused for so many days.
+/// Makes a file look unused for `days` days.
 fn age(path: &Path, days: u64) {
     let time = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
     File::open(path).unwrap().set_modified(time).unwrap();
@@ -443,7 +443,7 @@ fn prune_removes_what_was_not_used_longest() {
     assert!(bench.store.blob(&hashes[3]).unwrap().is_none());
     assert_eq!(bench.parts(), 0);
 
-    // Use makes an entry young again.
+    // Using an entry makes it young again.
     bench.store.blob(&hashes[2]).unwrap().unwrap();
     let keep = Keep { used_within: None, at_most: Some(2500) };
     let pruned = bench.store.prune(&keep, false).unwrap();

@@ -1,4 +1,4 @@
-//! Looking after the cache: what is in it, is it sound, what may go.
+//! Upkeep of the cache: list, verify and prune.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -35,14 +35,14 @@ pub struct StoreEntry {
     path: PathBuf,
 }
 
-/// What [`Store::list`] finds.
+/// The result of [`Store::list`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Listing {
-    /// The cache.
+    /// The cache's folder.
     pub dir: PathBuf,
     /// Sum of the sizes in bytes.
     pub size: u64,
-    /// By kind, then hash.
+    /// The entries, sorted by kind, then hash.
     pub entries: Vec<StoreEntry>,
 }
 
@@ -53,49 +53,49 @@ pub struct Damaged {
     pub kind: String,
     /// As in [`StoreEntry`].
     pub hash: Sha256,
-    /// What is wrong.
+    /// What is wrong with it.
     pub reason: String,
-    /// True when it was thrown away; false in a cache that may not be written.
+    /// True when it was removed; false in a read-only cache.
     pub removed: bool,
 }
 
-/// What [`Store::verify`] finds.
+/// The result of [`Store::verify`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Verified {
-    /// Entries that were looked at.
+    /// Number of entries checked.
     pub checked: usize,
-    /// Their bytes.
+    /// Their total size in bytes.
     pub size: u64,
-    /// Those that were not sound.
+    /// The damaged entries.
     pub damaged: Vec<Damaged>,
 }
 
-/// What [`Store::prune`] is to keep.
+/// What [`Store::prune`] keeps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
-    /// Entries used within this time; `None`: whatever their age.
+    /// Entries used within this time; `None`: of any age.
     pub used_within: Option<Duration>,
-    /// At most so many bytes, those used last; `None`: any number.
+    /// At most this many bytes, the last used first; `None`: no limit.
     pub at_most: Option<u64>,
 }
 
-/// What [`Store::prune`] did.
+/// The result of [`Store::prune`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Pruned {
-    /// What went, or with a dry run would go: longest unused first.
+    /// Removed entries, or in a dry run those that would be removed: longest unused first.
     pub removed: Vec<StoreEntry>,
-    /// Their bytes.
+    /// Their total size in bytes.
     pub freed: u64,
-    /// How many entries stay.
+    /// Number of entries kept.
     pub kept: usize,
-    /// Their bytes.
+    /// Their total size in bytes.
     pub kept_size: u64,
-    /// True when nothing was really removed.
+    /// True when nothing was removed.
     pub dry_run: bool,
 }
 
 impl Store {
-    /// Everything that the cache holds, unfinished entries left out.
+    /// All entries of the cache, without unfinished ones.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -112,7 +112,7 @@ impl Store {
         Ok(Listing { dir: self.dir.clone(), size: size_of(&entries), entries })
     }
 
-    /// Hashes every entry and throws the damaged ones away: the next build fetches or makes them again.
+    /// Hashes every entry and removes the damaged ones. The next build fetches or makes them again.
     ///
     /// # Errors
     /// When an entry cannot be read or removed; [`StoreError::Interrupted`].
@@ -148,14 +148,15 @@ impl Store {
             }
         };
         let Some(reason) = reason else { return Ok(None) };
-        // Another process may have replaced it meanwhile by a sound one.
+        // Another process may have replaced it by a sound one.
         if self.writable && is_same(&file, path) {
             entry.remove()?;
         }
         Ok(Some(Damaged { kind: entry.kind.clone(), hash: entry.hash, reason, removed: self.writable }))
     }
 
-    /// Removes what `keep` does not keep, and all unfinished entries; with `dry_run` says only what would go.
+    /// Removes what `keep` does not cover, and all unfinished entries. With `dry_run` it only tells what would be
+    /// removed.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when another process, or another open store of this one, uses the cache.
@@ -170,7 +171,7 @@ impl Store {
             let path = self.dir.join("lock");
             let exclusive = try_lock(lock, FlockOperation::NonBlockingLockExclusive);
             if !exclusive.map_err(|e| StoreError::io("lock", &path, e))? {
-                // The attempt gave up the shared lock.
+                // The attempt released the shared lock.
                 self.lock_shared()?;
                 return Err(StoreError::Busy(self.dir.clone()));
             }
@@ -210,7 +211,7 @@ impl Store {
 
 impl StoreEntry {
     fn remove(&self) -> Result<(), StoreError> {
-        // The data first: a sum alone is no entry.
+        // The data first: a `.sum` alone is not an entry.
         let sum = (self.kind != BLOB).then(|| sum_path(&self.path));
         for path in [Some(self.path.clone()), sum].into_iter().flatten() {
             match std::fs::remove_file(&path) {
@@ -230,7 +231,7 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// The files of `folder` that have a hash for a name.
+/// Collects the files of `folder` that have a hash as their name.
 fn collect(kind: &str, folder: &Path, entries: &mut Vec<StoreEntry>) -> Result<(), StoreError> {
     for (path, metadata) in files(folder)? {
         let hash = path.file_name().and_then(|name| name.to_str()?.parse().ok());
@@ -242,7 +243,7 @@ fn collect(kind: &str, folder: &Path, entries: &mut Vec<StoreEntry>) -> Result<(
     Ok(())
 }
 
-/// The regular files in a folder; none when there is no such folder.
+/// The regular files in a folder; empty when there is no such folder.
 pub(super) fn files(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
     Ok(children(folder)?.into_iter().filter(|(_, metadata)| metadata.is_file()).collect())
 }

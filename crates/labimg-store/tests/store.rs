@@ -27,7 +27,7 @@ fn content() -> Vec<u8> {
 #[test]
 #[ignore = "run by the other tests, in a process of its own"]
 fn child() {
-    // With `--include-ignored` it is also started by itself: then there is nothing to do.
+    // With `--include-ignored` this test also runs without an order; then it has nothing to do.
     let Ok(order) = std::env::var("LABIMG_TEST_CHILD") else { return };
     let [action, cache, url] = order.split(' ').collect::<Vec<_>>()[..] else { panic!("{order}") };
     let request = Request {
@@ -60,7 +60,7 @@ fn child() {
     println!("TOOK {}", begun.elapsed().as_millis());
 }
 
-/// The order to run [`child`], perhaps after a line of shell.
+/// The command that runs [`child`], after the shell line `prelude` if there is one.
 fn command(prelude: &str, action: &str, cache: &Path, url: &str) -> Command {
     command_of(&std::env::current_exe().unwrap(), prelude, action, cache, url)
 }
@@ -121,7 +121,7 @@ fn a_killed_download_is_resumed_by_the_next_process() {
     let mut first = command("", "fetch", cache.path(), &url).spawn().unwrap();
     let len = || part(cache.path()).metadata().map_or(0, |m| m.len());
     wait_until("3 MB", || len() == 3_000_000);
-    // The second waits for the first, and goes on when that is killed.
+    // The second waits for the first, and continues when the first is killed.
     let second = command("", "fetch", cache.path(), &url).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(server.seen().len(), 1);
@@ -149,7 +149,7 @@ fn an_interrupt_stops_a_stalled_download_within_a_second() {
 #[test]
 fn a_full_disk_is_told_as_such() {
     let (cache, server) = (tempfile::tempdir().unwrap(), server());
-    // A limit on the size of a file stands in for a full disk, which needs root: the write fails in the same place. 2 MB.
+    // A limit on the file size stands in for a full disk, which needs root: the write fails in the same place. 2 MB.
     let prelude = "trap '' XFSZ; ulimit -f 4096;";
     let text = result(command(prelude, "fetch", cache.path(), &server.url("/thing")).spawn().unwrap());
     assert!(text.contains("RESULT no room for"), "{text}");
@@ -173,7 +173,7 @@ fn prune_waits_for_no_running_build() {
     store.prune(&Keep::default(), false).unwrap();
 }
 
-/// Root may write whatever the mode is, so as root the child runs as `nobody`.
+/// Root may write regardless of the mode, so as root the child runs as `nobody`.
 #[test]
 fn a_read_only_cache_is_good_for_reading() {
     let (dir, server) = (tempfile::tempdir().unwrap(), server());

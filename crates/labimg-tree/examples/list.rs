@@ -8,7 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut tree = Tree::new(1_760_000_000);
     base(&mut tree)?;
     tree.begin_layer("overlay");
-    // A layer may replace what one before it put there.
+    // A layer may replace a file of an earlier layer.
     tree.write("etc/motd", 0o644, "hello\n")?;
     for line in listing(&tree) {
         println!("{}", line?);

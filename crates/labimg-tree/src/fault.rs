@@ -1,4 +1,4 @@
-//! What an error says beyond its message: whose it is, and what helps.
+//! What an error says beyond its message: who has to act, and what helps.
 
 use std::error::Error;
 use std::fmt;
@@ -6,23 +6,23 @@ use std::io;
 
 use crate::interrupt::Interrupted;
 
-/// Whose an error is.
+/// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// What was asked for on the command line cannot be.
+    /// The command line asks for something impossible.
     Usage,
-    /// A file of the user's is wrong: `lab.toml`, what lies beside it, a lock, a key.
+    /// A file of the user is wrong: `lab.toml` or a file beside it, a lock, a key.
     Configuration,
     /// The outside world: network, mirror, disk, another program.
     World,
-    /// A mistake of labimg itself, which should be reported.
+    /// A bug in labimg, which should be reported.
     Ours,
     /// The user asked to stop.
     Interrupted,
 }
 
 impl FaultKind {
-    /// What the program ends with.
+    /// The exit code of the program.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -33,13 +33,13 @@ impl FaultKind {
     }
 }
 
-/// An error as the user gets it: a message (`Display`) that says what failed and where, without cause and advice; a cause
-/// (`source`); help; and whose it is.
+/// An error as shown to the user: a message (`Display`) that says what failed and where, without cause or advice; a
+/// cause (`source`); help; and who has to act.
 pub trait Fault: Error {
-    /// Whose it is. Written as a `match` over all variants, so that a new one without a kind does not compile.
+    /// Who has to act. Written as a `match` over all variants, so that a new one without a kind does not compile.
     fn kind(&self) -> FaultKind;
 
-    /// What to do, as a sentence without a capital and a full stop.
+    /// What to do, as a sentence without capital and full stop.
     fn help(&self) -> Option<String> {
         None
     }
@@ -51,7 +51,7 @@ impl Fault for Interrupted {
     }
 }
 
-/// What the system says is the world's, unless a loop that was interrupted gave up by it.
+/// Errors of the system belong to the outside world, except for a loop that was interrupted.
 impl Fault for io::Error {
     fn kind(&self) -> FaultKind {
         let interrupted = self
@@ -61,7 +61,7 @@ impl Fault for io::Error {
     }
 }
 
-/// A cause of which only the words are known: those of a library, without its type.
+/// A cause of which only the message is known, such as that of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause(String);
 
@@ -79,8 +79,8 @@ impl<T: Into<String>> From<T> for Cause {
     }
 }
 
-/// The causes of an error, outermost first. One that only repeats how the message before it ends is left out: some libraries
-/// have the cause in the message as well.
+/// The causes of an error, outermost first. A cause that only repeats the end of the message before it is left out:
+/// some libraries put the cause into the message too.
 #[must_use]
 pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut causes = Vec::new();

@@ -1,4 +1,4 @@
-//! Small files that are there whole or not at all.
+//! Small files that are written whole or not at all.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +10,11 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes a file under another name and renames it. Its folder is made when it is not there. `durable` has the bytes on the
-/// disk first, for what cannot be had again.
+/// Writes a file under another name and renames it. Its folder is created if missing. With `durable` the bytes are
+/// synced to the disk first, for data that cannot be made again.
 ///
 /// # Errors
-/// When folder or file cannot be written; the old file is still there then.
+/// When the folder or file cannot be written; then the old file is unchanged.
 pub fn write_whole(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! SHA-256 as a value: what names every input and every entry of the store.
+//! SHA-256 as a value: it names every input and every entry of the store.
 
 use std::fmt;
 use std::io::Read;
@@ -31,7 +31,7 @@ impl Sha256 {
         Self(sha2::Sha256::digest(bytes.as_ref()).into())
     }
 
-    /// The digest of all that `reader` gives.
+    /// The digest of everything in `reader`.
     ///
     /// # Errors
     /// A read error.
@@ -41,7 +41,7 @@ impl Sha256 {
         Ok(Self(hasher.finalize().into()))
     }
 
-    /// Takes a finished hasher's digest.
+    /// The digest of a finished hasher.
     #[must_use]
     pub fn from_hasher(hasher: sha2::Sha256) -> Self {
         Self(hasher.finalize().into())

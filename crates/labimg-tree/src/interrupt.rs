@@ -1,5 +1,5 @@
-//! Ctrl-C and SIGTERM: long loops ask [`check`] and give up by an ordinary error, so that every
-//! temporary file is removed on the way out.
+//! Ctrl-C and SIGTERM: long loops call [`check`] and return an ordinary error, so that every temporary file is removed
+//! on the way out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Notes that the program is to stop; called by the signal handler.
+/// Asks the program to stop; called by the signal handler.
 pub fn request() {
     INTERRUPTED.store(true, Ordering::SeqCst);
 }
@@ -21,10 +21,10 @@ pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// For loops: an error once the user asked to stop.
+/// An error when the user asked to stop; called in loops.
 ///
 /// # Errors
-/// [`Interrupted`], from then on at every call.
+/// [`Interrupted`], at every call from then on.
 pub fn check() -> Result<(), Interrupted> {
     if requested() { Err(Interrupted) } else { Ok(()) }
 }

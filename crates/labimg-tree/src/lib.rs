@@ -1,7 +1,7 @@
-//! What the other crates of labimg stand on: a file system in memory ([`Tree`]), hashes, progress and interruption.
+//! What the other crates of labimg build on: a file system in memory ([`Tree`]), hashes, progress and interruption.
 //!
-//! A tree is path → kind, owner, mode, times, extended attributes and where the content lies; contents are references, never
-//! copies, so that a whole system of 400 MiB is a few megabytes in memory.
+//! A tree maps a path to kind, owner, mode, times, extended attributes and the place of the content. Contents are
+//! references, never copies, so a system of 400 MiB takes a few megabytes of memory.
 
 pub mod fault;
 pub mod files;

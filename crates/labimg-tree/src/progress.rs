@@ -1,36 +1,36 @@
-//! How a long step tells what it does: the caller decides what becomes of it (bars, lines, nothing).
+//! How a long step reports its progress. The caller decides how it is shown (bars, lines, nothing).
 
 use std::fmt::Debug;
 
 /// What a phase counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Bytes, shown with rate and time left.
+    /// Bytes, shown with rate and remaining time.
     Bytes,
     /// Things such as packages or files.
     Items,
 }
 
-/// Where progress is told.
+/// Where progress is reported.
 pub trait Progress: Debug + Send + Sync {
-    /// Starts a step, named by what it does (`Downloading`), of `total` units; 0 when that is not known. Dropping the phase
-    /// ends the step.
+    /// Starts a step, named by what it does (`Downloading`), of `total` units; 0 when unknown. Dropping the phase ends
+    /// the step.
     fn phase(&self, name: &str, total: u64, unit: Unit) -> Box<dyn Phase>;
 
-    /// A line worth knowing.
+    /// A line of information.
     fn note(&self, text: &str);
 
-    /// A line that must be seen.
+    /// A warning.
     fn warn(&self, text: &str);
 }
 
 /// A running step; dropping it ends it.
 pub trait Phase: Send + Sync {
-    /// `count` more units are done; may be called from several threads.
+    /// Adds `count` finished units; may be called from several threads.
     fn inc(&self, count: u64);
 }
 
-/// Says nothing: for tests and for callers who do not want to know.
+/// Reports nothing: for tests and for callers that do not want progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,19 +1,19 @@
 //! `did you mean …?`: the names that look like a mistyped one.
 //!
-//! In a short list ([`nearest`]) a likely name is better than none; among the tens of thousands of an archive
-//! ([`nearest_of_many`]) only slips of the finger are.
+//! In a short list ([`nearest`]) a likely name is better than none. Among the tens of thousands of names of an archive
+//! ([`nearest_of_many`]) only typing errors count.
 
-/// ``did you mean `a` or `b`?``, as help; nothing without a name.
+/// ``did you mean `a` or `b`?``, as help; `None` without names.
 #[must_use]
 pub fn did_you_mean(names: &[String]) -> Option<String> {
     let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
     (!names.is_empty()).then(|| format!("did you mean {}?", quoted.join(" or ")))
 }
 
-/// The names that look most like `name`, best first, three at most.
+/// The names most similar to `name`, best first, at most three.
 #[must_use]
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    // 0.7 lets one wrong letter in a short word through and keeps unrelated words out.
+    // 0.7 accepts one wrong letter in a short word and rejects unrelated words.
     const ALIKE: f64 = 0.7;
     let mut scored: Vec<(f64, &str)> = names
         .into_iter()
@@ -24,10 +24,10 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<
     scored.into_iter().take(3).map(|(_, n)| n.to_owned()).collect()
 }
 
-/// The names that are `name` but for a slip of the finger, nearest first, three at most.
+/// The names that differ from `name` only by typing errors, nearest first, at most three.
 #[must_use]
 pub fn nearest_of_many<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    // One slip in four letters.
+    // One error in four letters.
     let limit = (name.len() / 4).clamp(1, 3);
     let mut close: Vec<(usize, &str)> = names
         .into_iter()

@@ -1,13 +1,13 @@
-//! ext4, as in the kernel's Documentation/filesystems/ext4, "Global Structures" and "Dynamic Structures". The field names
-//! and those in capitals are the kernel's own (fs/ext4/ext4.h, `ext4_extents.h`, xattr.h, include/linux/jbd2.h).
+//! ext4, as in the kernel's Documentation/filesystems/ext4, "Global Structures" and "Dynamic Structures". The names of
+//! fields and constants are the kernel's own (fs/ext4/ext4.h, `ext4_extents.h`, xattr.h, include/linux/jbd2.h).
 
 /// `struct ext4_super_block`, little-endian.
 pub mod superblock {
-    /// Where the first superblock stands on the disk.
+    /// Where the first superblock is on the disk.
     pub const OFFSET: u64 = 1024;
-    /// Its size.
+    /// Its size in bytes.
     pub const SIZE: usize = 1024;
-    /// In [`s_magic`].
+    /// Value of [`s_magic`].
     pub const EXT4_SUPER_MAGIC: u16 = 0xEF53;
 
     pub const s_inodes_count: usize = 0x00;
@@ -15,7 +15,7 @@ pub mod superblock {
     pub const s_r_blocks_count_lo: usize = 0x08;
     pub const s_free_blocks_count_lo: usize = 0x0C;
     pub const s_free_inodes_count: usize = 0x10;
-    /// 0 with blocks of more than 1 KiB.
+    /// 0 when blocks are larger than 1 KiB.
     pub const s_first_data_block: usize = 0x14;
     pub const s_log_block_size: usize = 0x18;
     pub const s_log_cluster_size: usize = 0x1C;
@@ -61,43 +61,43 @@ pub mod superblock {
     pub const s_lastcheck_hi: usize = 0x277;
     pub const s_checksum: usize = 0x3FC;
 
-    // In `s_feature_compat`.
+    // Bits of `s_feature_compat`.
     pub const EXT4_FEATURE_COMPAT_HAS_JOURNAL: u32 = 0x4;
     pub const EXT4_FEATURE_COMPAT_EXT_ATTR: u32 = 0x8;
     pub const EXT4_FEATURE_COMPAT_RESIZE_INODE: u32 = 0x10;
     pub const EXT4_FEATURE_COMPAT_DIR_INDEX: u32 = 0x20;
-    // In `s_feature_incompat`.
+    // Bits of `s_feature_incompat`.
     pub const EXT4_FEATURE_INCOMPAT_FILETYPE: u32 = 0x2;
     pub const EXT4_FEATURE_INCOMPAT_EXTENTS: u32 = 0x40;
     pub const EXT4_FEATURE_INCOMPAT_64BIT: u32 = 0x80;
     pub const EXT4_FEATURE_INCOMPAT_FLEX_BG: u32 = 0x200;
-    // In `s_feature_ro_compat`.
+    // Bits of `s_feature_ro_compat`.
     pub const EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
     pub const EXT4_FEATURE_RO_COMPAT_LARGE_FILE: u32 = 0x2;
     pub const EXT4_FEATURE_RO_COMPAT_HUGE_FILE: u32 = 0x8;
     pub const EXT4_FEATURE_RO_COMPAT_DIR_NLINK: u32 = 0x20;
     pub const EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE: u32 = 0x40;
     pub const EXT4_FEATURE_RO_COMPAT_METADATA_CSUM: u32 = 0x400;
-    /// In [`s_state`]: clean.
+    /// Value of [`s_state`]: cleanly unmounted.
     pub const EXT4_VALID_FS: u16 = 1;
-    /// In [`s_errors`].
+    /// Value of [`s_errors`].
     pub const EXT4_ERRORS_CONTINUE: u16 = 1;
-    /// In [`s_rev_level`]: sizes of inodes and features are in the superblock.
+    /// Value of [`s_rev_level`]: the superblock has the inode size and the features.
     pub const EXT4_DYNAMIC_REV: u32 = 1;
-    /// In [`s_flags`]: hashes take the bytes of names as signed.
+    /// Bit of [`s_flags`]: name hashes treat bytes as signed.
     pub const EXT2_FLAGS_SIGNED_HASH: u32 = 1;
-    /// In [`s_jnl_backup_type`]: [`s_jnl_blocks`] is filled in.
+    /// Value of [`s_jnl_backup_type`]: [`s_jnl_blocks`] is filled in.
     pub const EXT3_JNL_BACKUP_BLOCKS: u8 = 1;
-    // In `s_default_mount_opts`.
+    // Bits of `s_default_mount_opts`.
     pub const EXT4_DEFM_XATTR_USER: u32 = 0x4;
     pub const EXT4_DEFM_ACL: u32 = 0x8;
-    /// In [`s_checksum_type`].
+    /// Value of [`s_checksum_type`].
     pub const EXT4_CRC32C_CHKSUM: u8 = 1;
 }
 
-/// `struct ext4_group_desc` with the `64bit` feature, little-endian.
+/// `struct ext4_group_desc` of the `64bit` feature, little-endian.
 pub mod group_descriptor {
-    /// Its size.
+    /// Its size in bytes.
     pub const SIZE: usize = 64;
 
     pub const bg_block_bitmap_lo: usize = 0x00;
@@ -121,19 +121,19 @@ pub mod group_descriptor {
     pub const bg_block_bitmap_csum_hi: usize = 0x38;
     pub const bg_inode_bitmap_csum_hi: usize = 0x3A;
 
-    // In `bg_flags`.
+    // Bits of `bg_flags`.
     pub const EXT4_BG_INODE_UNINIT: u16 = 1;
     pub const EXT4_BG_BLOCK_UNINIT: u16 = 2;
     pub const EXT4_BG_INODE_ZEROED: u16 = 4;
 }
 
-/// `struct ext4_inode`, little-endian, with the fields of `osd2` as Linux has them.
+/// `struct ext4_inode`, little-endian, with Linux's variant of `osd2`.
 pub mod inode {
-    /// The size of the record, fields and extended attributes together.
+    /// Size of the record in bytes, fields and extended attributes together.
     pub const SIZE: usize = 256;
-    /// The bytes that [`i_extra_isize`] does not count.
+    /// Size of the part that [`i_extra_isize`] does not count.
     pub const EXT4_GOOD_OLD_INODE_SIZE: usize = 128;
-    /// The size of [`i_block`].
+    /// Size of [`i_block`] in bytes.
     pub const I_BLOCK_SIZE: usize = 60;
 
     pub const i_mode: usize = 0x00;
@@ -163,27 +163,27 @@ pub mod inode {
     pub const i_crtime: usize = 0x90;
     pub const i_crtime_extra: usize = 0x94;
 
-    /// In [`i_flags`]: the folder is hashed.
+    /// Bit of [`i_flags`]: the folder is a hash tree.
     pub const EXT4_INDEX_FL: u32 = 0x1000;
-    /// In [`i_flags`]: [`i_block`] is the root of an extent tree.
+    /// Bit of [`i_flags`]: [`i_block`] is the root of an extent tree.
     pub const EXT4_EXTENTS_FL: u32 = 0x8_0000;
 
-    /// The word of [`i_block`] that names the double indirect block.
+    /// The index in [`i_block`] of the double indirect block.
     pub const EXT4_DIND_BLOCK: usize = 13;
 
-    // Reserved numbers.
+    // Reserved inode numbers.
     pub const EXT4_ROOT_INO: u32 = 2;
     pub const EXT4_RESIZE_INO: u32 = 7;
     pub const EXT4_JOURNAL_INO: u32 = 8;
-    /// The first that is not reserved.
+    /// The first inode number that is not reserved.
     pub const EXT4_GOOD_OLD_FIRST_INO: u32 = 11;
 }
 
 /// A node of an extent tree, little-endian: a header, then as many `ext4_extent` or `ext4_extent_idx` of the same size.
 pub mod extent {
-    /// The size of the header and of each entry.
+    /// Size of the header and of each entry, in bytes.
     pub const SIZE: usize = 12;
-    /// In [`eh_magic`].
+    /// Value of [`eh_magic`].
     pub const EXT4_EXT_MAGIC: u16 = 0xF30A;
     /// The longest extent that is not marked as unwritten.
     pub const EXT_INIT_MAX_LEN: u64 = 1 << 15;
@@ -202,11 +202,11 @@ pub mod extent {
     pub const ei_block: usize = 0;
     pub const ei_leaf_lo: usize = 4;
     pub const ei_leaf_hi: usize = 8;
-    /// The size of `struct ext4_extent_tail`, which is the checksum at the end of a block.
+    /// Size of `struct ext4_extent_tail`, the checksum at the end of a block.
     pub const TAIL_SIZE: usize = 4;
 }
 
-/// What folders consist of, little-endian.
+/// The blocks of folders, little-endian.
 pub mod directory {
     // `struct ext4_dir_entry_2`.
     pub const inode: usize = 0;
@@ -217,7 +217,7 @@ pub mod directory {
     /// The longest name.
     pub const EXT4_NAME_LEN: usize = 255;
 
-    // In `file_type`.
+    // Values of `file_type`.
     pub const EXT4_FT_REG_FILE: u8 = 1;
     pub const EXT4_FT_DIR: u8 = 2;
     pub const EXT4_FT_CHRDEV: u8 = 3;
@@ -225,14 +225,14 @@ pub mod directory {
     pub const EXT4_FT_FIFO: u8 = 5;
     pub const EXT4_FT_SOCK: u8 = 6;
     pub const EXT4_FT_SYMLINK: u8 = 7;
-    /// In [`det_reserved_ft`]: no entry but a checksum.
+    /// Value of [`det_reserved_ft`]: not an entry but a checksum.
     pub const EXT4_FT_DIR_CSUM: u8 = 0xDE;
 
     // `struct ext4_dir_entry_tail`, at the end of a block.
     pub const det_rec_len: usize = 4;
     pub const det_reserved_ft: usize = 7;
     pub const det_checksum: usize = 8;
-    /// Its size.
+    /// Its size in bytes.
     pub const TAIL_SIZE: usize = 12;
 
     // `struct dx_root` of a hash tree, from the start of the block: the entries `.` and `..`, then these.
@@ -242,11 +242,11 @@ pub mod directory {
     pub const indirect_levels: usize = 0x1E;
     /// Where the index entries begin.
     pub const DX_ROOT_ENTRIES: usize = 0x20;
-    /// In [`info_length`].
+    /// Value of [`info_length`].
     pub const DX_ROOT_INFO_SIZE: u8 = 8;
-    /// In [`hash_version`], and in `s_def_hash_version` of the superblock.
+    /// Value of [`hash_version`], and of `s_def_hash_version` in the superblock.
     pub const DX_HASH_HALF_MD4: u8 = 1;
-    /// `struct dx_node`: after the head of one empty entry its index entries begin.
+    /// `struct dx_node`: its index entries begin after one empty entry.
     pub const DX_NODE_ENTRIES: usize = 8;
 
     // `struct dx_countlimit`, in the place of the first index entry's hash.
@@ -255,17 +255,17 @@ pub mod directory {
     // `struct dx_entry`.
     pub const hash: usize = 0;
     pub const block: usize = 4;
-    /// Its size.
+    /// Its size in bytes.
     pub const DX_ENTRY_SIZE: usize = 8;
-    // `struct dx_tail`, after the most index entries that a block holds.
+    // `struct dx_tail`, after the last index entry for which the block has room.
     pub const dt_checksum: usize = 4;
-    /// Its size.
+    /// Its size in bytes.
     pub const DX_TAIL_SIZE: usize = 8;
 }
 
 /// Extended attributes, little-endian.
 pub mod xattr {
-    /// In `h_magic` of both headers.
+    /// Value of `h_magic` in both headers.
     pub const EXT4_XATTR_MAGIC: u32 = 0xEA02_0000;
 
     // `struct ext4_xattr_ibody_header`, in the inode.
@@ -276,7 +276,7 @@ pub mod xattr {
     pub const h_blocks: usize = 8;
     pub const h_hash: usize = 12;
     pub const h_checksum: usize = 16;
-    /// Its size.
+    /// Its size in bytes.
     pub const HEADER_SIZE: usize = 32;
 
     // `struct ext4_xattr_entry`.
@@ -287,7 +287,7 @@ pub mod xattr {
     pub const e_hash: usize = 12;
     pub const e_name: usize = 16;
 
-    // In `e_name_index`: the part of the name that is not stored.
+    // Values of `e_name_index`: the prefix of the name, which is not stored.
     pub const EXT4_XATTR_INDEX_USER: u8 = 1;
     pub const EXT4_XATTR_INDEX_POSIX_ACL_ACCESS: u8 = 2;
     pub const EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT: u8 = 3;
@@ -298,11 +298,11 @@ pub mod xattr {
 
 /// `struct journal_superblock_s` of jbd2, big-endian.
 pub mod journal {
-    /// Its size.
+    /// Its size in bytes.
     pub const SIZE: usize = 1024;
-    /// In [`h_magic`].
+    /// Value of [`h_magic`].
     pub const JBD2_MAGIC_NUMBER: u32 = 0xC03B_3998;
-    /// In [`h_blocktype`].
+    /// Value of [`h_blocktype`].
     pub const JBD2_SUPERBLOCK_V2: u32 = 4;
 
     pub const h_magic: usize = 0x00;

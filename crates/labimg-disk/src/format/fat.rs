@@ -1,9 +1,9 @@
-//! FAT12, FAT16 and FAT32, all little-endian (Microsoft, "FAT: General Overview of On-Disk Format", 1.03): the fields are
-//! called as there.
+//! FAT12, FAT16 and FAT32, all little-endian (Microsoft, "FAT: General Overview of On-Disk Format", 1.03). The field
+//! names are those of that document.
 
 /// The boot sector.
 pub mod boot_sector {
-    /// Its size, whatever the size of the volume's sectors.
+    /// Its size in bytes, for any sector size of the volume.
     pub const SIZE: usize = 512;
 
     pub const BS_jmpBoot: usize = 0;
@@ -27,26 +27,26 @@ pub mod boot_sector {
     pub const BPB_FSInfo: usize = 48;
     pub const BPB_BkBootSec: usize = 50;
 
-    /// Where the fields from `BS_DrvNum` on begin: FAT12 and FAT16.
+    /// Where the fields from `BS_DrvNum` on begin, in FAT12 and FAT16.
     pub const EXTENDED_16: usize = 36;
-    /// Where they begin: FAT32.
+    /// Where they begin in FAT32.
     pub const EXTENDED_32: usize = 64;
-    // From one of these two.
+    // Offsets from one of these two.
     pub const BS_DrvNum: usize = 0;
     pub const BS_BootSig: usize = 2;
     pub const BS_VolID: usize = 3;
     pub const BS_VolLab: usize = 7;
     pub const BS_FilSysType: usize = 18;
 
-    /// Where code may stand, to which [`BS_jmpBoot`] jumps: FAT32.
+    /// Where the boot code begins to which [`BS_jmpBoot`] jumps, in FAT32.
     pub const BOOT_CODE_32: usize = 90;
-    /// Where [`SIGNATURE`] stands.
+    /// Where [`SIGNATURE`] is.
     pub const SIGNATURE_AT: usize = 510;
-    /// Ends the sector, as it ends an MBR.
+    /// Ends the sector, as in an MBR.
     pub const SIGNATURE: [u8; 2] = [0x55, 0xAA];
-    /// In [`BPB_Media`]: a disk that stays in its drive.
+    /// Value of [`BPB_Media`]: a fixed disk.
     pub const MEDIA_FIXED: u8 = 0xF8;
-    /// In [`BS_BootSig`]: the three fields after it are there.
+    /// Value of [`BS_BootSig`]: the three fields after it are present.
     pub const BOOT_SIG: u8 = 0x29;
 }
 
@@ -58,17 +58,17 @@ pub mod fs_info {
     pub const FSI_Nxt_Free: usize = 492;
     pub const FSI_TrailSig: usize = 508;
 
-    /// In [`FSI_LeadSig`].
+    /// Value of [`FSI_LeadSig`].
     pub const LEAD_SIG: u32 = 0x4161_5252;
-    /// In [`FSI_StrucSig`].
+    /// Value of [`FSI_StrucSig`].
     pub const STRUC_SIG: u32 = 0x6141_7272;
-    /// In [`FSI_TrailSig`].
+    /// Value of [`FSI_TrailSig`].
     pub const TRAIL_SIG: u32 = 0xAA55_0000;
 }
 
-/// A folder's entry: one with a short name, or a piece of a long one.
+/// A folder's entry: a file with its short name, or a piece of a long name.
 pub mod directory {
-    /// Its size.
+    /// Its size in bytes.
     pub const SIZE: usize = 32;
 
     pub const DIR_Name: usize = 0;
@@ -88,26 +88,26 @@ pub mod directory {
     pub const LDIR_Chksum: usize = 13;
     pub const LDIR_Name2: usize = 14;
     pub const LDIR_Name3: usize = 28;
-    /// UTF-16 units in the three.
+    /// UTF-16 units in the three fields together.
     pub const LDIR_UNITS: usize = 13;
 
-    // In `DIR_Attr`.
+    // Bits of `DIR_Attr`.
     pub const ATTR_VOLUME_ID: u8 = 0x08;
     pub const ATTR_DIRECTORY: u8 = 0x10;
     pub const ATTR_ARCHIVE: u8 = 0x20;
-    /// All of read-only, hidden, system and volume: a piece of a long name.
+    /// Read-only, hidden, system and volume together: a piece of a long name.
     pub const ATTR_LONG_NAME: u8 = 0x0F;
-    /// In [`LDIR_Ord`]: the last piece, which stands first.
+    /// Bit of [`LDIR_Ord`]: the last piece, which is stored first.
     pub const LAST_LONG_ENTRY: u8 = 0x40;
     /// First byte of a name: a deleted entry.
     pub const DELETED: u8 = 0xE5;
 
-    /// The size of [`DIR_Name`].
+    /// Size of [`DIR_Name`] in bytes.
     pub const NAME_LEN: usize = 11;
-    /// Most bytes of a folder (section 6 of the specification).
+    /// Largest size of a folder in bytes (section 6 of the specification).
     pub const MOST_BYTES: u64 = 65_536 * SIZE as u64;
 
-    /// Where each UTF-16 unit of a piece of a long name stands.
+    /// Offsets of the UTF-16 units in a piece of a long name.
     pub fn long_name_units() -> impl Iterator<Item = usize> {
         let part = |at: usize, units: usize| (at..at + 2 * units).step_by(2);
         part(LDIR_Name1, 5).chain(part(LDIR_Name2, 6)).chain(part(LDIR_Name3, 2))

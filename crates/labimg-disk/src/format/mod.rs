@@ -1,5 +1,5 @@
-//! Where the fields of on-disk structures lie: byte offsets, under the names that the specifications give them, for those
-//! who write and those who read.
+//! Where the fields of on-disk structures are: byte offsets, under the names of the specifications, for both writers
+//! and readers.
 
 #![allow(
     non_upper_case_globals,

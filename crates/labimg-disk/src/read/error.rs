@@ -13,75 +13,75 @@ pub enum InspectError {
     Open {
         /// The image.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The disk under the image gave an error.
+    /// The disk that holds the image gave an error.
     #[error("{}: cannot be read at byte {at}", path.display())]
     Read {
         /// The image.
         path: PathBuf,
         /// Byte offset in the image.
         at: u64,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// What is stored does not make sense.
+    /// A structure in the image is damaged.
     #[error("{}: what begins at byte {offset} is damaged: {why}", path.display())]
     Damaged {
         /// The image.
         path: PathBuf,
-        /// Where the damaged structure's partition or table begins, in bytes.
+        /// Start of the damaged partition or table, in bytes.
         offset: u64,
         /// What is wrong with it.
         why: String,
-        /// What the reader of the file system says, when it is not labimg's own.
+        /// The error of the library that reads the file system, when it is not labimg's own reader.
         source: Option<Cause>,
     },
-    /// There is no partition of this number.
+    /// There is no partition with this number.
     #[error("{}: there is no partition {index}, only {count}", path.display())]
     NoPartition {
         /// The image.
         path: PathBuf,
         /// The number asked for, from 1.
         index: usize,
-        /// How many there are.
+        /// How many partitions there are.
         count: usize,
     },
-    /// No partition has a Linux system.
+    /// No partition holds a Linux system.
     #[error("{}: no partition has a Linux system on ext4", path.display())]
     NoSystem {
         /// The image.
         path: PathBuf,
     },
-    /// The file system is of no kind that labimg reads.
+    /// The file system is of a kind that labimg does not read.
     #[error("{}: byte {offset}: neither a FAT nor an ext4 file system", path.display())]
     Unknown {
         /// The image.
         path: PathBuf,
-        /// Where the partition begins, in bytes.
+        /// Start of the partition, in bytes.
         offset: u64,
     },
-    /// A path in the image that names nothing.
+    /// A path does not exist in the image.
     #[error("{path}: no such file or folder in the image")]
     NotFound {
-        /// The path asked for.
+        /// The path.
         path: String,
     },
-    /// A file too large to be read into memory.
+    /// A file is too large to be read into memory.
     #[error("{path}: has {size} bytes, more than the {most} that labimg reads")]
     TooLarge {
-        /// The path asked for.
+        /// The path.
         path: String,
         /// Its size in bytes.
         size: u64,
-        /// The most bytes that are read.
+        /// The largest size that is read.
         most: u64,
     },
-    /// A path in the image that names something of another kind.
+    /// A path in the image is of another kind than needed.
     #[error("{path}: {what}")]
     WrongKind {
-        /// The path asked for.
+        /// The path.
         path: String,
         /// What it is instead.
         what: &'static str,
@@ -92,7 +92,7 @@ pub enum InspectError {
 }
 
 impl InspectError {
-    /// True when a path in the image names nothing.
+    /// True when a path does not exist in the image.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
@@ -106,7 +106,7 @@ impl Fault for InspectError {
             Self::Damaged { .. } | Self::Unknown { .. } | Self::TooLarge { .. } | Self::WrongKind { .. } => {
                 FaultKind::World
             }
-            // A path, a number or an image that was asked for.
+            // The user asked for this path, number or image.
             Self::NoPartition { .. } | Self::NoSystem { .. } | Self::NotFound { .. } => FaultKind::Usage,
             Self::Interrupted(source) => source.kind(),
         }

@@ -41,7 +41,7 @@ pub fn open_partition(image: &Path, number: usize) -> Result<Volume, InspectErro
 }
 
 impl Volume {
-    /// Opens whichever file system fills `region`.
+    /// Opens the file system that fills `region`.
     ///
     /// # Errors
     /// When it is neither FAT nor ext4, or damaged.
@@ -59,7 +59,7 @@ impl Volume {
     /// A file's bytes.
     ///
     /// # Errors
-    /// When the path is missing or no file, or the file system is damaged.
+    /// When the path is missing or not a file, or the file system is damaged.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>, InspectError> {
         match self {
             Self::Fat(volume) => volume.read(path),
@@ -70,7 +70,7 @@ impl Volume {
     /// The names in a folder, in stored order.
     ///
     /// # Errors
-    /// When the path is missing or no folder, or the file system is damaged.
+    /// When the path is missing or not a folder, or the file system is damaged.
     pub fn names(&self, path: &str) -> Result<Vec<String>, InspectError> {
         Ok(match self {
             Self::Fat(volume) => volume.list(path)?.into_iter().map(|e| e.name).collect(),

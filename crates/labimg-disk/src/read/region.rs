@@ -1,4 +1,4 @@
-//! A byte range of an open image file: what each file system reader sees as its disk.
+//! A byte range of an open image file: the disk, as each file system reader sees it.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, FileTypeExt};
@@ -23,7 +23,7 @@ impl Region {
     /// When it cannot be opened, or is neither a file nor a block device.
     pub fn whole(path: &Path) -> Result<Self, InspectError> {
         let fail = |source| InspectError::Open { path: path.to_owned(), source };
-        // Asked before opening: opening a FIFO waits for somebody to write to it.
+        // Checked before opening: opening a FIFO waits for a writer.
         let kind = std::fs::metadata(path).map_err(fail)?.file_type();
         if kind.is_dir() {
             return Err(fail(std::io::ErrorKind::IsADirectory.into()));
@@ -32,7 +32,7 @@ impl Region {
             return Err(fail(std::io::Error::other("it is neither a file nor a block device")));
         }
         let mut file = File::open(path).map_err(fail)?;
-        // A block device's metadata says 0; its end is where seeking to the end leads.
+        // A block device's metadata says 0. Seeking to the end gives its size.
         let len = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).map_err(fail)?;
         Ok(Self { file: Arc::new(file), path: path.to_owned(), offset: 0, len })
     }
@@ -40,7 +40,7 @@ impl Region {
     /// `len` bytes from byte `offset` of this region.
     ///
     /// # Errors
-    /// When that reaches past the end: the image is truncated.
+    /// When the range reaches past the end: the image is truncated.
     pub fn part(&self, offset: u64, len: u64) -> Result<Self, InspectError> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(self.damaged(format!(
@@ -59,7 +59,7 @@ impl Region {
         self.len
     }
 
-    /// True when it holds no byte.
+    /// True when its size is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -85,19 +85,19 @@ impl Region {
     /// # Errors
     /// As [`Region::read_exact_at`].
     pub fn bytes(&self, at: u64, len: u64) -> Result<Vec<u8>, InspectError> {
-        // Checked before the allocation, so that a wild length in a damaged image cannot exhaust the memory.
+        // Checked before the allocation, so that a wrong length in a damaged image cannot exhaust the memory.
         self.part(at, len)?;
         let mut buffer = vec![0; len as usize];
         self.read_exact_at(&mut buffer, at)?;
         Ok(buffer)
     }
 
-    /// An error about what is stored here.
+    /// An error about damaged data in this region.
     pub(super) fn damaged(&self, why: impl Into<String>) -> InspectError {
         InspectError::Damaged { path: self.path.clone(), offset: self.offset, why: why.into(), source: None }
     }
 
-    /// As [`Region::damaged`], with what a library found there.
+    /// As [`Region::damaged`], with the library's message.
     pub(super) fn damaged_by(&self, why: impl Into<String>, words: String) -> InspectError {
         InspectError::Damaged {
             path: self.path.clone(),

@@ -1,4 +1,4 @@
-//! Reads partition tables: MBR and GPT (UEFI specification 2.10, chapter 5), or a file system without a table.
+//! Reads partition tables: MBR and GPT (UEFI specification 2.10, chapter 5), or one file system without a table.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -9,23 +9,23 @@ use crate::format::fat::boot_sector as bs;
 use crate::format::table::{SECTOR, gpt_entry, gpt_header, mbr};
 use labimg_tree::fault::whole;
 
-/// More entries than any tool makes; a damaged header can claim more.
+/// More entries than any tool makes. A damaged header can claim more.
 const MOST_ENTRIES: u32 = 1024;
 
 /// An image's partition table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Table {
-    /// `mbr`, `gpt`, or `none` where one file system fills the image.
+    /// `mbr`, `gpt`, or `none` when one file system fills the image.
     pub kind: &'static str,
     /// The disk's signature (eight hexadecimal digits) or GUID; empty without a table.
     pub id: String,
     /// The partitions in the order of their numbers.
     pub partitions: Vec<PartitionInfo>,
-    /// What is wrong with the table, though it could be read.
+    /// What is wrong with the table, although it could be read.
     pub problems: Vec<String>,
 }
 
-/// One entry of a table.
+/// One partition of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionInfo {
     /// Its number: `2` for `/dev/mmcblk0p2`.
@@ -36,11 +36,11 @@ pub struct PartitionInfo {
     pub len: u64,
     /// The type as stored: two hexadecimal digits or a GUID.
     pub type_id: String,
-    /// What people call that type; empty when unknown.
+    /// The usual name of the type; empty when unknown.
     pub type_name: &'static str,
-    /// Linux' name for it, as in `root=PARTUUID=…`.
+    /// Linux's name for it, as in `root=PARTUUID=…`.
     pub partuuid: String,
-    /// Its name in a GPT.
+    /// Its name in a GPT; empty in an MBR.
     pub name: String,
 }
 
@@ -88,7 +88,7 @@ pub fn read(image: &Region) -> Result<Table, InspectError> {
     })
 }
 
-/// True when the image is one file system. A FAT boot sector ends as an MBR does, so its own marks decide.
+/// True when one file system fills the image. A FAT boot sector ends like an MBR, so fields of the file systems decide.
 fn fills_the_image(image: &Region, first: &[u8]) -> Result<bool, InspectError> {
     let says_fat = |extended: usize| first[extended + bs::BS_FilSysType..].starts_with(b"FAT");
     let fat = matches!(first.first(), Some(0xeb | 0xe9)) && (says_fat(bs::EXTENDED_16) || says_fat(bs::EXTENDED_32));
@@ -100,7 +100,7 @@ fn read_gpt(image: &Region) -> Result<Table, InspectError> {
     let sectors = image.len() / SECTOR;
     match gpt_at(image, 1) {
         Ok(table) => {
-            // Its copy should be good as well: tools write both.
+            // The backup should be good as well: tools write both.
             if let Err(e) = gpt_at(image, u64_at(&image.bytes(SECTOR, SECTOR)?, gpt_header::AlternateLBA)) {
                 problems.push(format!("the copy of the GPT at the end is bad: {}", whole(&e)));
             }
@@ -218,7 +218,7 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::sync::LazyLock;
 
-    /// An image that sfdisk made.
+    /// An image with a table made by sfdisk.
     fn sfdisk(script: &str) -> Vec<u8> {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(8 << 20).unwrap();
@@ -295,7 +295,7 @@ mod tests {
                 bytes[at] = value;
             }
             if recount {
-                // With good checksums the damage gets past them.
+                // With correct checksums the damage is not caught by them.
                 let entries = crc32(&bytes[1024..1024 + 16384]).to_le_bytes();
                 bytes[512 + 88..512 + 92].copy_from_slice(&entries);
                 bytes[512 + 16..512 + 20].fill(0);

@@ -10,7 +10,7 @@ use labimg_tree::interrupt::Interrupted;
 /// Why an image could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// A tree holds something that FAT cannot.
+    /// A tree holds something that FAT cannot hold.
     #[error("boot partition: {path}: {why}")]
     Fat {
         /// The path in the boot partition's tree.
@@ -25,7 +25,7 @@ pub enum ImageError {
     Content {
         /// The path in the tree.
         path: TreePath,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// An ext4 file system could not be written.
@@ -33,20 +33,20 @@ pub enum ImageError {
     Ext4 {
         /// The partition's name.
         partition: String,
-        /// Why.
+        /// The cause.
         source: Ext4Error,
     },
-    /// A partition is too small for what is to go in.
+    /// A partition is too small for its content.
     #[error("the partition `{partition}` has {size} bytes, but what goes in needs at least {needed}")]
     TooSmall {
         /// The partition's name.
         partition: String,
         /// Its size in bytes.
         size: u64,
-        /// What would do, in bytes.
+        /// The size needed, in bytes.
         needed: u64,
     },
-    /// Sizes, places or labels that do not go together.
+    /// Sizes, positions or labels that do not fit together.
     #[error("the partitions cannot be laid out: {0}")]
     Layout(String),
     /// The output's disk is full.
@@ -57,22 +57,22 @@ pub enum ImageError {
     DiskFull {
         /// The image that was being written.
         path: PathBuf,
-        /// The least bytes that the image occupies.
+        /// Bytes that the image will occupy at least.
         needed: u64,
         /// Bytes free there.
         available: u64,
     },
-    /// The output cannot be made, written or put in place.
+    /// The output cannot be created, written or renamed.
     #[error("{}: {what}", path.display())]
     Output {
         /// The image that was being written.
         path: PathBuf,
-        /// What was being done.
+        /// The failed step.
         what: &'static str,
-        /// Why it failed.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The output is something that must not be replaced, or its folder is missing.
+    /// The output must not be replaced, or its folder is missing.
     #[error("{}: {why}", path.display())]
     BadOutput {
         /// The path given.
@@ -87,7 +87,7 @@ pub enum ImageError {
     Write {
         /// Byte offset in the image.
         at: u64,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The user asked to stop.
@@ -103,7 +103,7 @@ impl Fault for ImageError {
                 Fault::kind(source)
             }
             Self::Ext4 { source, .. } => source.kind(),
-            // A board's data are checked when they are read.
+            // A board's sizes are checked when it is read, so this is a bug.
             Self::Layout(_) => FaultKind::Ours,
             Self::BadOutput { .. } => FaultKind::Usage,
             Self::Interrupted(source) => source.kind(),

@@ -21,12 +21,12 @@ use table::{Layout, Partition, PartitionKind, PartitionTable};
 pub use error::ImageError;
 pub use output::{OutputFile, check_output};
 
-/// All that goes into one image.
+/// Everything that goes into one image.
 #[derive(Debug)]
 pub struct ImageSpec<'a> {
-    /// Which partition table.
+    /// The partition table.
     pub table: PartitionTable,
-    /// The first byte that partitions may take, for boards whose boot loader lies before them; 0 for the usual 4 MiB.
+    /// The first byte that partitions may use, for boards whose boot loader lies before them; 0 for the usual 4 MiB.
     pub first: u64,
     /// The partitions in disk order.
     pub partitions: Vec<PartitionSpec<'a>>,
@@ -34,16 +34,16 @@ pub struct ImageSpec<'a> {
     pub private: bool,
 }
 
-/// One partition and what goes into it.
+/// One partition and its content.
 #[derive(Debug)]
 pub struct PartitionSpec<'a> {
-    /// Up to 36 characters, for people.
+    /// A readable name of up to 36 characters.
     pub name: String,
     /// Size in bytes; rounded up to whole 4 MiB.
     pub size: u64,
-    /// Names the partition in a GPT.
+    /// The partition's GUID in a GPT.
     pub guid: Uuid,
-    /// What goes into it.
+    /// Its content.
     pub files: FileSystem<'a>,
 }
 
@@ -76,19 +76,19 @@ impl FileSystem<'_> {
     }
 }
 
-/// What was written.
+/// Facts about the written image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSummary {
-    /// Where everything lies.
+    /// Where everything is.
     pub layout: Layout,
     /// Bytes in use and free in each partition's file system.
     pub usage: Vec<(u64, u64)>,
-    /// Bytes that the image takes on the disk it was written to: holes count nothing.
+    /// Bytes that the image takes on the disk, without holes.
     pub occupied: u64,
 }
 
 impl ImageSpec<'_> {
-    /// Where each partition will lie.
+    /// Where each partition will be.
     ///
     /// # Errors
     /// As [`Layout::new`].
@@ -107,7 +107,7 @@ impl ImageSpec<'_> {
     }
 }
 
-/// Writes an image to `path`: sparse, whole or not at all, and the same bytes for the same spec.
+/// Writes an image to `path`: sparse, completely or not at all, and with the same bytes for the same spec.
 ///
 /// # Errors
 /// What the file systems cannot hold, partitions too small, a full disk, read and write errors, or Ctrl-C.
@@ -153,7 +153,7 @@ fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &dyn Progress) 
     Ok(usage)
 }
 
-/// Bytes of all files of a tree, each hard-linked one counted once.
+/// Total size of a tree's files in bytes, hard-linked ones counted once.
 fn bytes_in(tree: &Tree) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut total = 0;
@@ -167,7 +167,7 @@ fn bytes_in(tree: &Tree) -> u64 {
     total
 }
 
-/// Bytes of a content, without its holes.
+/// Size of a content without its holes, in bytes.
 fn data_len(content: &Content) -> u64 {
     match content {
         Content::Sparse { pieces, .. } => pieces.iter().map(|(_, piece)| data_len(piece)).sum(),
@@ -175,7 +175,7 @@ fn data_len(content: &Content) -> u64 {
     }
 }
 
-/// The block size of the file systems that images lie on.
+/// The block size of the file systems on which images are stored.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 

@@ -1,4 +1,4 @@
-//! The image file while it is made: sparse, under a temporary name beside its place, put there whole or not at all.
+//! The image file while it is written: sparse, under a temporary name beside its final one, renamed only when complete.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use super::ImageError;
 use labimg_tree::files::folder_of;
 
-/// Ends the names of unfinished images.
+/// Suffix of unfinished images.
 const SUFFIX: &str = ".partial";
 
 /// An image file that is being written. Dropped before [`OutputFile::finish`], it leaves nothing behind.
@@ -23,8 +23,8 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Begins an image of `size` bytes that is to become `path`. `needed` bytes at least will be written: they must be
-    /// free. A `private` one can be read by its owner only. What a killed run left beside `path` is removed.
+    /// Starts an image of `size` bytes that will become `path`. At least `needed` bytes will be written and must be
+    /// free. Only its owner can read a `private` one. What a killed run left beside `path` is removed.
     ///
     /// # Errors
     /// When `path` is a folder or device, its folder is missing or cannot be written to, or there is too little space.
@@ -55,27 +55,28 @@ impl OutputFile {
         &self.file
     }
 
-    /// Where it will be.
+    /// Its final path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Brings it safely to the disk and puts it in place of what was there.
+    /// Syncs the file to the disk and renames it, replacing an old image.
     ///
     /// # Errors
-    /// When the disk fails or is full: what was there before stays.
+    /// When the disk fails or is full: then the old image stays.
     pub fn finish(mut self) -> Result<(), ImageError> {
         let fail = |what, source| ImageError::Output { path: self.path.clone(), what, source };
         self.file.sync_all().map_err(|e| fail("cannot be brought to the disk", e))?;
         fs_err::rename(&self.temporary, &self.path).map_err(|e| fail("cannot be put in place", e))?;
         self.finished = true;
-        // The new name is safe only when the folder is; some file systems cannot do that, and the image is whole anyway.
+        // The new name is only durable when the folder is synced. Some file systems cannot do that, and the image is
+        // complete anyway.
         let _ = File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
-    /// Tells a full disk apart from other errors of writing.
+    /// Tells a full disk from other write errors.
     pub(super) fn explain(&self, error: ImageError, needed: u64) -> ImageError {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(e) = cause {
@@ -92,16 +93,16 @@ impl OutputFile {
 impl Drop for OutputFile {
     fn drop(&mut self) {
         if !self.finished {
-            // Nothing more can be done about a file that cannot be removed; the next run tries again.
+            // A file that cannot be removed is left; the next run tries again.
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
 }
 
-/// Whether an image can go to `path`: for asking before the work that makes one.
+/// Whether an image can be written to `path`: checked before the work starts.
 ///
 /// # Errors
-/// As [`OutputFile::create`], but for the space.
+/// As [`OutputFile::create`], except for the space.
 pub fn check_output(path: &Path) -> Result<(), ImageError> {
     let path = target(path)?;
     let folder = folder_of(&path);
@@ -110,7 +111,7 @@ pub fn check_output(path: &Path) -> Result<(), ImageError> {
     })
 }
 
-/// Where the image goes: a symbolic link is followed, so that it stays one.
+/// Where the image goes: a symbolic link is followed, so that the link itself stays.
 fn target(path: &Path) -> Result<PathBuf, ImageError> {
     let bad = |why, help| Err(ImageError::BadOutput { path: path.to_owned(), why, help });
     if path.file_name().is_none() {
@@ -138,7 +139,7 @@ fn prefix(path: &Path) -> String {
     format!(".{}.labimg-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// A new file beside `path`, with this process' lock on it.
+/// A new file beside `path`, locked by this process.
 fn locked_temporary(path: &Path, private: bool) -> io::Result<(File, PathBuf)> {
     loop {
         let (file, temporary) = tempfile::Builder::new()
@@ -151,17 +152,17 @@ fn locked_temporary(path: &Path, private: bool) -> io::Result<(File, PathBuf)> {
             })?
             .keep()
             .map_err(|e| e.error)?;
-        // A disk that knows no locks is no reason not to build; only stale files are then not told apart.
+        // Building also works on file systems without locks; only stale files cannot be recognised there.
         let taken =
             rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK);
-        // Another run may have taken it for a stale one before it was locked: then it has no name any more.
+        // Another run may have removed it as stale before it was locked: then it has no name any more.
         if !taken && file.metadata()?.nlink() > 0 {
             return Ok((file, temporary));
         }
     }
 }
 
-/// Removes unfinished images of `path` that no living process holds.
+/// Removes unfinished images of `path` that no running process holds.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let prefix = prefix(path);
     for entry in std::fs::read_dir(folder_of(path))? {
@@ -182,7 +183,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// True when the disk, or this user's part of it, has no room left.
+/// True when the disk or this user's quota is full.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

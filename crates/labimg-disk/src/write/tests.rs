@@ -58,7 +58,7 @@ fn spec<'a>(table: PartitionTable, boot: &'a Tree, root: &'a Tree) -> ImageSpec<
 const TABLES: [PartitionTable; 2] =
     [PartitionTable::Mbr { signature: 0x1ab1_ab1a }, PartitionTable::Gpt { disk_guid: Uuid::from_u128(7) }];
 
-/// A tool that must succeed on a file.
+/// Runs a tool that must succeed on a file.
 fn judge(program: &str, args: &[&str], file: &Path) {
     let output = Command::new(program).args(args).arg(file).env("LC_ALL", "C").output();
     let output = output.unwrap_or_else(|e| panic!("{program} (install dosfstools, e2fsprogs and fdisk): {e}"));

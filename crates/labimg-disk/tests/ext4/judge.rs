@@ -1,4 +1,4 @@
-//! The judges that need no rights: e2fsprogs and two readers.
+//! The judges that need no privileges: e2fsprogs and two readers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use labimg_disk::write::ext4::{Ext4Options, minimum_size, write};
 use labimg_tree::{Content, Inode, InodeId, Kind, Tree};
 use tempfile::NamedTempFile;
 
-/// Runs a tool that must succeed; returns what it says.
+/// Runs a tool that must succeed; returns its output.
 pub fn run(tool: &str, args: &[&OsStr]) -> String {
     let output = Command::new(tool)
         .args(args)
@@ -56,7 +56,7 @@ pub fn options(size: u64) -> Ext4Options {
 pub struct Image(NamedTempFile);
 
 impl Image {
-    /// Writes a tree into so many bytes; 0 for as few as possible.
+    /// Writes a tree into `size` bytes; 0 for as few as possible.
     pub fn write(tree: &Tree, size: u64) -> Self {
         let size = if size == 0 { minimum_size(tree, &options(0)).unwrap() } else { size };
         Self::with(tree, &options(size))
@@ -78,7 +78,7 @@ impl Image {
         self.0.as_file()
     }
 
-    /// Reads all of it by both readers and compares it with the tree.
+    /// Reads everything with both readers and compares it with the tree.
     pub fn compare(&self, tree: &Tree) {
         self.compare_by_rust_fs_ext4(tree);
         self.compare_by_ext4_view(tree);
@@ -112,7 +112,7 @@ impl Image {
                 assert_eq!(first, ino, "{path} is no hard link");
                 continue;
             }
-            // As the kernel looks names up: by hash.
+            // Looks names up by hash, as the kernel does.
             let (parent, name) = (path.parent().map(|p| names[p.as_bytes()]), path.name());
             if let Some(parent) = parent {
                 assert_eq!(fs.lookup_at(parent, name).unwrap(), ino, "{path} is not found by its hash");
@@ -151,7 +151,7 @@ impl Image {
                 .map(|x| (x.name, x.value))
                 .filter(|(name, _)| not_acl(name))
                 .collect();
-            // ACLs are stored in another form than `getxattr` gives: the kernel judges these.
+            // ACLs are stored in another format than `getxattr` returns; the kernel judges these.
             let wanted: BTreeMap<_, _> = inode.xattrs.clone().into_iter().filter(|(name, _)| not_acl(name)).collect();
             assert_eq!(xattrs, wanted, "{path}");
         }
@@ -159,7 +159,7 @@ impl Image {
 
     fn compare_by_ext4_view(&self, tree: &Tree) {
         let fs = ext4_view::Ext4::load(Box::new(ImageReader(self.0.reopen().unwrap()))).unwrap();
-        // It takes the lower half of a time as unsigned, unlike the kernel, and refuses what does not fit 31 bits.
+        // Unlike the kernel it reads the lower half of a time as unsigned, and refuses what does not fit 31 bits.
         for (path, _, inode) in tree.iter().filter(|(_, _, i)| i.mtime as i32 >= 0) {
             let absolute = [b"/", path.as_bytes()].concat();
             let view = ext4_view::Path::try_from(&absolute[..]).unwrap();
@@ -185,7 +185,7 @@ impl ext4_view::Ext4Read for ImageReader {
     }
 }
 
-/// All of a small content, the pieces and their neighbourhood of a large one.
+/// A small content whole; of a large one the pieces and the bytes around them.
 fn samples(content: &Content) -> Vec<(u64, Vec<u8>)> {
     let ranges: Vec<(u64, u64)> = match content {
         Content::Sparse { len, pieces } if *len > 1 << 26 => pieces
@@ -206,9 +206,9 @@ fn samples(content: &Content) -> Vec<(u64, Vec<u8>)> {
 /// How much of a tree is expected to come back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// As `debugfs rdump` gives it: no hard links, devices, attributes; times and owners not of links.
+    /// What `debugfs rdump` extracts: no hard links, devices or attributes; no times and owners of links.
     Dumped,
-    /// All.
+    /// Everything.
     Mounted,
 }
 
@@ -229,7 +229,7 @@ pub fn compare(wanted: &Tree, found: &Tree, depth: Depth) {
             assert_eq!(inode.xattrs, back.xattrs, "{path}");
         }
         if depth == Depth::Mounted || !(path.is_root() || matches!(inode.kind, Kind::Symlink(_))) {
-            // `rdump` gives the plain permissions only.
+            // `rdump` only restores the plain permissions.
             let kept = if depth == Depth::Mounted { 0o7777 } else { 0o777 };
             let all = |i: &Inode| (i.kind.type_bits(), i.mode & kept, i.uid, i.gid, i.mtime);
             assert_eq!(all(inode), all(back), "{path}");

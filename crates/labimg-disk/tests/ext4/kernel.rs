@@ -1,4 +1,4 @@
-//! The kernel as a judge, where loop devices may be used (as root); elsewhere says that it was not asked.
+//! The kernel as a judge, where loop devices may be used (as root). Elsewhere the tests report that they were skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,12 +24,12 @@ impl Mounted {
             return Some(Self(folder));
         }
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        // A broken file system is a failure, a missing right is not.
+        // A damaged file system is a failure, a missing privilege is not.
         assert!(
             ["superuser", "permitted", "denied", "loop device"].iter().any(|why| said.contains(why)),
             "the kernel does not mount the image: {said}"
         );
-        // scripts/test has tried whether it is possible here.
+        // scripts/test has found out whether loop devices work here.
         assert!(std::env::var_os("LABIMG_TEST_LOOP").is_none(), "loop devices can be mounted here, but: {said}");
         skipped("mounts of images by the kernel", &said);
         None
@@ -53,16 +53,16 @@ impl Drop for Mounted {
     }
 }
 
-/// Mounts the image and compares all that is in it.
+/// Mounts the image and compares its content.
 pub fn compare(image: &Image, tree: &Tree) {
     let Some(mounted) = Mounted::new(image, "loop,ro") else { return };
     let temp = tempfile::tempdir().unwrap();
-    // Holes of large files are not read.
+    // The holes of large files are not read.
     let back = load(mounted.path(), &temp.path().join("pack")).unwrap();
     compare_trees(tree, &back, Depth::Mounted);
 }
 
-/// What the kernel says of this mount that is no mere notice.
+/// The kernel's messages about this mount that are more than notices.
 fn complaints(device: &str) -> Option<Vec<String>> {
     let output = Command::new("dmesg").args(["--level", "err,warn"]).output().expect("dmesg is needed for this test");
     if !output.status.success() {
@@ -74,7 +74,7 @@ fn complaints(device: &str) -> Option<Vec<String>> {
     Some(lines.lines().filter(|l| l.contains("EXT4-fs") && l.contains(&of_device)).map(str::to_owned).collect())
 }
 
-/// Mounts the image, compares all that is in it, changes it by a shell script, and checks it again.
+/// Mounts the image, compares its content, changes it with a shell script, and checks it again.
 pub fn strain(image: &Image, tree: &Tree, script: &str) {
     let Some(mounted) = Mounted::new(image, "loop") else { return };
     let device = mounted.device();
@@ -90,7 +90,7 @@ pub fn strain(image: &Image, tree: &Tree, script: &str) {
     fsck(image.path());
 }
 
-/// Mounts the image, adds to it and takes away from it, and checks it again.
+/// Mounts the image, adds and removes files, and checks it again.
 pub fn write_to(image: &Image) {
     let Some(mounted) = Mounted::new(image, "loop") else { return };
     let at = mounted.path();
@@ -106,14 +106,14 @@ pub fn write_to(image: &Image) {
     fsck(image.path());
 }
 
-/// Grows the image to `size` bytes while it is mounted, writes to it, and checks it.
+/// Grows the mounted image to `size` bytes, writes to it, and checks it.
 pub fn grow(image: &Image, size: u64) {
     image.file().set_len(size).unwrap();
     let Some(mounted) = Mounted::new(image, "loop") else { return };
     let output = Command::new("resize2fs").arg(mounted.device()).output().expect("resize2fs is needed for this test");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if said.contains("Permission denied") {
-        // CAP_SYS_RESOURCE is needed, which containers often lack.
+        // Growing needs CAP_SYS_RESOURCE, which containers often lack.
         skipped("growing of mounted images", &said);
         return;
     }

@@ -1,4 +1,4 @@
-//! Loads a folder of the disk into a tree, its contents gathered in one file as they are in packages.
+//! Loads a folder of the disk into a tree. Its contents are collected in one file, as in packages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -27,7 +27,7 @@ fn xattrs(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {
     Ok(found)
 }
 
-/// All below `folder`, with the contents copied one after the other into a new file `pack`.
+/// Everything below `folder`, with the contents copied into the new file `pack`.
 pub fn load(folder: &Path, pack: &Path) -> io::Result<Tree> {
     enum Found {
         Ready(Inode),

@@ -1,4 +1,4 @@
-//! Judges what the ext4 writer makes: `e2fsck`, `debugfs`, `resize2fs`, two independent readers and, where loop
+//! Checks the ext4 writer's output with `e2fsck`, `debugfs`, `resize2fs`, two independent readers and, where loop
 //! devices may be used, the kernel.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
@@ -71,7 +71,7 @@ fn a_real_folder_comes_back_whole() {
     if labimg_testkit::judges::missing(&["e2fsck", "debugfs", "dumpe2fs", "resize2fs"]) {
         return;
     }
-    // Any real one will do; a whole root file system is best.
+    // Any real folder will do; a whole root file system is best.
     let folder = std::env::var("LABIMG_TEST_TREE").unwrap_or_else(|_| "/usr/bin".to_owned());
     let temp = tempfile::tempdir().unwrap();
     let tree = load::load(Path::new(&folder), &temp.path().join("pack")).unwrap();
@@ -182,7 +182,7 @@ fn it_grows_offline() {
         judge::run("resize2fs", &[image.path().as_os_str()]);
         fsck(image.path());
         assert!(judge::block_count(image.path()) * 4096 > size - (128 << 20));
-        // The descriptors still lie together: reserved blocks held the new ones.
+        // The descriptors are still contiguous: the new ones went into reserved blocks.
         let features = judge::features(image.path());
         assert!(!features.contains("meta_bg"), "{features}");
     }
@@ -209,14 +209,14 @@ fn it_can_be_written_to() {
     kernel::write_to(&image);
 }
 
-/// The same by a booted node's kernel: `tests/boot/strained.rs`, where no loop device can be used.
+/// Where no loop device can be used, a booted node's kernel does the same: `tests/boot/strained.rs`.
 #[test]
 fn strained_file_systems_are_mounted_and_written_to() {
     if labimg_testkit::judges::missing(&["e2fsck", "debugfs", "dumpe2fs", "resize2fs"]) {
         return;
     }
     let strain = |tree: &Tree, script: &str| {
-        // Room to write into.
+        // Space to write into.
         let size = minimum_size(tree, &judge::options(0)).unwrap() + (64 << 20);
         kernel::strain(&Image::write(tree, size), tree, script);
     };

@@ -31,7 +31,7 @@ fn what() -> impl Strategy<Value = What> {
 }
 
 type Attributes = Vec<(String, Vec<u8>)>;
-/// Which folder, name, kind, mode, time, attributes.
+/// Folder, name, kind, mode, time, attributes.
 type Planned = (usize, Vec<u8>, What, u16, i64, Attributes);
 
 fn entries() -> impl Strategy<Value = Vec<Planned>> {
@@ -84,7 +84,7 @@ fn build(entries: &[Planned]) -> Tree {
         }
         let id = if matches!(kind, Kind::Dir) { tree.mkdir(&path, 0) } else { tree.write(&path, 0, "") };
         id.unwrap();
-        // One of the readers cannot go through folders of other times.
+        // One of the readers cannot walk folders with other times.
         let time = if matches!(kind, Kind::Dir) { time & 0x7FFF_FFFF } else { *time };
         let inode = tree.get_mut(&path).unwrap();
         (inode.kind, inode.mode, inode.mtime) = (kind, *mode, time);
@@ -94,7 +94,7 @@ fn build(entries: &[Planned]) -> Tree {
     tree
 }
 
-/// How many trees.
+/// Number of trees.
 fn cases() -> u32 {
     if labimg_testkit::random::long() { 1000 } else { 40 }
 }

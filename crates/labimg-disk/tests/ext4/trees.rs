@@ -8,7 +8,7 @@ fn path(text: impl AsRef<[u8]>) -> TreePath {
     TreePath::new(text).unwrap()
 }
 
-/// The id of an ACL entry that has none.
+/// The id of an ACL entry without one.
 const NO_ID: u32 = u32::MAX;
 
 /// Bytes that are not zero and differ from block to block.
@@ -20,7 +20,7 @@ fn set_xattr(tree: &mut Tree, at: &str, name: &str, value: &[u8]) {
     tree.get_mut(at).unwrap().xattrs.insert(name.to_owned(), value.to_vec());
 }
 
-/// One of each kind.
+/// One file of each kind.
 pub fn small() -> Tree {
     let mut tree = Tree::new(1_650_000_000);
     tree.write("etc/hostname", 0o644, "lab\n").unwrap();
@@ -47,7 +47,7 @@ pub fn small() -> Tree {
     tree
 }
 
-/// What strains a writer: the sizes, names, times, attributes and holes at the limits.
+/// Hard cases for a writer: sizes, names, times, attributes and holes at the limits.
 pub fn adversarial() -> Tree {
     let mut tree = small();
     tree.write("names/".to_owned() + &"n".repeat(255), 0o644, "longest").unwrap();
@@ -103,12 +103,12 @@ pub fn adversarial() -> Tree {
     set_xattr(&mut tree, "acl", "system.posix_acl_access", &acl(&entries));
     set_xattr(&mut tree, "acl", "system.posix_acl_default", &acl(&entries));
 
-    // Sizes at the borders of blocks, and zeros in all places.
+    // Sizes around block borders, and zeros in every position.
     for len in [0, 1, 4095, 4096, 4097, 8192, 2 << 20, (2 << 20) + 1, 5_000_001] {
         tree.write(format!("sizes/{len}"), 0o644, noise(len, len)).unwrap();
         tree.write(format!("zeros/{len}"), 0o644, vec![0; len]).unwrap();
     }
-    // Extents: every other block a hole, so that there are as many as pieces: at the limits of inline, leaf and depth.
+    // Extents: every other block is a hole, so there is one extent per piece; at the limits of inline, leaf and depth.
     for extents in [1, 4, 5, 340, 341, 1360, 1361, 3000] {
         let pieces: Arc<[_]> =
             (0..extents).map(|i| (i as u64 * 8192 + (i % 4000) as u64, Content::from(noise(1 + i % 96, i)))).collect();
@@ -129,7 +129,7 @@ pub fn adversarial() -> Tree {
 
     let deep = (0..200).map(|i| format!("d{i}")).collect::<Vec<_>>().join("/");
     tree.write(format!("{deep}/file"), 0o644, "deep").unwrap();
-    // Byte order of paths is not the order of folders.
+    // The byte order of paths differs from the order in folders.
     for name in ["o/x", "o-a/x", "o.b/x", "o/x2", "o"] {
         tree.mkdir(name, 0o755).unwrap();
     }
@@ -138,7 +138,7 @@ pub fn adversarial() -> Tree {
     tree
 }
 
-/// Folders of one level of index, and of two.
+/// Folders with one index level, and with two.
 pub fn many_files() -> Tree {
     let mut tree = Tree::new(1_700_000_000);
     for i in 0..400 {
@@ -150,7 +150,7 @@ pub fn many_files() -> Tree {
     tree
 }
 
-/// The same, and folders with more folders in them than links can be counted.
+/// Also folders with more subfolders than links can be counted.
 #[allow(
     dead_code,
     reason = "the boot tests leave it out: walking so many folders takes an emulated processor ten minutes"

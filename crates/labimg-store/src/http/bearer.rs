@@ -1,5 +1,5 @@
-//! Tokens of container registries: who asks for a file of a repository without one is told where to get it, and whoever asks
-//! there for a public repository is given one (distribution.github.io, "Token Authentication Specification"; RFC 6750, 3).
+//! Tokens of container registries. A request without a token is answered with the address where to get one, and for a
+//! public repository anyone gets one there (distribution.github.io, "Token Authentication Specification"; RFC 6750, 3).
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,21 +12,21 @@ use serde::Deserialize;
 
 use super::{HttpError, Settings, answer, broken, shown};
 
-/// Largest answer with a token that is read, in bytes.
+/// Largest token answer that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// Tokens that were given: the repository's address → the token.
+/// Tokens received so far: the repository's address → the token.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tokens(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Tokens {
-    /// That for a file, if one was given.
+    /// The token for an address, if there is one.
     pub(super) fn of(&self, url: &str) -> Option<String> {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.get(repository(url)?).cloned()
     }
 
-    /// Gets the token that an answer asks for. False when it asks for none, or for another kind of password.
+    /// Gets the token that an answer asks for. False when it asks for none, or for another kind of login.
     pub(super) fn get(
         &self,
         refused: &Response,
@@ -51,16 +51,16 @@ fn repository(url: &str) -> Option<&str> {
     if !url.contains("/v2/") {
         return None;
     }
-    // A part of the name may be one of these words too.
+    // A part of the name may itself be `manifests` or `blobs`.
     let end = url.rfind("/manifests/").max(url.rfind("/blobs/"))?;
     Some(&url[..=end])
 }
 
-/// Where a token is to be had.
+/// A registry's answer that says where to get a token.
 #[derive(Debug, PartialEq, Eq)]
 struct Challenge {
     realm: String,
-    /// `service` and `scope`, as they were given.
+    /// `service` and `scope`, as the registry gave them.
     query: Vec<(&'static str, String)>,
 }
 

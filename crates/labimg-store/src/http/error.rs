@@ -1,4 +1,4 @@
-//! Why a file could not be had, told from what the HTTP library says.
+//! Why a request failed, derived from the errors of the HTTP library.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::Settings;
 use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
-/// Why a file could not be had.
+/// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not an address that can be asked.
+    /// The address is not valid.
     #[error("`{url}` is not an HTTP address")]
     BadUrl {
-        /// What was given.
+        /// The address as given.
         url: String,
         /// What is wrong with it.
         #[source]
@@ -25,74 +25,74 @@ pub enum HttpError {
     /// The host's name does not resolve.
     #[error("{url}: the host name does not resolve")]
     NoSuchHost {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// The resolver's words.
+        /// The resolver's message.
         #[source]
         cause: Cause,
     },
-    /// No connection.
+    /// The host could not be reached.
     #[error("{url}: cannot connect")]
     Unreachable {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// The system's words.
+        /// The system's message.
         #[source]
         cause: Cause,
     },
     /// The server's certificate is not trusted, or TLS failed otherwise.
     #[error("{url}: no secure connection")]
     Tls {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// The TLS library's words.
+        /// The TLS library's message.
         #[source]
         cause: Cause,
     },
-    /// Nothing came for too long.
+    /// No data for too long.
     #[error("{url}: nothing came for {} s", waited.as_secs())]
     Timeout {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// How long was waited.
+        /// How long we waited.
         waited: Duration,
     },
     /// The server has no such file.
     #[error("{url}: the server has no such file (404)")]
     NotFound {
-        /// What was asked for.
+        /// The address.
         url: String,
     },
-    /// Any other answer that is not the file.
+    /// Any other answer without the file.
     #[error("{url}: the server answered {status}")]
     Status {
-        /// What was asked for.
+        /// The address.
         url: String,
         /// The HTTP status.
         status: StatusCode,
-        /// The wait that the server asks for before the next attempt.
+        /// How long the server asks to wait before the next attempt.
         retry_after: Option<Duration>,
     },
-    /// The answer ended too early or broke.
+    /// The answer ended too early or was malformed.
     #[error("{url}: the transfer was cut after {received} bytes")]
     Cut {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// Bytes that came.
+        /// Bytes received.
         received: u64,
         /// What ended it.
         #[source]
         cause: Cause,
     },
-    /// More than the caller takes.
+    /// The file is larger than the caller accepts.
     #[error("{url}: larger than the {limit} bytes that such a file may have")]
     TooLarge {
-        /// What was asked for.
+        /// The address.
         url: String,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The client itself could not be set up.
+    /// The client could not be set up.
     #[error("cannot set up the HTTP client")]
     Setup(#[source] Cause),
     /// The user asked to stop.
@@ -101,7 +101,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// True when the same request may well succeed a little later: network trouble, "too many requests" and server errors.
+    /// True when the same request may succeed a little later: network trouble, "too many requests" and server errors.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -116,7 +116,7 @@ impl HttpError {
         }
     }
 
-    /// True when the host itself did not answer, so that its other files will not come either.
+    /// True when the host itself did not answer, so that its other files will fail too.
     #[must_use]
     pub fn is_host_down(&self) -> bool {
         matches!(self, Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Tls { .. })
@@ -132,7 +132,7 @@ impl HttpError {
 impl Fault for HttpError {
     fn kind(&self) -> FaultKind {
         match self {
-            // What a user gives is looked at before; this one stood in another server's answer.
+            // Addresses from the user are checked earlier; this one was in another server's answer.
             Self::BadUrl { .. }
             | Self::NoSuchHost { .. }
             | Self::Unreachable { .. }
@@ -185,7 +185,7 @@ pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Se
             let waited = if e.is_connect() { settings.connect_timeout } else { settings.read_timeout };
             return Err(HttpError::Timeout { url, waited });
         }
-        // The connector has no type for this that callers could ask for.
+        // The connector has no public type for this error.
         Err(e) if chain(&e).any(|e| e.to_string() == "dns error") => {
             return Err(HttpError::NoSuchHost { url, cause: innermost(&e).into() });
         }
@@ -234,7 +234,7 @@ pub fn chain<'a>(
     })
 }
 
-/// The words of the first cause: the outer ones only say that a request failed.
+/// The message of the innermost cause: the outer ones only say that a request failed.
 pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }

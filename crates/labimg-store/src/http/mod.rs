@@ -1,12 +1,13 @@
-//! A blocking HTTP client: small files whole ([`Http::get`]), large ones as a stream that can start anywhere ([`Http::open`]).
+//! A blocking HTTP client. Small files are read whole ([`Http::get`]), large ones as a stream from any offset
+//! ([`Http::open`]).
 //!
-//! Each transfer runs in a thread of its own that hands its pieces over a bounded channel. So the caller looks at
-//! [`interrupt`] several times a second whatever the network does (a name lookup or a connect cannot be cut short).
-//! Connections are kept and used again for the next file of the same host.
+//! Each transfer runs in its own thread, which sends its pieces through a bounded channel. So the caller can check
+//! [`interrupt`] several times a second, also while a name lookup or a connect hangs, which cannot be cut short.
+//! Connections are reused for the next file of the same host.
 //!
-//! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities from the system or
-//! `SSL_CERT_FILE`, and from the list that Mozilla maintains where the system has none. Tokens that a container registry
-//! gives to anyone are got and sent ([`bearer`]).
+//! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities come from the
+//! system or `SSL_CERT_FILE`, or from Mozilla's list when the system has none. Tokens that a container registry gives
+//! to anyone are fetched and sent ([`bearer`]).
 
 mod bearer;
 mod error;
@@ -28,27 +29,27 @@ pub use error::HttpError;
 use error::{answer, broken};
 pub use error::{chain, innermost};
 
-/// How often a waiting thread looks whether it is to stop.
+/// How often a waiting thread checks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Largest piece that [`Body::chunk`] gives, in bytes.
+/// Largest piece that [`Body::chunk`] returns, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// Pieces that may wait for the caller: with [`PIECE`] this bounds the memory of a transfer to about 1 MiB.
+/// Pieces that may wait for the caller. Together with [`PIECE`] this limits the memory of a transfer to about 1 MiB.
 const AHEAD: usize = 3;
 
-/// Times and counts of a client.
+/// Timeouts and numbers of attempts.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest wait for an answer, and for the next bytes of it.
+    /// Longest wait for an answer, and between two pieces of it.
     pub read_timeout: Duration,
-    /// How often a file is asked for before a passing error becomes final; at least 1.
+    /// Attempts before a transient error becomes final; at least 1.
     pub attempts: u32,
-    /// Wait before the second attempt; doubles from one to the next.
+    /// Wait before the second attempt; doubles each time.
     pub first_delay: Duration,
-    /// Longest wait between two attempts; a server that asks for more is given up.
+    /// Longest wait between two attempts; a server that asks for more is not tried again.
     pub longest_delay: Duration,
 }
 
@@ -65,7 +66,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when that is final.
+    /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when the error is final.
     #[must_use]
     pub fn delay(&self, attempt: u32, error: &HttpError) -> Option<Duration> {
         if attempt >= self.attempts || !error.is_transient() {
@@ -88,31 +89,26 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client with the usual times.
-    ///
-    /// # Errors
-    /// [`HttpError::Setup`] when TLS cannot be set up or no thread can be started.
+    /// A client with the default settings.
     pub fn new() -> Result<Self, HttpError> {
         Self::with(Settings::default())
     }
 
-    /// A client with other times.
-    ///
-    /// # Errors
-    /// As [`Http::new`].
+    /// A client with other settings.
     pub fn with(settings: Settings) -> Result<Self, HttpError> {
-        // An error means that a provider is installed already, which is as good.
+        // An error means that a provider is already installed, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || {
             Client::builder()
                 .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(settings.connect_timeout)
-                // In the blocking client this bounds each wait (for the answer, for the next bytes), not the whole.
+                // In the blocking client this limits each wait (for the answer, for the next bytes), not the whole
+                // transfer.
                 .timeout(settings.read_timeout)
                 .pool_max_idle_per_host(32)
                 .tcp_keepalive(Duration::from_secs(30))
         };
-        // The first fails on a system without any certificate authority.
+        // The first attempt fails on a system without any certificate authority.
         let client = match builder().build() {
             Ok(client) => client,
             Err(_) => builder()
@@ -123,21 +119,22 @@ impl Http {
         Ok(Self { client, settings, tokens: Tokens::default(), stop: None })
     }
 
-    /// The times and counts in use.
+    /// The settings in use.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// A whole small file of at most `limit` bytes; passing errors are tried again.
+    /// Fetches a whole small file of at most `limit` bytes; retries after transient errors.
     ///
     /// # Errors
-    /// The last error, once it is not a passing one or the attempts are used up.
+    /// The last error, when it is not transient or no attempts are left.
     pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
         self.get_as(url, None, limit)
     }
 
-    /// As [`Http::get`], of a server that has several forms of the file: `accept` names those that are taken (RFC 9110, 12.5.1).
+    /// As [`Http::get`], for a file that the server has in several formats: `accept` names the accepted ones (RFC 9110,
+    /// 12.5.1).
     ///
     /// # Errors
     /// As [`Http::get`].
@@ -171,13 +168,13 @@ impl Http {
         Ok(all)
     }
 
-    /// A client that shares the connections of this one and gives up, as on an interrupt, once `stop` is set.
+    /// A client that shares this one's connections and stops, as on an interrupt, once `stop` is set.
     #[must_use]
     pub fn until(&self, stop: Arc<AtomicBool>) -> Self {
         Self { stop: Some(stop), ..self.clone() }
     }
 
-    /// An error once the user asked to stop, or the flag given to [`Http::until`] is set.
+    /// An error when the user asked to stop, or the flag given to [`Http::until`] is set.
     ///
     /// # Errors
     /// [`Interrupted`].
@@ -201,10 +198,10 @@ impl Http {
         }
     }
 
-    /// Asks once for `url` from byte `offset`. Look at [`Body::start`]: a server may ignore the offset.
+    /// Requests `url` once, from byte `offset`. Check [`Body::start`]: a server may ignore the offset.
     ///
     /// # Errors
-    /// Anything but an answer that holds the file; with an offset past the end, [`HttpError::Status`] with 416.
+    /// Any answer without the file; with an offset past the end, [`HttpError::Status`] with 416.
     pub fn open(&self, url: &str, offset: u64) -> Result<Body, HttpError> {
         self.begin(url, None, offset)
     }
@@ -217,7 +214,7 @@ impl Http {
         std::thread::Builder::new()
             .name("download".into())
             .spawn(move || {
-                // A send fails when the caller has gone: then there is nobody to tell.
+                // A send fails when the caller is gone; then nobody needs the result.
                 let mut response = match asking.ask(&whole, accept, offset) {
                     Ok(response) => response,
                     Err(e) => return drop(sender.send(Err(e))),
@@ -256,7 +253,7 @@ impl Http {
         }
     }
 
-    /// An answer that holds the file; a registry that wants a token is asked again with it.
+    /// An answer that holds the file. A registry that wants a token is asked again with one.
     fn ask(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Response, HttpError> {
         let ask = || {
             let mut request = self.client.get(url);
@@ -286,7 +283,7 @@ fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
     if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(Interrupted) } else { Ok(()) }
 }
 
-/// What the transfer's thread tells.
+/// What the transfer's thread sends.
 enum Event {
     Head(StatusCode, Box<HeaderMap>),
     Piece(Vec<u8>),
@@ -305,19 +302,20 @@ pub struct Body {
 }
 
 impl Body {
-    /// Where in the file the first piece belongs, in bytes: the offset asked for, or 0 when the server sends all of it.
+    /// Offset of the first piece in the file, in bytes: the requested offset, or 0 when the server sends the whole
+    /// file.
     #[must_use]
     pub fn start(&self) -> u64 {
         self.start
     }
 
-    /// Size of the whole file in bytes, when the server says it.
+    /// Size of the whole file in bytes, when the server gives it.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// The next bytes; `None` at the end, when all that was announced has come.
+    /// The next bytes; `None` at the end, when all announced bytes have come.
     ///
     /// # Errors
     /// [`HttpError::Timeout`], [`HttpError::Cut`], [`HttpError::Interrupted`].
@@ -327,7 +325,7 @@ impl Body {
                 self.received += piece.len() as u64;
                 Ok(Some(piece))
             }
-            // Chunked answers announce no length; their end is marked, and the client checks the mark.
+            // Chunked answers announce no length. Their end is marked, and the client checks the mark.
             Event::End if self.total.is_none_or(|total| self.start + self.received == total) => Ok(None),
             Event::End | Event::Head(..) => Err(self.cut("fewer or more bytes came than announced")),
         }
@@ -349,7 +347,7 @@ impl Body {
     }
 }
 
-/// Where an answer's bytes begin in the file, and the file's size (RFC 9110, 8.6 and 14.4).
+/// Offset of an answer's bytes in the file, and the file's size (RFC 9110, 8.6 and 14.4).
 fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if status != StatusCode::PARTIAL_CONTENT {
@@ -357,11 +355,11 @@ fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
     }
     let range = text(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
     let start = range.and_then(|(span, _)| span.split_once('-')?.0.parse().ok());
-    // Without a readable range nobody knows where the bytes belong: at no offset that anyone asks for.
+    // Without a readable range the position of the bytes is unknown: use an offset that nobody asks for.
     (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
 }
 
-/// The address for messages, without a password; a user name without one is a token, as secret as that.
+/// The address for messages, without its password. A user name without a password is a token, so it is left out too.
 #[must_use]
 pub fn shown(url: &str) -> String {
     match reqwest::Url::parse(url) {

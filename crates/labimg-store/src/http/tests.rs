@@ -1,11 +1,11 @@
-//! The client against a server that misbehaves on order.
+//! The client against a server that misbehaves on request.
 
 use super::error::retry_after;
 use super::*;
 use labimg_testkit::http_server::{Act, Server, dead_url};
 use labimg_tree::fault::{Fault, causes};
 
-/// Short times, so that a test of a timeout or a retry takes no second.
+/// Short timeouts, so that tests of timeouts and retries take less than a second.
 pub(crate) fn quick() -> Http {
     Http::with(Settings {
         connect_timeout: Duration::from_secs(5),
@@ -104,14 +104,14 @@ fn errors_tell_what_kind_of_trouble_it_is() {
     assert!(causes(&error).concat().contains("refused") && !error.to_string().contains("refused"), "{error:?}");
     assert!(error.help().unwrap().contains("proxy"), "{error:?}");
 
-    // Reserved never to exist (RFC 6761, 6.4).
+    // `.invalid` is reserved and never resolves (RFC 6761, 6.4).
     let error = quick().get("http://mirror.invalid/f", 10).unwrap_err();
     assert!(matches!(error, HttpError::NoSuchHost { .. }), "{error}");
 
     let error = quick().get("ftp://mirror.example/f", 10).unwrap_err();
     assert!(matches!(error, HttpError::BadUrl { .. }), "{error}");
 
-    // Something that speaks no TLS.
+    // A server that does not speak TLS.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -166,7 +166,7 @@ proptest::proptest! {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_RANGE, range.parse().unwrap());
         let (start, total) = extent(StatusCode::PARTIAL_CONTENT, &headers);
-        // What is understood is what stands there.
+        // Whatever is parsed must stand in the text.
         let begins = start == u64::MAX || range.starts_with("bytes ") && range.contains(&start.to_string());
         proptest::prop_assert!(begins, "{range}: {start}");
         proptest::prop_assert!(total.is_none_or(|total| range.contains(&total.to_string())), "{range}: {total:?}");

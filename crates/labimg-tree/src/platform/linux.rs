@@ -1,4 +1,4 @@
-//! Linux's own calls.
+//! System calls that only Linux has.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -7,16 +7,16 @@ use std::ops::Range;
 
 use rustix::fs::{Advice, fadvise};
 
-/// Linux starts to write bytes that are said not to be needed in memory, and drops them when they are on the disk already
-/// (`posix_fadvise(2)`).
+/// Tells Linux that these bytes are not needed in memory. It starts to write them, or drops them when they are already
+/// on the disk (`posix_fadvise(2)`).
 pub fn advise_unneeded(file: &File, bytes: &Range<u64>) {
-    // A length of 0 would mean all of the file.
+    // A length of 0 would mean the whole file.
     if let Some(len) = NonZeroU64::new(bytes.end.saturating_sub(bytes.start)) {
         let _ = fadvise(file, bytes.start, Some(len), Advice::DontNeed);
     }
 }
 
-/// All addresses, loopback's too; none without `/proc`.
+/// All addresses, including loopback; none without `/proc`.
 pub fn addresses() -> Vec<Ipv4Addr> {
     std::fs::read_to_string("/proc/net/fib_trie").map(|table| super::fib_trie(&table)).unwrap_or_default()
 }

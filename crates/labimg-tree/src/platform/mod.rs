@@ -1,6 +1,6 @@
-//! What Linux and macOS do in ways of their own. What can be parsed or decided without the system is in this file, compiled and
-//! tested on every host; each system's file holds its calls alone. The one for macOS is compiled by a workflow: no test runs
-//! there.
+//! What differs between Linux and macOS. Whatever can be parsed or decided without the system is in this file, compiled
+//! and tested on every host; each system's file only holds its calls. The macOS file is only compiled, by a CI
+//! workflow: no test runs there.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -19,15 +19,15 @@ use macos as system;
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("labimg runs on Linux and macOS; another system needs a file beside platform/linux.rs");
 
-/// Bytes of a large file that stay in memory. Images of the usual size do as a whole: they are read again, to be flashed.
-/// More would push out what else the computer keeps there, and asking for new memory can take longer than the writing.
+/// Bytes of a large file that stay in memory. Images of the usual size fit whole: they are read again for flashing.
+/// Keeping more would push out other cached files, and allocating memory can then take longer than the writing.
 const KEPT: u64 = 2 << 30;
 
-/// Most addresses of this computer that are of interest.
+/// Most addresses of this computer that are reported.
 const ADDRESSES: usize = 32;
 
-/// Has the system begin to write these bytes of `file` to the disk, and let go of what lies 2 GiB before them. Only an advice:
-/// where it is not taken, or the system knows none, a later sync takes longer.
+/// Has the system start writing these bytes of `file` to the disk, and drop from memory what lies 2 GiB before them.
+/// This is only advice: where it is not supported or not followed, a later sync takes longer.
 pub fn begin_writeback(file: &File, written: Range<u64>) {
     if written.is_empty() {
         return;
@@ -39,13 +39,13 @@ pub fn begin_writeback(file: &File, written: Range<u64>) {
     }
 }
 
-/// What is no longer kept in memory when `written` comes.
+/// The bytes to drop from memory when `written` comes.
 fn let_go(written: &Range<u64>) -> Option<Range<u64>> {
     let start = written.start.checked_sub(KEPT)?;
     Some(start..start + (written.end - written.start))
 }
 
-/// This computer's own IPv4 addresses but for loopback; empty where the system does not tell.
+/// This computer's own IPv4 addresses, without loopback; empty when the system does not tell.
 #[must_use]
 pub fn own_addresses() -> Vec<Ipv4Addr> {
     usable(system::addresses())
@@ -61,8 +61,7 @@ fn usable(addresses: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
     found
 }
 
-/// Own addresses in Linux's `/proc/net/fib_trie`: lines `|-- ADDRESS`, each followed by what it is, where `/32 host LOCAL` is
-/// an own one.
+/// Own addresses in Linux's `/proc/net/fib_trie`: a line `|-- ADDRESS` followed by `/32 host LOCAL`.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 fn fib_trie(table: &str) -> Vec<Ipv4Addr> {
     let mut found = Vec::new();

@@ -34,13 +34,13 @@ impl Blob {
         self.0.len
     }
 
-    /// True when it holds nothing.
+    /// True when the file is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
     }
 
-    /// Where it lies, for messages.
+    /// Its path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -67,22 +67,22 @@ impl fmt::Debug for Blob {
 /// The bytes of a regular file.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// Held in memory: made by labimg, small.
+    /// Held in memory: small, made by labimg.
     Bytes(Arc<[u8]>),
     /// `len` bytes of `blob` from `offset`.
     Range {
-        /// The file it lies in.
+        /// The blob that holds it.
         blob: Blob,
         /// First byte in the blob.
         offset: u64,
         /// Size in bytes.
         len: u64,
     },
-    /// `len` bytes, zero except for the pieces: (offset in the file, what stands there), ascending, without overlap.
+    /// `len` bytes, zero except for the pieces: (offset in the file, content), ascending, without overlap.
     Sparse {
         /// Size in bytes, holes included.
         len: u64,
-        /// What is not a hole.
+        /// The data between the holes.
         pieces: Arc<[(u64, Content)]>,
     },
 }
@@ -110,7 +110,7 @@ impl Content {
         }
     }
 
-    /// True when it holds no byte.
+    /// True when the length is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -146,7 +146,7 @@ impl Content {
         Ok(())
     }
 
-    /// All of it in memory: for the small files that configuration edits.
+    /// Reads all of it into memory: for the small files that configuration edits.
     ///
     /// # Errors
     /// A read error of the blob.

@@ -6,34 +6,34 @@ use crate::fault::{Fault, FaultKind};
 /// What went wrong with a change of a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// Not a path inside the tree.
+    /// The path is not valid inside the tree.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// Nothing has this path.
+    /// There is nothing at this path.
     #[error("{0}: no such file or folder in the tree")]
     NotFound(TreePath),
-    /// The folder a path lies in is missing or is no folder.
+    /// The parent folder is missing or is not a folder.
     #[error("{path}: {parent} is not a folder")]
     NotAFolder {
-        /// What was to be put.
+        /// The new path.
         path: TreePath,
-        /// What is in its way.
+        /// What is there instead of a folder.
         parent: TreePath,
     },
-    /// A folder stands where something else was to be put, or the other way round.
+    /// A folder would replace something else, or the other way round.
     #[error("{path}: {what}")]
     Conflict {
-        /// The place.
+        /// The path.
         path: TreePath,
-        /// What stands there.
+        /// What is there.
         what: &'static str,
     },
-    /// Symbolic links that lead in a circle, or up and out of the tree.
+    /// Symbolic links that form a loop, or lead above the root of the tree.
     #[error("{path}: {what}")]
     Link {
         /// The path that was followed.
         path: TreePath,
-        /// What is wrong.
+        /// What is wrong with it.
         what: &'static str,
     },
     /// A content could not be read.
@@ -41,12 +41,12 @@ pub enum TreeError {
     Read {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The read error.
         source: std::io::Error,
     },
 }
 
-/// A tree holds what packages bring: what does not fit together there is the archive's.
+/// A tree holds what packages bring: a conflict there is the archive's fault.
 impl Fault for TreeError {
     fn kind(&self) -> FaultKind {
         match self {

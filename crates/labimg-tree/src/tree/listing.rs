@@ -1,12 +1,12 @@
-//! A tree as lines of text, one a path, to compare trees with each other and with a folder on disk.
+//! A tree as text, one line per path, to compare trees with each other and with a folder on disk.
 
 use std::fmt::Write;
 
 use super::{ContentReader, Kind, Tree, TreeError};
 use crate::hash::Sha256;
 
-/// A line a path in byte order: the path, kind, mode (octal), user, group, and the SHA-256 of the content (first 16 digits),
-/// the target of a link, or the numbers of a device; then the extended attributes in hexadecimal.
+/// One line per path in byte order: the path, kind, mode (octal), user, group, and the SHA-256 of the content (first 16
+/// digits), the target of a link, or the numbers of a device; then the extended attributes in hexadecimal.
 ///
 /// # Errors
 /// A content that cannot be read.

@@ -1,22 +1,22 @@
-//! Finding and reading files as a program on the node would: symbolic links are followed, never out of the tree.
+//! Finds and reads files as a program on the node would: symbolic links are followed, but never out of the tree.
 
 use super::{Inode, InodeId, Kind, Tree, TreeError, TreePath};
 
 /// What a missing folder on the way means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
-    /// There is nothing to be found.
+    /// The lookup fails.
     Fails,
-    /// It is about to be made, as a folder.
+    /// The folder is about to be created.
     WillBeMade,
 }
 
 impl Tree {
-    /// The path that `path` leads to when every symbolic link is followed within the tree, the last one too.
-    /// The last part may be missing, as for a file that is about to be made.
+    /// The path that `path` leads to when every symbolic link is followed within the tree, including the last one. The
+    /// last part may be missing, as for a file that is about to be created.
     ///
     /// # Errors
-    /// A circle of links, a link above the root, or a part on the way that is missing or no folder.
+    /// A loop of links, a link above the root, or a part on the way that is missing or not a folder.
     pub fn resolve(&self, path: impl AsRef<[u8]>) -> Result<TreePath, TreeError> {
         self.walk(path.as_ref(), true, Missing::Fails)
     }
@@ -29,20 +29,21 @@ impl Tree {
         self.walk(path.as_ref(), false, Missing::Fails)
     }
 
-    /// Where something that is to be made at `path` comes to lie: the links of the folders on the way are followed, as by
-    /// [`Tree::resolve_parent`], so that `/lib/x` lies in `/usr/lib` where `/lib` is a link. The first folder that is
-    /// missing, and what is named below it, are taken as they are named: [`Tree::mkdir`], [`Tree::write`] and
-    /// [`Tree::symlink`] make the folders. A link to a folder that is missing leads to where that folder will be. A link at
-    /// the very end is kept, since it is what will be replaced. `path` may begin with `/` and may hold `..`.
+    /// Where something created at `path` ends up. Links of the folders on the way are followed, as by
+    /// [`Tree::resolve_parent`], so `/lib/x` ends up in `/usr/lib` when `/lib` is a link. The first missing folder, and
+    /// everything below it, keep their names: [`Tree::mkdir`], [`Tree::write`] and [`Tree::symlink`] make the folders.
+    /// A link to a missing folder leads to where that folder will be. A link at the very end is kept, since it will be
+    /// replaced. `path` may begin with `/` and may hold `..`.
     ///
     /// # Errors
-    /// A circle of links, a link or a `..` that leads above the root, or a file where a folder would have to be.
+    /// A loop of links, a link or a `..` that leads above the root, or a file where a folder would have to be.
     pub fn place(&self, path: impl AsRef<[u8]>) -> Result<TreePath, TreeError> {
         self.walk(path.as_ref(), false, Missing::WillBeMade)
     }
 
-    /// What lies directly in `folder`, in byte order, folders too. Nothing for a folder that is missing or empty and for
-    /// what is no folder: a link to a folder is not followed ([`Tree::resolve`] does that). The links in it come as links.
+    /// What lies directly in `folder`, in byte order, including folders. Empty for a folder that is missing or empty
+    /// and for anything that is not a folder: a link to a folder is not followed ([`Tree::resolve`] does that). Links
+    /// are returned as links.
     pub fn children<'a>(
         &'a self,
         folder: &TreePath,
@@ -93,7 +94,7 @@ impl Tree {
     /// Reads a file, following symbolic links.
     ///
     /// # Errors
-    /// When it is missing, no regular file, or cannot be read.
+    /// When it is missing, not a regular file, or cannot be read.
     pub fn read(&self, path: impl AsRef<[u8]>) -> Result<Vec<u8>, TreeError> {
         let path = self.resolve(path)?;
         match self.get(&path).map(|i| &i.kind) {
@@ -103,7 +104,7 @@ impl Tree {
         }
     }
 
-    /// As [`Tree::read`], as text; bytes that are not UTF-8 become U+FFFD.
+    /// As [`Tree::read`], but as text; bytes that are not UTF-8 become U+FFFD.
     ///
     /// # Errors
     /// As [`Tree::read`].
@@ -138,13 +139,13 @@ mod tests {
             ("/etc/new", "/etc/new"),
             ("etc/none/new", "/etc/none/new"),
             ("lib/x", "/usr/lib/x"),
-            // The links above a missing folder count too.
+            // Links above a missing folder are followed too.
             ("/lib/none/deep/x", "/usr/lib/none/deep/x"),
             ("/var/run/none/x", "/run/none/x"),
             // Where the missing folder will be.
             ("/var/lib/x", "/srv/deep/lib/x"),
             ("/var/lib/none/x", "/srv/deep/lib/none/x"),
-            // What will be replaced.
+            // The link will be replaced.
             ("/lib", "/lib"),
             ("/var/lib", "/var/lib"),
             ("/a", "/a"),
@@ -183,7 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// Where every folder is there, a place is what [`Tree::resolve_parent`] finds; and a file can be written to any place.
+        /// When every folder exists, `place` gives the same as [`Tree::resolve_parent`]; and a file can be written to
+        /// any place.
         #[test]
         fn a_place_can_be_written(path in "(/?(usr|lib|var|run|etc|none|\\.\\.|x)){1,5}") {
             let mut tree = tree();

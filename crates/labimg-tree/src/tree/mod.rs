@@ -1,7 +1,7 @@
-//! The node's whole file system in memory: path → kind, owner, mode, times, xattrs and where the content lies.
+//! The node's whole file system in memory: path → kind, owner, mode, times, xattrs and the place of the content.
 //!
-//! Layers ([`labimg::layers`]) are functions that change a tree; writers ([`labimg_disk::write`]) stream it out.
-//! Paths name inodes, so hard links are two paths of one inode, as on a disk.
+//! Layers ([`labimg::layers`]) are functions that change a tree; writers ([`labimg_disk::write`]) stream it out. Paths
+//! name inodes: hard links are two paths of one inode, as on a disk.
 
 mod content;
 mod error;
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// Everything about a file but its names.
+/// Everything about a file except its names.
 #[derive(Debug, Clone)]
 pub struct Inode {
     /// Kind and content.
@@ -71,11 +71,11 @@ pub struct Inode {
     pub mtime: i64,
     /// Extended attributes by full name (`security.capability`), sorted.
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// The layer that made it or changed it last.
+    /// The layer that created it or changed it last.
     pub layer: LayerId,
 }
 
-/// Names one inode of a tree; two paths with the same id are hard links of one file.
+/// Identifies an inode of a tree. Two paths with the same id are hard links of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InodeId(u32);
 
@@ -90,7 +90,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree with only `/` (0755, root). `time` (seconds since 1970) is the mtime of what labimg itself makes.
+    /// A tree with only `/` (0755, root). `time` (seconds since 1970) is the mtime of what labimg itself creates.
     #[must_use]
     pub fn new(time: i64) -> Self {
         let layer = LayerId(0);
@@ -104,7 +104,7 @@ impl Tree {
         }
     }
 
-    /// The mtime of what labimg itself makes: seconds since 1970.
+    /// The mtime of what labimg itself creates: seconds since 1970.
     #[must_use]
     pub fn time(&self) -> i64 {
         self.time
@@ -117,7 +117,7 @@ impl Tree {
             self.layers.push(name);
             self.layers.len() - 1
         });
-        // A build has hundreds of layers, not 65,536: past that, the last one stands for the rest.
+        // A build has hundreds of layers, not 65,536. Beyond that the last one stands for the rest.
         self.layer = LayerId(u16::try_from(index).unwrap_or(u16::MAX));
         self.layer
     }
@@ -128,19 +128,19 @@ impl Tree {
         self.layers.get(usize::from(layer.0)).map_or("?", String::as_str)
     }
 
-    /// How many paths there are, `/` included.
+    /// Number of paths, including `/`.
     #[must_use]
     pub fn len(&self) -> usize {
         self.paths.len()
     }
 
-    /// Never true: there is always `/`.
+    /// Never true: `/` always exists.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }
 
-    /// What stands at exactly this path (no symbolic link is followed). A leading `/` is allowed.
+    /// The inode at exactly this path (no symbolic link is followed). A leading `/` is allowed.
     #[must_use]
     pub fn get(&self, path: impl AsRef<[u8]>) -> Option<&Inode> {
         self.id(path).map(|id| &self.inodes[id.0 as usize])
@@ -153,7 +153,7 @@ impl Tree {
         self.paths.get(path.strip_prefix(b"/").unwrap_or(path)).copied()
     }
 
-    /// As [`Tree::get`], to change it; the change belongs to the current layer. All hard links see it.
+    /// As [`Tree::get`], but to change it. The change belongs to the current layer and affects all hard links.
     pub fn get_mut(&mut self, path: impl AsRef<[u8]>) -> Option<&mut Inode> {
         let id = self.id(path)?;
         let inode = &mut self.inodes[id.0 as usize];
@@ -161,7 +161,7 @@ impl Tree {
         Some(inode)
     }
 
-    /// True when something stands at exactly this path.
+    /// True when this exact path exists.
     #[must_use]
     pub fn contains(&self, path: impl AsRef<[u8]>) -> bool {
         self.id(path).is_some()
@@ -188,10 +188,10 @@ impl Tree {
             .map(|(path, &id)| (path, id, &self.inodes[id.0 as usize]))
     }
 
-    /// Puts `inode` at `path`, in place of what stood there (which loses this one name).
+    /// Puts `inode` at `path`. What was there loses this name.
     ///
     /// # Errors
-    /// When the parent is no folder of the tree, or a folder would replace a file or the other way round.
+    /// When the parent is not a folder of the tree, or a folder would replace a file or the other way round.
     pub fn insert(&mut self, path: &TreePath, mut inode: Inode) -> Result<InodeId, TreeError> {
         inode.layer = self.layer;
         self.check_place(path, matches!(inode.kind, Kind::Dir))?;
@@ -208,7 +208,7 @@ impl Tree {
         Ok(id)
     }
 
-    /// Makes `path` another name of the file at `existing`.
+    /// Makes `path` a hard link to the file at `existing`.
     ///
     /// # Errors
     /// When `existing` is missing or a folder, or `path` cannot be put there.
@@ -222,7 +222,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes away one name; with a folder, all below it. Nothing there is no error.
+    /// Removes a name; for a folder, everything below it too. A missing name is not an error.
     pub fn remove(&mut self, path: &TreePath) {
         let below: Vec<TreePath> = self.below(path).map(|(p, _, _)| p.clone()).collect();
         for p in below {
@@ -233,7 +233,7 @@ impl Tree {
         }
     }
 
-    /// Moves one file, link or folder (with all below it) to another name, replacing a file there.
+    /// Renames a file, link or folder (with everything below it), replacing a file there.
     ///
     /// # Errors
     /// When `from` is missing or `to` cannot be put there.
@@ -267,13 +267,14 @@ impl Tree {
         }
     }
 
-    // --- what labimg itself makes: root's, with the tree's time ---
+    // --- what labimg itself creates: owned by root, with the tree's time ---
 
     fn own(&self, kind: Kind, mode: u16) -> Inode {
         Inode { kind, mode, uid: 0, gid: 0, mtime: self.time, xattrs: BTreeMap::new(), layer: self.layer }
     }
 
-    /// Makes a folder of root's and those above it that are missing (0755). A folder that is there keeps its owner and gets `mode`.
+    /// Creates a folder owned by root, and missing ones above it (0755). An existing folder keeps its owner and gets
+    /// `mode`.
     ///
     /// # Errors
     /// When a file is in the way or the path is bad.
@@ -290,7 +291,7 @@ impl Tree {
         self.insert(&path, inode).map(drop)
     }
 
-    /// Writes a file of root's, with the folders above it that are missing.
+    /// Writes a file owned by root, and creates missing folders above it.
     ///
     /// # Errors
     /// When a folder is in the way or the path is bad.
@@ -301,7 +302,7 @@ impl Tree {
         self.insert(&path, inode).map(drop)
     }
 
-    /// Makes a symbolic link, with the folders above it that are missing.
+    /// Creates a symbolic link, and missing folders above it.
     ///
     /// # Errors
     /// When a folder is in the way or the path is bad.

@@ -1,21 +1,21 @@
-//! Paths inside a [`Tree`](super::Tree): bytes, relative to the root, already normal.
+//! Paths inside a [`Tree`](super::Tree): bytes, relative to the root, normalised.
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use crate::fault::{Fault, FaultKind};
 
-/// Why a text is not a path inside the tree.
+/// A text that is not a path inside the tree, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` {why}")]
 pub struct PathError {
-    /// The offending path, lossily as text.
+    /// The path, lossily as text.
     pub path: String,
     /// What is wrong with it, as the end of a sentence.
     pub why: &'static str,
 }
 
-/// Names come from packages.
+/// Names come from packages, so a bad one is the archive's fault.
 impl Fault for PathError {
     fn kind(&self) -> FaultKind {
         FaultKind::World
@@ -35,7 +35,7 @@ impl TreePath {
         Self(Vec::new())
     }
 
-    /// Takes `a/b`, `/a/b`, `./a/b` and `a/b/` as the same path.
+    /// Treats `a/b`, `/a/b`, `./a/b` and `a/b/` as the same path.
     ///
     /// # Errors
     /// A `..` part, a NUL byte, or a part of more than 255 bytes (the limit of ext4).
@@ -71,7 +71,7 @@ impl TreePath {
         self.0.is_empty()
     }
 
-    /// The folder that this path lies in; none for the root.
+    /// The parent folder; `None` for the root.
     #[must_use]
     pub fn parent(&self) -> Option<TreePath> {
         if self.is_root() {
@@ -88,7 +88,7 @@ impl TreePath {
         &self.0[start..]
     }
 
-    /// This path with `rest` below it.
+    /// This path with `rest` appended.
     ///
     /// # Errors
     /// As [`TreePath::new`].

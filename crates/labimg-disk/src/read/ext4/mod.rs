@@ -1,4 +1,4 @@
-//! Reads ext4 file systems through the `rust-fs-ext4` crate, a journal that was not played back included.
+//! Reads ext4 file systems through the `rust-fs-ext4` crate, also with a journal that has not been replayed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::format::ext4::superblock::{EXT4_SUPER_MAGIC, OFFSET, SIZE, s_magic};
 use labimg_tree::fault::whole;
 use labimg_tree::interrupt;
 
-/// Most bytes that are read into memory at once: kernels and databases are smaller.
+/// Largest file that is read into memory. Kernels and databases are smaller.
 const MOST_READ: u64 = 1 << 30;
 /// The kernel's own limit on links in one path (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
@@ -40,12 +40,12 @@ pub enum FileKind {
     Special,
 }
 
-/// One file and what is known of it.
+/// One file with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ext4Entry {
-    /// Path below the root of the file system, with a leading `/`; bytes that are not UTF-8 are shown as U+FFFD.
+    /// Path below the root of the file system, with a leading `/`; bytes that are not UTF-8 become U+FFFD.
     pub path: String,
-    /// The path as it is stored.
+    /// The path as stored.
     pub raw_path: Vec<u8>,
     /// Inode number.
     pub inode: u32,
@@ -61,9 +61,9 @@ pub struct Ext4Entry {
     pub size: u64,
     /// Time of last change in seconds since 1970.
     pub mtime: i64,
-    /// How many names it has.
+    /// Number of names (hard links).
     pub links: u16,
-    /// Of a special file: what kind, and for a device its numbers.
+    /// For a special file: its kind, and for a device its numbers.
     pub special: Option<Special>,
 }
 
@@ -100,7 +100,7 @@ impl Ext4Volume {
     /// Opens the file system that fills `region`.
     ///
     /// # Errors
-    /// When the image cannot be read, or this is no sound ext4, or one with features unknown here.
+    /// When the image cannot be read, or the file system is not ext4, is damaged, or has unknown features.
     pub fn in_region(region: Region) -> Result<Self, InspectError> {
         match Filesystem::mount(Arc::new(region.clone())) {
             Ok(fs) => Ok(Self { region, fs }),
@@ -153,7 +153,7 @@ impl Ext4Volume {
         compat.chain(incompat).chain(read_only).map(shown).collect()
     }
 
-    /// What stands at a path; symbolic links on the way are followed, and the last one too when `follow`.
+    /// The file at a path. Symbolic links on the way are followed, the last one only when `follow` is true.
     ///
     /// # Errors
     /// When the path is missing, or the file system is damaged.
@@ -162,10 +162,10 @@ impl Ext4Volume {
         Ok(entry(path.as_bytes().to_vec(), inode, &self.inode(inode)?.0))
     }
 
-    /// What lies in a folder, `.` and `..` left out, in stored order.
+    /// The entries of a folder without `.` and `..`, in stored order.
     ///
     /// # Errors
-    /// When the path is missing or no folder, or the file system is damaged.
+    /// When the path is missing or not a folder, or the file system is damaged.
     pub fn list(&self, path: &str) -> Result<Vec<Ext4Entry>, InspectError> {
         let folder = self.resolve(path, true)?;
         if !self.inode(folder)?.0.is_dir() {
@@ -177,7 +177,7 @@ impl Ext4Volume {
     /// A file's bytes; symbolic links are followed.
     ///
     /// # Errors
-    /// When the path is missing, no regular file or larger than 1 GiB, or the file system is damaged.
+    /// When the path is missing, not a regular file or larger than 1 GiB, or the file system is damaged.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, InspectError> {
         self.read_up_to(path, MOST_READ)
     }
@@ -205,7 +205,7 @@ impl Ext4Volume {
     /// A symbolic link's target.
     ///
     /// # Errors
-    /// When the path is missing or no symbolic link, or the file system is damaged.
+    /// When the path is missing or not a symbolic link, or the file system is damaged.
     pub fn read_link(&self, path: &str) -> Result<Vec<u8>, InspectError> {
         let number = self.resolve(path, false)?;
         if !self.inode(number)?.0.is_symlink() {
@@ -214,7 +214,7 @@ impl Ext4Volume {
         self.fs.read_link(number).map_err(|e| self.damaged(path, &e))
     }
 
-    /// The extended attributes of an inode by full name.
+    /// The extended attributes of an inode, by full name.
     ///
     /// # Errors
     /// When the file system is damaged.
@@ -225,12 +225,12 @@ impl Ext4Volume {
         Ok(all.into_iter().map(|x| (x.name, x.value)).collect())
     }
 
-    /// Shows every file below the root to `visit`, folders before what is in them.
+    /// Calls `visit` for every file below the root, folders before their content.
     ///
     /// # Errors
-    /// When the file system is damaged, or what `visit` gives.
+    /// When the file system is damaged, or the error of `visit`.
     pub fn walk<E: From<InspectError>>(&self, mut visit: impl FnMut(&Ext4Entry) -> Result<(), E>) -> Result<(), E> {
-        // A damaged file system may have a folder within itself.
+        // In a damaged file system a folder may contain itself.
         let mut seen = HashSet::from([EXT4_ROOT_INO]);
         let mut todo = vec![(Vec::new(), EXT4_ROOT_INO)];
         while let Some((path, folder)) = todo.pop() {
@@ -245,10 +245,10 @@ impl Ext4Volume {
         Ok(())
     }
 
-    /// Up to `buffer.len()` bytes of a file from `offset`; how many there were.
+    /// Reads up to `buffer.len()` bytes of a file from `offset`; returns how many were read.
     ///
     /// # Errors
-    /// When it is no regular file, or the file system is damaged.
+    /// When it is not a regular file, or the file system is damaged.
     pub fn read_at(&self, inode: u32, offset: u64, buffer: &mut [u8]) -> Result<usize, InspectError> {
         self.fs.read_ino(inode, offset, buffer).map_err(|e| self.damaged(&format!("inode {inode}"), &e))
     }
@@ -272,7 +272,7 @@ impl Ext4Volume {
     fn resolve(&self, path: &str, follow_last: bool) -> Result<u32, InspectError> {
         let not_found = || InspectError::NotFound { path: path.to_owned() };
         let mut todo: Vec<Vec<u8>> = path.as_bytes().split(|&b| b == b'/').rev().map(<[u8]>::to_vec).collect();
-        // The folders from the root to where we are.
+        // The folders from the root to the current one.
         let mut at = vec![EXT4_ROOT_INO];
         let mut links = 0;
         while let Some(part) = todo.pop() {
@@ -314,7 +314,7 @@ impl Ext4Volume {
     }
 }
 
-/// The library's words, and those of the disk that it wraps.
+/// The library's message, with that of the disk error inside it.
 fn said(error: &Error) -> String {
     match error {
         Error::Io(io) => whole(io),
@@ -363,8 +363,9 @@ fn device(inode: &Inode, kind: fn(u32, u32) -> Special) -> Special {
     kind(major, minor)
 }
 
-/// Of the first two words of `i_block`: in the first when both numbers fit into a byte, else in the second, where minor has
-/// 8 bits, major 12 and the rest of minor 12 (kernel, `fs/ext4/inode.c` and `include/linux/kdev_t.h`).
+/// A device's numbers from the first two words of `i_block`: in the first word when both fit into a byte, else in the
+/// second, where minor has 8 bits, major 12 and the rest of minor 12 (kernel, `fs/ext4/inode.c` and
+/// `include/linux/kdev_t.h`).
 fn device_numbers(old: u32, new: u32) -> (u32, u32) {
     match (old, new) {
         (0, new) => ((new >> 8) & 0xfff, (new & 0xff) | ((new >> 12) & 0x000f_ff00)),

@@ -9,11 +9,11 @@ use std::sync::LazyLock;
 #[test]
 fn numbers_of_devices() {
     assert_eq!(device_numbers(0x0501, 0), (5, 1));
-    // 70000 is 0x11170: its lowest byte first, the rest above the major number.
+    // 70000 is 0x11170: its lowest byte comes first, the rest above the major number.
     assert_eq!(device_numbers(0, 0x1111_2c70), (300, 70000));
 }
 
-/// A file system made by mke2fs from a folder.
+/// A file system that mke2fs made from a folder.
 fn sample(dir: &Path, size: &str) -> std::path::PathBuf {
     let (files, image) = (dir.join("files"), dir.join("ext4.img"));
     std::fs::create_dir_all(files.join("usr/lib/many")).unwrap();
@@ -114,7 +114,7 @@ proptest! {
         }
         let mut bytes = SMALL.clone();
         if blind {
-            // Without metadata_csum the damage gets past the checksums and reaches the parsers.
+            // Without metadata_csum the checksums do not catch the damage, so it reaches the parsers.
             switch_checksums_off(&mut bytes);
         }
         // The first half holds nearly all metadata.

@@ -1,7 +1,7 @@
 //! Reads FAT12, FAT16 and FAT32 volumes with long names (Microsoft, "FAT: General Overview of On-Disk Format", 1.03).
 //!
-//! Not with the `fatfs` crate: on a damaged volume that one trips over unchecked arithmetic and assertions and follows circles
-//! of clusters without end, and images here come from anywhere.
+//! The `fatfs` crate is not used: on a damaged volume it fails in unchecked arithmetic and assertions, and follows
+//! loops of clusters endlessly. The images read here may come from anywhere.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,14 +17,14 @@ use labimg_tree::interrupt;
 /// Largest file that is read into memory.
 const MOST_READ: u64 = 1 << 30;
 
-/// Which of the three formats.
+/// The three formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FatKind {
-    /// 12 bits a cluster.
+    /// 12 bits per cluster.
     Fat12,
-    /// 16 bits a cluster.
+    /// 16 bits per cluster.
     Fat16,
-    /// 32 bits a cluster, of which 28 count.
+    /// 32 bits per cluster, of which 28 are used.
     Fat32,
 }
 
@@ -55,7 +55,7 @@ enum Root {
 /// One file or folder of a FAT volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FatEntry {
-    /// The long name, or the short one where there is no long one.
+    /// The long name, or the short one when there is none.
     pub name: String,
     /// The 8.3 name, in capitals as stored.
     pub short_name: String,
@@ -63,7 +63,7 @@ pub struct FatEntry {
     pub is_dir: bool,
     /// Size in bytes; 0 for a folder.
     pub size: u64,
-    /// Time of last change in seconds since 1970, read as UTC; 0 where the volume holds no valid time.
+    /// Time of last change in seconds since 1970, read as UTC; 0 when the volume has no valid time.
     pub mtime: i64,
     first: u32,
 }
@@ -72,7 +72,7 @@ impl FatVolume {
     /// Opens the volume in `len` bytes from byte `offset` of an image.
     ///
     /// # Errors
-    /// When the image cannot be read or this is no sound FAT volume.
+    /// When the image cannot be read or does not hold a sound FAT volume.
     pub fn open(image: &Path, offset: u64, len: u64) -> Result<Self, InspectError> {
         Self::in_region(Region::whole(image)?.part(offset, len)?)
     }
@@ -112,7 +112,7 @@ impl FatVolume {
             return bad("the volume is larger than its partition, or its tables larger than the volume");
         }
         let clusters = (sectors - first_data) / u64::from(cluster_sectors);
-        // By the specification the number of clusters alone decides; Linux and mkfs.fat go by the fields of FAT32, and
+        // By the specification the number of clusters alone decides. Linux and mkfs.fat look at the FAT32 fields, and
         // small FAT32 volumes are common.
         let kind = match clusters {
             _ if wide => FatKind::Fat32,
@@ -183,17 +183,17 @@ impl FatVolume {
         self.cluster_size
     }
 
-    /// Bytes in use and free, in whole clusters, counted in the allocation table.
+    /// Bytes in use and free, in whole clusters, from the allocation table.
     #[must_use]
     pub fn usage(&self) -> (u64, u64) {
         let free = (2..self.clusters + 2).filter(|&n| self.next(n) == Some(0)).count() as u64;
         ((u64::from(self.clusters) - free) * self.cluster_size, free * self.cluster_size)
     }
 
-    /// What lies in a folder (`/` or empty for the root), in stored order.
+    /// The entries of a folder (`/` or empty for the root), in stored order.
     ///
     /// # Errors
-    /// When the path is missing or no folder, or the volume is damaged.
+    /// When the path is missing or not a folder, or the volume is damaged.
     pub fn list(&self, path: &str) -> Result<Vec<FatEntry>, InspectError> {
         match self.find(path)? {
             None => Ok(parse_folder(&self.root_bytes()?)),
@@ -202,7 +202,7 @@ impl FatVolume {
         }
     }
 
-    /// A file's bytes. Names are compared without case, as the format wants.
+    /// A file's bytes. Names are compared without case, as the format requires.
     ///
     /// # Errors
     /// When the path is missing, a folder or larger than 1 GiB, or the volume is damaged.
@@ -227,7 +227,7 @@ impl FatVolume {
         Ok(bytes)
     }
 
-    /// The entry at a path; none for the root itself.
+    /// The entry at a path; `None` for the root itself.
     ///
     /// # Errors
     /// When the path is missing or leads through a file, or the volume is damaged.
@@ -248,15 +248,15 @@ impl FatVolume {
         Ok(at)
     }
 
-    /// Shows every file below the root to `visit` with its path, folders before what is in them.
+    /// Calls `visit` for every file below the root with its path, folders before their content.
     ///
     /// # Errors
-    /// When the volume is damaged, or what `visit` gives.
+    /// When the volume is damaged, or the error of `visit`.
     pub fn walk<E: From<InspectError>>(
         &self,
         mut visit: impl FnMut(&str, &FatEntry) -> Result<(), E>,
     ) -> Result<(), E> {
-        // A damaged volume may have a folder within itself.
+        // In a damaged volume a folder may contain itself.
         let mut seen = HashSet::new();
         let mut todo = vec![(String::new(), parse_folder(&self.root_bytes()?))];
         while let Some((folder, entries)) = todo.pop() {
@@ -299,7 +299,7 @@ impl FatVolume {
         }
     }
 
-    /// The clusters from `first` to the end mark, which hold `most` bytes at most.
+    /// The clusters from `first` to the end mark; together at most `most` bytes.
     fn chain(&self, first: u32, most: u64) -> Result<Vec<u32>, InspectError> {
         let end = match self.kind {
             FatKind::Fat12 => 0xff8,
@@ -327,7 +327,7 @@ impl FatVolume {
     fn clusters_bytes(&self, chain: &[u32]) -> Result<Vec<u8>, InspectError> {
         let mut bytes = vec![0; chain.len() * self.cluster_size as usize];
         let mut at = 0;
-        // Runs of neighbours are read at once: most files lie in one piece.
+        // Runs of adjacent clusters are read at once: most files are contiguous.
         for run in chain.chunk_by(|a, b| a + 1 == *b) {
             interrupt::check()?;
             let len = run.len() * self.cluster_size as usize;
@@ -341,7 +341,7 @@ impl FatVolume {
 
 fn parse_folder(raw: &[u8]) -> Vec<FatEntry> {
     let mut entries = Vec::new();
-    // Pieces of the long name that stand before its short entry, last piece first, with the short name's checksum.
+    // Pieces of the long name, which come before the short entry, last piece first, with the short name's checksum.
     let mut long: Vec<[u16; dir::LDIR_UNITS]> = Vec::new();
     let mut sum = 0;
     for e in raw.chunks_exact(dir::SIZE).take_while(|e| e[dir::DIR_Name] != 0) {
@@ -390,7 +390,7 @@ fn short_bytes(entry: &[u8]) -> &[u8] {
     &entry[dir::DIR_Name..dir::DIR_Name + dir::NAME_LEN]
 }
 
-/// The 8.3 name; with `as_shown`, the two bits that Windows NT keeps for all-lower-case parts are obeyed.
+/// The 8.3 name. With `as_shown` it respects the two bits with which Windows NT marks all-lower-case parts.
 fn short_name(entry: &[u8], as_shown: bool) -> String {
     let part = |range: std::ops::Range<usize>, bit: u8| {
         let part = text(&entry[range]);
@@ -404,9 +404,9 @@ fn short_name(entry: &[u8], as_shown: bool) -> String {
     name
 }
 
-/// ASCII without the padding; what is not ASCII depends on a code page that the volume does not name.
+/// ASCII without the padding. Other bytes depend on a code page that the volume does not name.
 fn text(bytes: &[u8]) -> String {
-    // Some formatters pad labels with NUL in place of spaces.
+    // Some formatters pad labels with NUL instead of spaces.
     let text: String =
         bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '\u{fffd}' }).collect();
     text.trim_end_matches([' ', '\u{fffd}']).to_owned()

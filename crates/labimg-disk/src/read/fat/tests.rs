@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// A volume made by mkfs.vfat and mcopy.
+/// A volume that mkfs.vfat and mcopy made.
 fn sample(bits: &str, size: u64, dir: &Path) -> std::path::PathBuf {
     let image = dir.join(format!("fat{bits}.img"));
     std::fs::File::create(&image).unwrap().set_len(size).unwrap();
@@ -118,7 +118,7 @@ fn a_folder_or_file_beyond_all_measure_is_refused_before_it_is_read() {
     succeed(Command::new("mkfs.vfat").args(["-F", "32", "-s", "1"]).arg(&image));
     let mut volume = FatVolume::open(&image, 0, 66 << 20).unwrap();
     assert!(volume.list("").is_ok());
-    // The root folder becomes clusters 2, 3, 4 … up to just what is allowed, then one more.
+    // The root folder gets clusters 2, 3, 4 … up to exactly the limit, then one more.
     let allowed = (dir::MOST_BYTES / 512) as u32;
     let lead = |volume: &mut FatVolume, count: u32| {
         for cluster in 2..2 + count {

@@ -1,4 +1,4 @@
-//! Hands out blocks front to back, around the fixed parts: what is laid out in one order lies in that order on the disk.
+//! Allocates blocks front to back, around the fixed parts: the order of allocation is the order on the disk.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ pub struct Allocator {
 }
 
 impl Allocator {
-    /// All but the fixed blocks are free.
+    /// All blocks are free except the fixed ones.
     pub fn new(layout: &Ext4Layout) -> Self {
         let mut fixed: Vec<_> = layout.fixed().collect();
         fixed.reverse();
         Self { fixed, at: 0, end: layout.blocks }
     }
 
-    /// Takes the next free blocks, up to `most` (at least 1), as far as they are contiguous. None when the file system is full.
+    /// Takes the next contiguous free blocks, up to `most` (at least 1). `None` when the file system is full.
     pub fn take(&mut self, most: u64) -> Option<Range<u64>> {
         while let Some(next) = self.fixed.last() {
             if self.at < next.start {

@@ -3,7 +3,7 @@
 
 /// Continues the checksum `crc` over `bytes`.
 pub fn extend(crc: u32, bytes: &[u8]) -> u32 {
-    // The crate inverts before and after, as iSCSI does; undo both.
+    // The crate inverts before and after, as iSCSI does; this undoes both.
     !crc32c::crc32c_append(!crc, bytes)
 }
 
@@ -12,7 +12,7 @@ pub fn file_system_seed(uuid: &[u8; 16]) -> u32 {
     extend(!0, uuid)
 }
 
-/// The seed for all that belongs to one inode: number and generation (always 0 here).
+/// The seed for everything of one inode: number and generation (always 0 here).
 pub fn inode_seed(seed: u32, ino: u32) -> u32 {
     extend(extend(seed, &ino.to_le_bytes()), &[0; 4])
 }

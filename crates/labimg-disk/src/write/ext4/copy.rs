@@ -1,4 +1,4 @@
-//! Reads the contents of files, block by block, on a thread of its own, so that reading and writing overlap.
+//! Reads the contents of files, block by block, in its own thread, so that reading and writing overlap.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -8,30 +8,30 @@ use super::layout::{BLOCK, BLOCK_SIZE};
 use labimg_tree::interrupt;
 use labimg_tree::{Content, TreePath};
 
-/// Bytes read before they are handed on.
+/// Size of a batch in bytes.
 const BATCH: usize = 2 << 20;
-/// Batches under way: one being read, one being written, one between.
+/// Number of batches: one being read, one being written, one in between.
 pub const BATCHES: usize = 3;
 
 static ZEROS: [u8; BLOCK_SIZE] = [0; BLOCK_SIZE];
 
-/// Some blocks of some files, in the order of the files; blocks of zeros are left out.
+/// Some blocks of some files, in the order of the files; without blocks of zeros.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     used: usize,
-    /// What the bytes are.
+    /// How the bytes divide into files.
     pub steps: Vec<Step>,
 }
 
 /// A part of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The next `blocks` blocks of the batch are those of the current file from `logical` on.
+    /// The next `blocks` blocks of the batch belong to the current file, from block `logical` on.
     Blocks {
         /// First block within the file.
         logical: u32,
-        /// How many.
+        /// Number of blocks.
         blocks: u32,
     },
     /// The current file has no more blocks.
@@ -39,19 +39,19 @@ pub enum Step {
 }
 
 impl Batch {
-    /// The blocks of all steps, one after the other.
+    /// The blocks of all steps in order.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.used]
     }
 
     fn clear(&mut self) {
-        // The buffer stays as long as it is: zeroing it anew for each batch would cost as much as the copy.
+        // The buffer keeps its length: zeroing it for each batch would cost as much as the copy.
         self.bytes.resize(BATCH, 0);
         self.used = 0;
         self.steps.clear();
     }
 
-    /// Keeps `count` blocks that were read to the end of the batch, but those of zeros.
+    /// Adds the `count` blocks that were read at the end of the batch, without those of zeros.
     fn keep(&mut self, mut logical: u32, count: usize) {
         let mut from = self.used;
         for _ in 0..count {
@@ -72,7 +72,7 @@ impl Batch {
     }
 }
 
-/// The block-aligned runs of a content that are not known to be holes, ascending and apart, as ranges of blocks.
+/// The runs of a content that are not known to be holes, as ascending ranges of blocks that do not touch.
 pub fn segments(content: &Content) -> Vec<Range<u64>> {
     let Content::Sparse { pieces, len } = content else {
         return if content.is_empty() {
@@ -92,7 +92,7 @@ pub fn segments(content: &Content) -> Vec<Range<u64>> {
     runs
 }
 
-/// Fills `buffer` from byte `offset` of the content. As [`Content::read_exact_at`], but quick with many pieces.
+/// Fills `buffer` from byte `offset` of the content. As [`Content::read_exact_at`], but fast with many pieces.
 fn read(content: &Content, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
     let Content::Sparse { pieces, .. } = content else {
         return content.read_exact_at(buffer, offset);
@@ -107,8 +107,8 @@ fn read(content: &Content, buffer: &mut [u8], offset: u64) -> std::io::Result<()
     Ok(())
 }
 
-/// Reads all files in order and sends their blocks; ends early when nobody listens any more.
-/// `used` brings batches back to be filled again.
+/// Reads all files in order and sends their blocks; ends early when the receiver is gone. `used` returns batches to be
+/// filled again.
 pub fn read_all<'t>(
     files: impl Iterator<Item = (&'t TreePath, &'t Content)>,
     used: &Receiver<Batch>,
@@ -132,7 +132,7 @@ pub fn read_all<'t>(
             while at < segment.end {
                 if batch.used == BATCH {
                     if let Err(e) = interrupt::check() {
-                        // Nobody listens any more when this fails: then there is nobody to tell.
+                        // A send fails when the receiver is gone; then nobody needs the error.
                         let _ = full.send(Err(e.into()));
                         return;
                     }

@@ -7,15 +7,15 @@ use labimg_tree::interrupt::Interrupted;
 /// Why no file system was written.
 #[derive(Debug, thiserror::Error)]
 pub enum Ext4Error {
-    /// The tree needs more room.
+    /// The tree needs more space.
     #[error("the files need an ext4 file system of {needed} bytes, but {given} bytes are given")]
     TooSmall {
-        /// The least size in bytes.
+        /// The smallest possible size in bytes.
         needed: u64,
         /// The given size in bytes.
         given: u64,
     },
-    /// An option that cannot be.
+    /// An option with an invalid value.
     #[error("ext4 cannot be made with {0}")]
     Option(String),
     /// Something that ext4 cannot hold.
@@ -31,18 +31,18 @@ pub enum Ext4Error {
     Read {
         /// The file.
         path: TreePath,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The image could not be written.
     #[error("the image cannot be written at byte {at}")]
     Write {
-        /// Where in the image's file.
+        /// Byte offset in the image file.
         at: u64,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// More blocks were needed than were counted beforehand.
+    /// More blocks were needed than counted beforehand.
     #[error("the file system is full, though the files were counted to fit")]
     Full,
     /// The user asked to stop.
@@ -54,7 +54,7 @@ impl Fault for Ext4Error {
     fn kind(&self) -> FaultKind {
         match self {
             Self::TooSmall { .. } | Self::Refused { .. } => FaultKind::World,
-            // labimg chooses them.
+            // labimg chooses the options.
             Self::Option(_) | Self::Full => FaultKind::Ours,
             Self::Read { source, .. } | Self::Write { source, .. } => Fault::kind(source),
             Self::Interrupted(source) => source.kind(),

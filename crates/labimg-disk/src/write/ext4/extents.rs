@@ -11,25 +11,25 @@ use super::output::Output;
 use crate::format::ext4::extent::{self as field, EXT_INIT_MAX_LEN, TAIL_SIZE};
 use crate::format::ext4::inode::I_BLOCK_SIZE;
 
-/// Extents or index entries that fit into the inode.
+/// Number of extents or index entries that fit into the inode.
 pub const INLINE: usize = I_BLOCK_SIZE / ENTRY - 1;
-/// Extents or index entries of a tree block.
+/// Number of extents or index entries in a tree block.
 pub const PER_BLOCK: usize = (BLOCK_SIZE - TAIL_SIZE) / ENTRY - 1;
 
 const ENTRY: usize = field::SIZE;
 
-/// Neighbouring blocks of a file.
+/// Contiguous blocks of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
     /// First block within the file.
     pub logical: u32,
     /// First block on the disk.
     pub start: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub len: u16,
 }
 
-/// Adds the blocks of `run`, that stand from `logical` on in the file, to the ascending list `extents`.
+/// Adds the blocks of `run`, which begin at block `logical` of the file, to the ascending list `extents`.
 pub fn append(extents: &mut Vec<Extent>, mut logical: u32, run: Range<u64>) {
     let mut start = run.start;
     if let Some(last) = extents.last_mut()
@@ -49,9 +49,9 @@ pub fn append(extents: &mut Vec<Extent>, mut logical: u32, run: Range<u64>) {
     }
 }
 
-/// The most tree blocks that a file needs whose blocks stand in `segments` runs within the file and number `blocks`.
+/// The most tree blocks needed by a file of `blocks` blocks in `segments` runs.
 pub fn most_tree_blocks(segments: u64, blocks: u64) -> u64 {
-    // Fixed blocks take at most three quarters of a group, so free runs are no shorter than a quarter.
+    // Fixed blocks take at most three quarters of a group, so free runs are at least a quarter of a group long.
     let extents = segments + blocks.div_ceil(u64::from(GROUP_BLOCKS / 4));
     let (mut count, mut total) = (extents, 0);
     while count > INLINE as u64 {
@@ -61,7 +61,7 @@ pub fn most_tree_blocks(segments: u64, blocks: u64) -> u64 {
     total
 }
 
-/// The root of the tree for the inode, and how many tree blocks were written. `seed` is the inode's checksum seed.
+/// Writes the tree; returns its root for the inode and the number of tree blocks. `seed` is the inode's checksum seed.
 pub fn write_tree(
     extents: &[Extent],
     seed: u32,

@@ -1,5 +1,5 @@
-//! Folders: one block of entries, or a hash tree over many
-//! (kernel Documentation/filesystems/ext4, "Directory Entries", "Hash Tree Directories").
+//! Folders: one block of entries, or a hash tree over many blocks (kernel Documentation/filesystems/ext4, "Directory
+//! Entries", "Hash Tree Directories").
 
 use super::bytes::{put16, put32};
 use super::checksum::extend;
@@ -14,18 +14,18 @@ use crate::format::ext4::directory::{
 pub struct FolderEntry<'t> {
     /// 1 to 255 bytes.
     pub name: &'t [u8],
-    /// What it names.
+    /// The inode it names.
     pub ino: u32,
     /// `file_type`.
     pub file_type: u8,
 }
 
-/// Room for entries in a leaf.
+/// Bytes for entries in a leaf.
 const LEAF: usize = BLOCK_SIZE - TAIL_SIZE;
-/// How full leaves of a hash tree are made: the rest lets names be added without splitting at once.
+/// How far leaves of a hash tree are filled: the rest lets names be added without splitting a leaf at once.
 const FILL: usize = LEAF - LEAF / 8;
 const LARGEST: usize = entry_size(field::EXT4_NAME_LEN);
-/// Index entries of the root and of an inner node, after headers and checksum.
+/// Index entries of the root and of an inner node: what fits beside headers and checksum.
 const ROOT_ENTRIES: usize = (BLOCK_SIZE - DX_ROOT_ENTRIES - DX_TAIL_SIZE) / DX_ENTRY_SIZE;
 const NODE_ENTRIES: usize = (BLOCK_SIZE - DX_NODE_ENTRIES - DX_TAIL_SIZE) / DX_ENTRY_SIZE;
 
@@ -42,7 +42,7 @@ const fn entry_size(name_len: usize) -> usize {
     (field::name + name_len).next_multiple_of(4)
 }
 
-/// The most blocks a folder with these names takes; none when it is too large for a tree of two levels.
+/// The most blocks that a folder with these names takes; `None` when it is too large for a tree of two levels.
 pub fn most_blocks(entries: &[FolderEntry]) -> Option<u64> {
     let size: usize = entries.iter().map(|e| entry_size(e.name.len())).sum();
     if size + 2 * entry_size(2) <= LEAF {
@@ -53,8 +53,8 @@ pub fn most_blocks(entries: &[FolderEntry]) -> Option<u64> {
     (nodes <= ROOT_ENTRIES).then_some((1 + nodes + leaves) as u64)
 }
 
-/// Makes the blocks of the folder `ino` in `parent`. `seed` is the inode's checksum seed.
-/// Unhashed folders get at least `least` blocks.
+/// Makes the blocks of the folder `ino` in `parent`. `seed` is the inode's checksum seed. Folders without a hash tree
+/// get at least `least` blocks.
 pub fn build(
     entries: &[FolderEntry],
     (ino, parent): (u32, u32),
@@ -82,8 +82,8 @@ fn hash_tree(entries: &[FolderEntry], dots: &[FolderEntry; 2], hash_seed: &[u8; 
     let mut sorted: Vec<_> = entries.iter().map(|e| (half_md4(e.name, hash_seed), *e)).collect();
     sorted.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(x.name.cmp(y.name)));
 
-    // Where each leaf begins in the sorted list, and its lowest hash. Equal hashes may go on in the next leaf:
-    // the lowest bit of its hash tells so.
+    // Where each leaf begins in the sorted list, and its lowest hash. Equal hashes may continue in the next leaf: then
+    // the lowest bit of that leaf's hash is set.
     let mut leaves: Vec<(usize, u32)> = vec![(0, 0)];
     let mut used = 0;
     for (i, ((hash, _), entry)) in sorted.iter().enumerate() {
@@ -96,7 +96,7 @@ fn hash_tree(entries: &[FolderEntry], dots: &[FolderEntry; 2], hash_seed: &[u8; 
         used += size;
     }
 
-    // Blocks of the folder: root, inner nodes if any, leaves.
+    // The order of the folder's blocks: root, inner nodes if any, leaves.
     let nodes = if leaves.len() > ROOT_ENTRIES { leaves.len().div_ceil(NODE_ENTRIES) } else { 0 };
     let index: Vec<(u32, u32)> =
         leaves.iter().enumerate().map(|(i, (_, hash))| (*hash, (1 + nodes + i) as u32)).collect();
@@ -129,14 +129,14 @@ fn hash_tree(entries: &[FolderEntry], dots: &[FolderEntry; 2], hash_seed: &[u8; 
     bytes
 }
 
-/// Puts index entries with their header and checksum into a root or inner node.
+/// Writes index entries with their header and checksum into a root or inner node.
 fn put_index(block: &mut [u8; BLOCK_SIZE], start: usize, most: usize, entries: &[(u32, u32)], seed: u32) {
     for (i, (hash, child)) in entries.iter().enumerate() {
         let at = start + DX_ENTRY_SIZE * i;
         put32(block, at + field::hash, *hash);
         put32(block, at + field::block, *child);
     }
-    // The first entry's hash is implied; its place holds limit and count.
+    // The first entry's hash is implied; its field holds limit and count.
     put16(block, start + field::limit, most as u16);
     put16(block, start + field::count, entries.len() as u16);
     let sum = extend(extend(seed, &block[..start + DX_ENTRY_SIZE * entries.len()]), &[0; DX_TAIL_SIZE]);
@@ -153,7 +153,7 @@ fn leaf<'e, 't: 'e>(bytes: &mut Vec<u8>, entries: impl Iterator<Item = &'e Folde
         put_entry(&mut block, at, entry, size);
         at += size;
     }
-    // The last entry, or an empty one, reaches to the checksum.
+    // The last entry, or an empty one, extends to the checksum.
     put16(&mut block, last + field::rec_len, (LEAF - last) as u16);
     put16(&mut block, LEAF + field::det_rec_len, TAIL_SIZE as u16);
     block[LEAF + field::det_reserved_ft] = field::EXT4_FT_DIR_CSUM;
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_collision_across_leaves_is_marked() {
-        // The same name many times stands for names of one hash.
+        // The same name many times stands in for names with equal hashes.
         let names = vec!["x".repeat(200); 100];
         let entries = entries(&names);
         let blocks = build(&entries, (12, 2), &[1; 16], 0, 1);

@@ -8,23 +8,23 @@ use super::output::Output;
 use crate::format::ext4::group_descriptor as gd;
 use labimg_tree::interrupt;
 
-/// What the groups hold.
+/// How the groups are used.
 #[derive(Debug)]
 pub struct Usage<'a> {
     /// Every block before this one is taken.
     pub reached: u64,
     /// Inodes 1 to this one are taken.
     pub last_ino: u32,
-    /// Folders of each group.
+    /// Number of folders in each group.
     pub folders: &'a [u32],
 }
 
 /// The descriptors of all groups and how many blocks are free.
 #[derive(Debug)]
 pub struct Descriptors {
-    /// One after the other.
+    /// The descriptors in order.
     pub bytes: Vec<u8>,
-    /// Over all groups.
+    /// Free blocks in all groups.
     pub free_blocks: u64,
 }
 
@@ -43,7 +43,7 @@ pub fn write_bitmaps(
         let mut flags = gd::EXT4_BG_INODE_ZEROED;
         let (start, len) = (Ext4Layout::group_start(group), layout.group_len(group));
         let used = usage.reached.saturating_sub(start).min(len).max(layout.fixed_in_group(group));
-        // The kernel can make up the bitmap of a group that holds only a copy of the superblock and descriptors.
+        // The kernel can compute the bitmap of a group that holds only a copy of the superblock and descriptors.
         let plain = usage.reached <= start && !layout.is_flex_head(group) && group + 1 < layout.groups;
         let mut block_sum = 0;
         if plain {

@@ -1,7 +1,7 @@
 //! The `half_md4` hash of names that orders hashed folders
 //! (kernel Documentation/filesystems/ext4, "Hash Tree Directories").
 
-/// Hash and minor hash of a name; bytes count as signed (superblock flag 1).
+/// Hash and minor hash of a name; bytes are signed (superblock flag 1).
 pub fn half_md4(name: &[u8], seed: &[u8; 16]) -> (u32, u32) {
     let mut state = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476];
     if *seed != [0; 16] {
@@ -14,7 +14,7 @@ pub fn half_md4(name: &[u8], seed: &[u8; 16]) -> (u32, u32) {
         transform(&mut state, &words(rest));
         rest = rest.get(32..).unwrap_or_default();
     }
-    // The lowest bit marks a hash that goes on in the next leaf; the highest value marks the end.
+    // The lowest bit marks a hash that continues in the next leaf; the highest value marks the end.
     let hash = match state[1] & !1 {
         0xFFFF_FFFE => 0xFFFF_FFFC,
         hash => hash,
@@ -22,7 +22,7 @@ pub fn half_md4(name: &[u8], seed: &[u8; 16]) -> (u32, u32) {
     (hash, state[2])
 }
 
-/// Up to 32 bytes as eight big-endian words, filled up with the length of all that is left.
+/// Up to 32 bytes as eight big-endian words, padded with the length of the remaining name.
 fn words(rest: &[u8]) -> [u32; 8] {
     // A name has at most 255 bytes, so its length fits a byte.
     let pad = u32::from_ne_bytes([rest.len() as u8; 4]);
@@ -34,7 +34,7 @@ fn words(rest: &[u8]) -> [u32; 8] {
 }
 
 fn transform(state: &mut [u32; 4], input: &[u32; 8]) {
-    // Which input word each step takes, and how far it rotates, in the three rounds.
+    // The input word of each step and its rotation, in the three rounds.
     const ORDER: [[usize; 8]; 3] = [[0, 1, 2, 3, 4, 5, 6, 7], [1, 3, 5, 7, 0, 2, 4, 6], [3, 7, 2, 6, 1, 5, 0, 4]];
     const ROTATE: [[u32; 4]; 3] = [[3, 7, 11, 19], [3, 5, 9, 13], [3, 9, 11, 15]];
     const ADD: [u32; 3] = [0, 0x5A82_7999, 0x6ED9_EBA1];
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn agrees_with_debugfs() {
-        // debugfs: dx_hash -h half_md4 -s 01020304-0506-0708-090a-0b0c0d0e0f10 NAME
+        // From debugfs: dx_hash -h half_md4 -s 01020304-0506-0708-090a-0b0c0d0e0f10 NAME
         let seed = std::array::from_fn(|i| i as u8 + 1);
         for (name, hash) in [
             ("hello", (0xE2DD_F968, 0xC8BC_0924)),

@@ -7,7 +7,7 @@ use crate::format::ext4::inode::{self as field, EXT4_GOOD_OLD_INODE_SIZE, I_BLOC
 
 /// Bytes for extended attributes after the fixed fields.
 pub const XATTR_SPACE: usize = field::SIZE - XATTR_START;
-/// More links than this are shown as 1 for folders (`dir_nlink`), and not allowed for others.
+/// Folders with more links are stored with a link count of 1 (`dir_nlink`). Other files may not have more.
 pub const MOST_LINKS: u32 = 65_000;
 
 /// `i_extra_isize`: all fixed fields that the kernel knows.
@@ -25,24 +25,24 @@ pub struct InodeRecord {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
-    /// Names.
+    /// Number of names.
     pub links: u32,
-    /// Blocks taken, those of the extent tree and attributes too.
+    /// Blocks in use, including the extent tree and attributes.
     pub blocks: u64,
     /// `i_flags`.
     pub flags: u32,
-    /// Extent root, device number or link target.
+    /// `i_block`: extent root, device number or link target.
     pub block: [u8; I_BLOCK_SIZE],
     /// The block of extended attributes, or 0.
     pub xattr_block: u64,
     /// Extended attributes within the inode, or zeros.
     pub xattrs: [u8; XATTR_SPACE],
-    /// The one time for all: seconds since 1970, as `time_fits` allows.
+    /// Used for all four times: seconds since 1970, within `time_fits`.
     pub time: i64,
 }
 
 impl InodeRecord {
-    /// An inode of root's without content.
+    /// An inode owned by root, without content.
     pub fn new(mode: u16, time: i64) -> Self {
         Self {
             mode,
@@ -59,7 +59,7 @@ impl InodeRecord {
         }
     }
 
-    /// The record as it lies in the inode table. `seed` is the file system's checksum seed.
+    /// The record as stored in the inode table. `seed` is the file system's checksum seed.
     pub fn encode(&self, ino: u32, seed: u32) -> [u8; field::SIZE] {
         let mut r = [0; field::SIZE];
         let sectors = self.blocks * (BLOCK / 512);
@@ -89,18 +89,19 @@ impl InodeRecord {
     }
 }
 
-/// Seconds as the 32-bit field and the two bits in the extra field that count on to the year 2446.
+/// Seconds as the 32-bit field and the two bits of the extra field that extend it to the year 2446.
 fn time_fields(time: i64) -> (u32, u32) {
     let low = time as i32;
     (low as u32, ((time - i64::from(low)) >> 32) as u32 & 3)
 }
 
-/// True for times an inode can hold: 1901 to 2446.
+/// True for times that an inode can hold: 1901 to 2446.
 pub fn time_fits(time: i64) -> bool {
     (i64::from(i32::MIN)..=(3 << 32) + i64::from(i32::MAX)).contains(&time)
 }
 
-/// `i_block` of a device's inode; none when the kernel's device numbers (12 bits major, 20 bits minor) are too small.
+/// `i_block` of a device's inode; `None` when the kernel's device numbers (12 bits major, 20 bits minor) are too small
+/// for it.
 pub fn device(major: u32, minor: u32) -> Option<[u8; I_BLOCK_SIZE]> {
     let mut block = [0; I_BLOCK_SIZE];
     if major < 256 && minor < 256 {
@@ -121,7 +122,7 @@ mod tests {
     fn times_go_from_1901_to_2446() {
         assert_eq!(time_fields(-1), (u32::MAX, 0));
         assert_eq!(time_fields(0x7FFF_FFFF), (0x7FFF_FFFF, 0));
-        // 2038-01-19 03:14:08, the first second past 31 bits.
+        // 2038-01-19 03:14:08, the first second beyond 31 bits.
         assert_eq!(time_fields(0x8000_0000), (0x8000_0000, 1));
         assert!(time_fits(15_032_385_535) && !time_fits(15_032_385_536));
         assert_eq!(time_fields(15_032_385_535), (0x7FFF_FFFF, 3));

@@ -2,7 +2,7 @@
 
 use crate::format::ext4::journal as field;
 
-/// The journal's blocks that mke2fs gives a file system of so many blocks.
+/// The journal size in blocks that mke2fs chooses for a file system of `blocks` blocks.
 pub fn usual_blocks(blocks: u64) -> u32 {
     const STEPS: [(u64, u32); 8] = [
         (32_768, 1024),
@@ -17,11 +17,11 @@ pub fn usual_blocks(blocks: u64) -> u32 {
     STEPS.iter().find(|(below, _)| blocks < *below).map_or(262_144, |(_, journal)| *journal)
 }
 
-/// The least blocks of a journal.
+/// The smallest journal in blocks.
 pub const LEAST_BLOCKS: u32 = 1024;
 
-/// The journal's first block, which is all of it that is not zero: version 2, nothing to replay.
-/// Checksums of the journal are switched on by the kernel when it mounts.
+/// The journal's first block: version 2, nothing to replay. The rest of the journal is zero. The kernel enables the
+/// journal's checksums when it mounts the file system.
 pub fn superblock(blocks: u32, uuid: &[u8; 16]) -> [u8; field::SIZE] {
     let mut s = [0; field::SIZE];
     let mut put = |at: usize, value: u32| s[at..at + 4].copy_from_slice(&value.to_be_bytes());

@@ -1,48 +1,48 @@
-//! Where the fixed parts of the file system lie: superblocks, group descriptors, bitmaps and inode tables
-//! (kernel Documentation/filesystems/ext4, "Layout", "Flexible Block Groups").
+//! Where the fixed parts of the file system are: superblocks, group descriptors, bitmaps and inode tables (kernel
+//! Documentation/filesystems/ext4, "Layout", "Flexible Block Groups").
 
 use std::ops::Range;
 
 use crate::format::ext4::{group_descriptor, inode};
 
-/// Bytes of a block.
+/// Size of a block in bytes.
 pub const BLOCK_SIZE: usize = 4096;
-/// Bytes of a block, for sums of sizes.
+/// [`BLOCK_SIZE`] for sums of sizes.
 pub const BLOCK: u64 = BLOCK_SIZE as u64;
 /// Blocks of a block group: as many as one bitmap block has bits.
 pub const GROUP_BLOCKS: u32 = 8 * BLOCK_SIZE as u32;
 
 const INODES_PER_BLOCK: u32 = (BLOCK_SIZE / inode::SIZE) as u32;
 const DESCRIPTORS_PER_BLOCK: u32 = (BLOCK_SIZE / group_descriptor::SIZE) as u32;
-/// The kernel takes no more: one indirect block names all reserved descriptor blocks.
+/// The kernel accepts no more: one indirect block names all reserved descriptor blocks.
 const MOST_RESERVED_DESCRIPTOR_BLOCKS: u32 = 1024;
-/// Groups whose bitmaps and inode tables lie together, as mke2fs chooses.
+/// Groups in a flexible group, whose bitmaps and inode tables lie together; as mke2fs chooses.
 const FLEX_GROUPS: u32 = 16;
-/// A last group with less free blocks than this is left out, as mke2fs does.
+/// A last group with fewer free blocks than this is left out, as mke2fs does.
 const LEAST_FREE_IN_GROUP: u64 = 50;
 
 /// The geometry of one file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ext4Layout {
-    /// All blocks.
+    /// Number of blocks.
     pub blocks: u64,
-    /// Block groups.
+    /// Number of block groups.
     pub groups: u32,
-    /// Inodes of each group.
+    /// Inodes per group.
     pub inodes_per_group: u32,
-    /// Blocks of each group's inode table.
+    /// Blocks of a group's inode table.
     pub table_blocks: u32,
-    /// Blocks that hold the group descriptors.
+    /// Blocks of the group descriptors.
     pub descriptor_blocks: u32,
-    /// Blocks kept after them for the descriptors of groups that online growth adds.
+    /// Blocks reserved after them for the descriptors of groups that online resizing adds.
     pub reserved_descriptor_blocks: u32,
-    /// Groups of a flexible group: a power of two.
+    /// Groups in a flexible group: a power of two.
     pub flex: u32,
 }
 
 impl Ext4Layout {
-    /// Lays out at most `blocks` blocks with at least `inodes` inodes, at least one for each `inode_ratio` bytes,
-    /// and room for descriptors up to `growth` bytes. None when that cannot be done in so few blocks.
+    /// Lays out at most `blocks` blocks with at least `inodes` inodes, at least one for each `inode_ratio` bytes, and
+    /// room for descriptors of up to `growth` bytes. `None` when the blocks are too few.
     pub fn new(blocks: u64, inodes: u64, inode_ratio: u64, growth: u64) -> Option<Self> {
         let mut layout = Self::with_blocks(blocks, inodes, inode_ratio, growth)?;
         let last = layout.groups - 1;
@@ -57,7 +57,7 @@ impl Ext4Layout {
     fn with_blocks(blocks: u64, inodes: u64, inode_ratio: u64, growth: u64) -> Option<Self> {
         let group_bytes = u64::from(GROUP_BLOCKS) * BLOCK;
         let groups = u32::try_from(blocks.div_ceil(GROUP_BLOCKS.into())).ok().filter(|&g| g > 0)?;
-        // Each group, those that growth adds too, has the inodes of a whole group.
+        // Each group, also one added by resizing, has the inodes of a whole group.
         let by_ratio = group_bytes / inode_ratio.max(1);
         let inodes_per_group = inodes.div_ceil(groups.into()).max(by_ratio).min(GROUP_BLOCKS.into());
         let inodes_per_group = (inodes_per_group as u32).next_multiple_of(INODES_PER_BLOCK);
@@ -71,7 +71,7 @@ impl Ext4Layout {
         let reserved_descriptor_blocks =
             most_descriptor_blocks.saturating_sub(descriptor_blocks).clamp(1, MOST_RESERVED_DESCRIPTOR_BLOCKS);
         let table_blocks = inodes_per_group / INODES_PER_BLOCK;
-        // All of a flexible group's tables must lie in its first group, with room left there.
+        // All tables of a flexible group must fit into its first group, with some blocks left.
         let room = (GROUP_BLOCKS - GROUP_BLOCKS / 4).checked_sub(1 + descriptor_blocks + reserved_descriptor_blocks)?;
         let mut flex = FLEX_GROUPS;
         while flex > 1 && flex * (2 + table_blocks) > room {
@@ -103,14 +103,14 @@ impl Ext4Layout {
         group <= 1 || power_of(3) || power_of(5) || power_of(7)
     }
 
-    /// The groups besides the first that have a copy of the superblock, ascending.
+    /// The groups other than the first with a copy of the superblock, ascending.
     pub fn backup_groups(&self) -> impl Iterator<Item = u32> {
         (1..self.groups).filter(|&g| Self::has_super(g))
     }
 
-    /// All inodes.
+    /// Number of inodes.
     pub fn inodes(&self) -> u32 {
-        // In range: checked when laid out.
+        // In range: checked by `new`.
         self.inodes_per_group * self.groups
     }
 
@@ -119,7 +119,7 @@ impl Ext4Layout {
         u64::from(group) * u64::from(GROUP_BLOCKS)
     }
 
-    /// Blocks of a group; fewer only in the last one.
+    /// Blocks of a group; only the last one has fewer.
     pub fn group_len(&self, group: u32) -> u64 {
         (self.blocks - Self::group_start(group)).min(GROUP_BLOCKS.into())
     }

@@ -1,4 +1,4 @@
-//! Writes a tree as an ext4 file system, all of it in one go.
+//! Writes a tree as an ext4 file system, in one pass.
 //!
 //! Everything is known before the first byte is written: the tree is numbered and counted (`plan`), the fixed parts
 //! are placed (`layout`), then folders and files are laid out front to back without gaps (`write`).
@@ -35,7 +35,7 @@ use labimg_tree::{Inode, Kind, Tree, TreePath};
 /// How a file system is made.
 #[derive(Debug, Clone)]
 pub struct Ext4Options {
-    /// Size in bytes; what goes beyond a whole number of blocks stays unused.
+    /// Size in bytes; an incomplete block at the end stays unused.
     pub size: u64,
     /// Volume label: 16 bytes at most.
     pub label: String,
@@ -43,23 +43,23 @@ pub struct Ext4Options {
     pub uuid: [u8; 16],
     /// Seed of the hashes that order large folders.
     pub hash_seed: [u8; 16],
-    /// When it was made: seconds since 1970.
+    /// The creation time: seconds since 1970.
     pub time: i64,
-    /// Blocks of the journal, of 4 KiB each; none for as many as mke2fs takes.
+    /// Blocks of the journal, 4 KiB each; `None` for mke2fs's choice.
     pub journal_blocks: Option<u32>,
-    /// The size in bytes that the mounted file system can grow to by reserved descriptor blocks.
+    /// The size in bytes to which the mounted file system can grow; it sets the reserved descriptor blocks.
     pub growth: u64,
-    /// There is an inode for each so many bytes, after growth too; and never fewer than the tree needs.
+    /// One inode for this many bytes, also after growth; never fewer than the tree needs.
     pub inode_ratio: u64,
-    /// Percent of the blocks that only root may take.
+    /// Percent of the blocks that only root may use.
     pub reserved_percent: u8,
-    /// Begins to bring contents to the disk while more are written: for a caller who syncs the file in the end, and who is
-    /// ready a third sooner then. The writing by itself takes half as long again.
+    /// Starts to write contents to the disk while more are written. For callers that sync the file at the end: they are
+    /// done a third sooner, but the writing alone takes half as long again.
     pub writeback: bool,
 }
 
 impl Ext4Options {
-    /// The usual options: journal as mke2fs, growth to 1 TiB, an inode for each 16 KiB, 5% reserved, no writeback.
+    /// The usual options: mke2fs's journal size, growth to 1 TiB, one inode for each 16 KiB, 5% reserved, no writeback.
     #[must_use]
     pub fn new(size: u64, uuid: [u8; 16], hash_seed: [u8; 16], time: i64) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Ext4Options {
     }
 
     fn check(&self) -> Result<(), Ext4Error> {
-        /// Reserved descriptor blocks are named by 32-bit block numbers.
+        /// Reserved descriptor blocks have 32-bit block numbers.
         const LARGEST: u64 = 16 << 40;
         let problem = if self.label.len() > 16 {
             format!("the label `{}`: it has more than 16 bytes", self.label)
@@ -98,27 +98,27 @@ impl Ext4Options {
     }
 }
 
-/// What was written.
+/// Facts about the written file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ext4Summary {
-    /// Blocks of 4 KiB; a tail too small for a block group is left out.
+    /// Blocks of 4 KiB; a rest too small for a block group is left out.
     pub blocks: u64,
-    /// Blocks that are free.
+    /// Free blocks.
     pub free_blocks: u64,
-    /// Inodes, free ones too.
+    /// Inodes, including free ones.
     pub inodes: u32,
-    /// Inodes that are free.
+    /// Free inodes.
     pub free_inodes: u32,
 }
 
 /// Writes `tree` as a file system into the bytes `offset..offset + options.size` of `out`, which must read as zeros:
-/// what is zero, such as unused inodes and the journal, is not written.
+/// unused inodes, the rest of the journal and other zeros are not written.
 ///
-/// Blocks of zeros in files become holes. Nothing is written when the tree does not fit, counted without these.
+/// Blocks of zeros in files become holes. Nothing is written when the tree does not fit; holes do not count.
 ///
 /// # Errors
-/// When options or files are beyond what ext4 can hold, the tree does not fit, reading or writing fails, or the
-/// user asks to stop.
+/// When ext4 cannot hold the options or files, the tree does not fit, reading or writing fails, or the user asks to
+/// stop.
 pub fn write(
     tree: &Tree,
     out: &File,
@@ -136,11 +136,11 @@ pub fn write(
     })
 }
 
-/// The least size in bytes, a whole number of MiB, that holds `tree`; `options.size` does not count.
-/// Add to it what shall be free.
+/// The smallest size in bytes, a whole number of MiB, that holds `tree`. `options.size` is ignored. Add the free space
+/// you want.
 ///
 /// # Errors
-/// When options or files are beyond what ext4 can hold.
+/// When ext4 cannot hold the options or files.
 pub fn minimum_size(tree: &Tree, options: &Ext4Options) -> Result<u64, Ext4Error> {
     with_plan(tree, options, |plan| least_size(plan, options))
 }
@@ -175,12 +175,12 @@ struct Sized {
 
 impl Sized {
     fn new(plan: &Ext4Plan, options: &Ext4Options, blocks: u64) -> Option<Self> {
-        // Some room for new files even when the file system is not grown.
+        // Some inodes for new files even when the file system is not grown.
         let inodes = plan.inodes() + plan.inodes() / 16 + 64;
         let layout = Ext4Layout::new(blocks, inodes, options.inode_ratio, options.growth)?;
         let journal = options.journal_blocks.unwrap_or_else(|| journal::usual_blocks(layout.blocks));
         let free = layout.blocks.checked_sub(layout.fixed_blocks())?;
-        // One for the resize inode.
+        // One block for the resize inode.
         let needed = plan.blocks + u64::from(journal) + extents::most_tree_blocks(1, journal.into()) + 1;
         Some(Self { layout, journal, free, needed })
     }

@@ -1,4 +1,4 @@
-//! Writes blocks into the region of the image, many neighbours at a time.
+//! Writes blocks into the image's region, many adjacent blocks at a time.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,17 +8,17 @@ use labimg_tree::platform;
 use super::Ext4Error;
 use super::layout::BLOCK;
 
-/// Bytes gathered before they are written.
+/// Bytes collected before they are written.
 const GATHER: usize = 1 << 20;
 
-/// Gathers blocks that follow each other and writes them together.
+/// Collects consecutive blocks and writes them together.
 #[derive(Debug)]
 pub struct Output<'a> {
     file: &'a File,
-    /// Where the file system begins in the file, in bytes.
+    /// Start of the file system in the file, in bytes.
     offset: u64,
     pending: Vec<u8>,
-    /// Byte in the file system where the pending bytes go.
+    /// Offset of the pending bytes in the file system.
     pending_at: u64,
 }
 
@@ -28,12 +28,12 @@ impl<'a> Output<'a> {
         Self { file, offset, pending: Vec::new(), pending_at: 0 }
     }
 
-    /// Writes `bytes` at the start of `block`, perhaps later: at the latest when flushed.
+    /// Writes `bytes` at the start of `block`, at the latest when flushed.
     pub fn put(&mut self, block: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
         self.put_at(block * BLOCK, bytes)
     }
 
-    /// As [`Output::put`], at a byte of the file system.
+    /// As [`Output::put`], at a byte offset in the file system.
     pub fn put_at(&mut self, at: u64, bytes: &[u8]) -> Result<(), Ext4Error> {
         if self.pending_at + self.pending.len() as u64 != at || self.pending.len() >= GATHER {
             self.flush()?;
@@ -43,7 +43,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Writes what is pending.
+    /// Writes the pending bytes.
     pub fn flush(&mut self) -> Result<(), Ext4Error> {
         self.write_at(self.pending_at, &self.pending)?;
         self.pending.clear();
@@ -55,7 +55,7 @@ impl<'a> Output<'a> {
         self.write_at(block * BLOCK, bytes)
     }
 
-    /// Has the system begin to write these `len` bytes to the disk.
+    /// Has the system start writing these `len` bytes to the disk.
     pub fn begin_writeback(&self, block: u64, len: usize) {
         let at = self.offset + block * BLOCK;
         platform::begin_writeback(self.file, at..at + len as u64);

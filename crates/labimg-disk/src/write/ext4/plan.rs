@@ -1,4 +1,4 @@
-//! Numbers the inodes of a tree, gathers its folders, checks that ext4 can hold it and counts the blocks it needs.
+//! Numbers the inodes of a tree, collects its folders, checks that ext4 can hold it and counts the blocks it needs.
 
 use std::collections::HashMap;
 
@@ -15,49 +15,49 @@ use labimg_tree::{Inode, InodeId, Kind, Tree, TreePath};
 
 /// Blocks of `lost+found`, so that `e2fsck` can put files there without allocating.
 pub const LOST_FOUND_BLOCKS: u64 = 4;
-/// The folder that e2fsck wants.
+/// The folder that e2fsck expects.
 pub const LOST_FOUND: &[u8] = b"lost+found";
 
 const NO_FOLDER: u32 = u32::MAX;
 
-/// One inode, in the order of their numbers.
+/// One inode; the list is in the order of their numbers.
 #[derive(Debug)]
 pub struct PlannedInode<'t> {
     /// Its first name.
     pub path: &'t TreePath,
-    /// What it is.
+    /// Its metadata and content.
     pub inode: &'t Inode,
-    /// Its names; of folders, those that the disk counts.
+    /// Its link count; for folders as ext4 counts.
     pub links: u32,
     folder: u32,
 }
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug)]
 pub struct Folder<'t> {
     /// Its own inode.
     pub ino: u32,
-    /// The inode of the folder it lies in.
+    /// Its parent folder's inode.
     pub parent: u32,
-    /// Its names, in byte order.
+    /// Its entries, in byte order.
     pub entries: Vec<FolderEntry<'t>>,
 }
 
-/// A tree as it will lie on the disk.
+/// A tree as it will be stored on the disk.
 #[derive(Debug)]
 pub struct Ext4Plan<'t> {
     /// `/`, `lost+found`, then all others in the order of their paths.
     pub nodes: Vec<PlannedInode<'t>>,
     /// The folders, in the order of their inodes.
     pub folders: Vec<Folder<'t>>,
-    /// Blocks for contents, folders, extent trees, attributes and long links: never too few.
+    /// Blocks for contents, folders, extent trees, attributes and long links: an upper bound.
     pub blocks: u64,
-    /// Bytes of contents that are not known to be holes.
+    /// Bytes of contents, without known holes.
     pub data: u64,
 }
 
 impl<'t> Ext4Plan<'t> {
-    /// Plans a tree. `lost_found` is put in when the tree has none.
+    /// Plans a tree. `lost_found` is added when the tree has none.
     pub fn new(tree: &'t Tree, lost_found: (&'t TreePath, &'t Inode)) -> Result<Self, Ext4Error> {
         let mut builder = Builder {
             nodes: Vec::with_capacity(tree.len() + 1),
@@ -78,7 +78,7 @@ impl<'t> Ext4Plan<'t> {
                 builder.add(path, id, inode)?;
             }
         }
-        // `lost+found` was put in first; names are in byte order everywhere.
+        // `lost+found` was added first; names must be in byte order.
         if let Some(root) = builder.folders.first_mut() {
             root.entries.sort_unstable_by_key(|e| e.name);
         }
@@ -92,12 +92,12 @@ impl<'t> Ext4Plan<'t> {
         if index == 0 { EXT4_ROOT_INO } else { index as u32 + EXT4_GOOD_OLD_FIRST_INO - 1 }
     }
 
-    /// The inodes in use, the reserved ones too.
+    /// Number of inodes in use, including reserved ones.
     pub fn inodes(&self) -> u64 {
         self.nodes.len() as u64 + u64::from(EXT4_GOOD_OLD_FIRST_INO) - 1
     }
 
-    /// The index of the folder that a node is.
+    /// The index of a node in `folders`, if it is a folder.
     pub fn folder_of(node: &PlannedInode) -> Option<usize> {
         (node.folder != NO_FOLDER).then_some(node.folder as usize)
     }
@@ -167,7 +167,7 @@ struct Builder<'t> {
     nodes: Vec<PlannedInode<'t>>,
     folders: Vec<Folder<'t>>,
     by_path: HashMap<&'t [u8], u32>,
-    /// The index of the node of each inode that is no folder.
+    /// The node index of each inode that is not a folder.
     by_id: HashMap<InodeId, u32>,
 }
 
@@ -194,7 +194,7 @@ impl<'t> Builder<'t> {
     }
 
     fn add_folder(&mut self, path: &'t TreePath, inode: &'t Inode, parent: Option<u32>) {
-        // There are no more folders than nodes, whose number is checked.
+        // There are at most as many folders as nodes, whose number is checked.
         let (index, folder) = (self.nodes.len() as u32, self.folders.len() as u32);
         self.nodes.push(PlannedInode { path, inode, links: 2, folder });
         self.by_path.insert(path.as_bytes(), folder);

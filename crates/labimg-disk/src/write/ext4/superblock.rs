@@ -25,24 +25,24 @@ const READ_ONLY_COMPATIBLE: u32 = sb::EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER
     | sb::EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE
     | sb::EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
 
-/// What the superblock tells besides options and layout.
+/// What the superblock holds besides options and layout.
 #[derive(Debug, Clone)]
 pub struct Totals {
     /// Free blocks.
     pub free_blocks: u64,
     /// Free inodes.
     pub free_inodes: u32,
-    /// Blocks that hold no files: fixed ones and the journal.
+    /// Blocks that cannot hold files: fixed ones and the journal.
     pub overhead: u64,
-    /// Blocks that only root may take.
+    /// Blocks that only root may use.
     pub reserved: u64,
-    /// The block field of the journal's inode, kept here too for rescue.
+    /// The block field of the journal's inode; the superblock has a copy for recovery.
     pub journal: [u8; I_BLOCK_SIZE],
-    /// Bytes of the journal.
+    /// Size of the journal in bytes.
     pub journal_size: u64,
 }
 
-/// The superblock, or its copy, that stands in `group`.
+/// The superblock of `group`: the first one or a backup.
 pub fn encode(layout: &Ext4Layout, options: &Ext4Options, totals: &Totals, group: u32) -> [u8; sb::SIZE] {
     let mut s = [0; sb::SIZE];
     put32(&mut s, sb::s_inodes_count, layout.inodes());
@@ -58,14 +58,14 @@ pub fn encode(layout: &Ext4Layout, options: &Ext4Options, totals: &Totals, group
     put32(&mut s, sb::s_blocks_per_group, GROUP_BLOCKS);
     put32(&mut s, sb::s_clusters_per_group, GROUP_BLOCKS);
     put32(&mut s, sb::s_inodes_per_group, layout.inodes_per_group);
-    // Written, checked and made at the given time; never mounted.
+    // Times of write, check and creation; it was never mounted.
     for (low, high) in
         [(sb::s_wtime, sb::s_wtime_hi), (sb::s_lastcheck, sb::s_lastcheck_hi), (sb::s_mkfs_time, sb::s_mkfs_time_hi)]
     {
         put32(&mut s, low, options.time as u32);
         s[high] = (options.time >> 32) as u8;
     }
-    // No check after so many mounts.
+    // No check after a number of mounts.
     put16(&mut s, sb::s_max_mnt_count, u16::MAX);
     put16(&mut s, sb::s_magic, sb::EXT4_SUPER_MAGIC);
     put16(&mut s, sb::s_state, sb::EXT4_VALID_FS);
@@ -92,7 +92,7 @@ pub fn encode(layout: &Ext4Layout, options: &Ext4Options, totals: &Totals, group
     put32_split(&mut s, journal_size + 4, journal_size, totals.journal_size);
     put16(&mut s, sb::s_min_extra_isize, EXTRA_SIZE);
     put16(&mut s, sb::s_want_extra_isize, EXTRA_SIZE);
-    // Every kernel heeds the flag, but some readers know signed hashes only.
+    // Every kernel respects the flag, but some readers only know signed hashes.
     put32(&mut s, sb::s_flags, sb::EXT2_FLAGS_SIGNED_HASH);
     s[sb::s_log_groups_per_flex] = layout.flex.trailing_zeros() as u8;
     s[sb::s_checksum_type] = sb::EXT4_CRC32C_CHKSUM;

@@ -1,4 +1,4 @@
-//! Lays the planned tree out, front to back: journal, folders, files, then what describes them, the superblock last.
+//! Writes the planned tree front to back: journal, folders, files, then metadata, the superblock last.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
@@ -23,7 +23,7 @@ use labimg_tree::interrupt;
 use labimg_tree::progress::Phase;
 use labimg_tree::{Kind, TreePath};
 
-/// The blocks of a folder, an inode's worth of them.
+/// The blocks of one inode.
 struct Placed {
     size: u64,
     flags: u32,
@@ -39,13 +39,13 @@ struct Writer<'a> {
     blocks: Allocator,
     /// Folders, extent trees, attributes and the fixed parts.
     meta: Output<'a>,
-    /// The inode tables, which fill up while the files are laid out elsewhere.
+    /// The inode tables, which fill up while files are written elsewhere.
     table: Output<'a>,
-    /// Folders of each group.
+    /// Number of folders in each group.
     folders: Vec<u32>,
 }
 
-/// Writes all of a file system whose layout has room for the plan.
+/// Writes a file system whose layout has room for the plan.
 pub fn write(
     plan: &Ext4Plan,
     layout: &Ext4Layout,
@@ -95,7 +95,7 @@ impl Writer<'_> {
         Ok(self.blocks.take(1).ok_or(Ext4Error::Full)?.start)
     }
 
-    /// Takes blocks for a file from `logical` on, in as few runs as can be.
+    /// Takes blocks for a file from `logical` on, in as few runs as possible.
     fn take(&mut self, count: u64, extents: &mut Vec<Extent>) -> Result<(), Ext4Error> {
         let mut done = 0;
         while done < count {
@@ -178,7 +178,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Lays out what belongs to one inode and makes its record.
+    /// Writes the content of one inode and makes its record.
     fn node(
         &mut self,
         node: &PlannedInode,
@@ -230,7 +230,7 @@ impl Writer<'_> {
                 record.blocks += 1;
             }
             Kind::Char(major, minor) | Kind::Block(major, minor) => {
-                // Checked when planned.
+                // Checked by the plan.
                 record.block = inode::device(*major, *minor).unwrap_or(record.block);
             }
             Kind::Fifo | Kind::Socket => {}
@@ -276,7 +276,7 @@ impl Writer<'_> {
             self.meta.put(start + 1, &descriptors.bytes)?;
         }
         self.meta.put(1, &descriptors.bytes)?;
-        // The last thing written: without it there is no file system.
+        // Written last: without it there is no file system.
         self.meta.put_at(sb::OFFSET, &superblock::encode(layout, self.options, &totals, 0))?;
         self.meta.flush()?;
         Ok(Ext4Summary {
@@ -288,16 +288,16 @@ impl Writer<'_> {
     }
 }
 
-/// Takes the batches of the reading thread apart and writes them, as much as stands together at a time.
+/// Splits the batches of the reading thread into files and writes them, each contiguous run at once.
 struct Source<'a> {
     batches: Receiver<Result<Batch, Ext4Error>>,
     back: Sender<Batch>,
     batch: Batch,
     /// The next step of the batch.
     step: usize,
-    /// The byte of the batch where its blocks begin.
+    /// Offset in the batch where its blocks begin.
     at: usize,
-    /// What is to be written: where to, and which bytes of the batch.
+    /// The run to be written: its block, and its bytes in the batch.
     run: (u64, std::ops::Range<usize>),
     out: Output<'a>,
     writeback: bool,
@@ -327,7 +327,7 @@ impl Source<'_> {
         }
     }
 
-    /// The next `len` bytes of the batch go to `block`.
+    /// Queues the next `len` bytes of the batch for `block`.
     fn queue(&mut self, block: u64, len: usize) -> Result<(), Ext4Error> {
         let follows = self.run.0 + (self.run.1.len() / BLOCK_SIZE) as u64 == block;
         if !follows || self.run.1.is_empty() {
@@ -352,10 +352,11 @@ impl Source<'_> {
     fn next_batch(&mut self) -> Result<(), Ext4Error> {
         self.write_run()?;
         self.phase.inc(self.batch.bytes().len() as u64);
-        // The reading thread ends without a batch only after it sent an error.
+        // The reading thread only ends without a batch after it sent an error.
         let next = self.batches.recv().map_err(|_| Ext4Error::Interrupted(interrupt::Interrupted))??;
         let done = std::mem::replace(&mut self.batch, next);
-        // The first, empty one is not of the reading thread's; it ends before it takes back the last ones.
+        // The first batch is an empty one that does not belong to the reading thread. That thread ends before it takes
+        // back the last batches.
         if !done.steps.is_empty() || !done.bytes().is_empty() {
             let _ = self.back.send(done);
         }

@@ -1,5 +1,5 @@
-//! Extended attributes, in the inode as far as they fit, the rest in one block
-//! (kernel Documentation/filesystems/ext4, "Extended Attributes").
+//! Extended attributes: in the inode as far as they fit, the rest in one block (kernel Documentation/filesystems/ext4,
+//! "Extended Attributes").
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ const END: usize = 4;
 /// The attributes of one inode as they are stored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// What stands in the inode; zeros when nothing does.
+    /// The part in the inode; zeros when there is none.
     pub inline: [u8; XATTR_SPACE],
-    /// What stands in a block of its own, still without checksum.
+    /// The part in a separate block, still without checksum.
     pub block: Option<Box<[u8; BLOCK_SIZE]>>,
 }
 
@@ -40,10 +40,10 @@ impl Attribute<'_> {
 /// Encodes attributes given by their full names.
 ///
 /// # Errors
-/// The end of a sentence about the file: a name outside the known prefixes, a bad ACL, or more than fits.
+/// The end of a sentence about the file: a name without a known prefix, a bad ACL, or too many attributes.
 pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
     let mut all = xattrs.iter().map(|(name, value)| attribute(name, value)).collect::<Result<Vec<_>, _>>()?;
-    // The order the kernel searches a block in.
+    // The order that the kernel expects in a block.
     all.sort_by(|a, b| (a.index, a.name.len(), a.name).cmp(&(b.index, b.name.len(), b.name)));
     let mut room = XATTR_SPACE - IBODY_HEADER_SIZE - END;
     let (inside, outside): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| {
@@ -56,7 +56,7 @@ pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
     let mut inline = [0; XATTR_SPACE];
     if !inside.is_empty() {
         put32(&mut inline, field::h_magic, EXT4_XATTR_MAGIC);
-        // Offsets of values count from the first entry here; entries within inodes have no hash.
+        // Value offsets count from the first entry here; entries in inodes have no hash.
         fill(&mut inline[IBODY_HEADER_SIZE..], 0, &inside, false);
     }
     let mut block = None;
@@ -78,7 +78,7 @@ pub fn encode(xattrs: &BTreeMap<String, Vec<u8>>) -> Result<Stored, String> {
     Ok(Stored { inline, block })
 }
 
-/// Puts in the checksum of an attribute block, which depends on where it lies.
+/// Sets the checksum of an attribute block, which depends on the block's number.
 pub fn seal(block: &mut [u8; BLOCK_SIZE], at: u64, seed: u32) {
     let sum = extend(extend(seed, &at.to_le_bytes()), &block[..]);
     put32(block, field::h_checksum, sum);
@@ -106,8 +106,8 @@ fn attribute<'a>(name: &'a str, value: &[u8]) -> Result<Attribute<'a>, String> {
     Ok(Attribute { index, name: rest.as_bytes(), value })
 }
 
-/// From the form of `getxattr` (version 2, every entry with an id) to ext4's own (version 1, ids only for named
-/// users and groups): kernel fs/ext4/acl.h. None when it is not a list of such entries.
+/// Converts an ACL from the format of `getxattr` (version 2, every entry with an id) to ext4's (version 1, ids only for
+/// named users and groups): kernel fs/ext4/acl.h. `None` when it is not a list of such entries.
 fn acl(value: &[u8]) -> Option<Vec<u8>> {
     const USER: u16 = 0x02;
     const GROUP: u16 = 0x08;
@@ -128,7 +128,7 @@ fn acl(value: &[u8]) -> Option<Vec<u8>> {
     Some(stored)
 }
 
-/// Entries from `start` up, values from the end down; returns the hash over all entries.
+/// Writes entries from `start` up and values from the end down; returns the hash of all entries.
 fn fill(area: &mut [u8], start: usize, attributes: &[Attribute], hashed: bool) -> u32 {
     let (mut at, mut end, mut all) = (start, area.len(), 0_u32);
     for a in attributes {
@@ -136,7 +136,7 @@ fn fill(area: &mut [u8], start: usize, attributes: &[Attribute], hashed: bool) -
         area[end..end + a.value.len()].copy_from_slice(&a.value);
         area[at + field::e_name_len] = a.name.len() as u8;
         area[at + field::e_name_index] = a.index;
-        // An empty value has no place.
+        // An empty value has no offset.
         put16(area, at + field::e_value_offs, if a.value.is_empty() { 0 } else { end as u16 });
         put32(area, at + field::e_value_size, a.value.len() as u32);
         if hashed {

@@ -1,4 +1,4 @@
-//! Where things lie in a FAT32 volume, and the sectors that say so.
+//! Where everything is in a FAT32 volume, and the sectors that describe it.
 
 use super::FatOptions;
 use crate::format::fat::directory::NAME_LEN;
@@ -7,26 +7,26 @@ use crate::write::ImageError;
 
 /// Size of a sector in bytes.
 pub(super) const SECTOR: u64 = 512;
-/// Sectors before the first allocation table, as mkfs.fat has it: boot sector, `FSInfo` and their backups lie in them.
+/// Sectors before the first allocation table, as in mkfs.fat: they hold the boot sector, `FSInfo` and their backups.
 const RESERVED: u64 = 32;
 /// `FSInfo`'s sector.
 const FSINFO: u64 = 1;
 /// The backup boot sector; that of `FSInfo` follows it.
 const BACKUP: u64 = 6;
 
-/// Sizes and places, in sectors and clusters.
+/// Sizes and positions, in sectors and clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {
     sectors: u64,
     table_sectors: u64,
     /// Size of a cluster in bytes.
     pub(super) cluster_size: u64,
-    /// How many clusters there are; the first has number 2.
+    /// Number of clusters; the first has number 2.
     pub(super) clusters: u64,
 }
 
 impl Geometry {
-    /// With the largest cluster up to 4 KiB that still gives the 65,525 clusters which make a volume FAT32.
+    /// Uses the largest cluster up to 4 KiB that still gives the 65,525 clusters that FAT32 needs.
     pub(super) fn new(options: &FatOptions) -> Result<Self, ImageError> {
         let sectors = options.size / SECTOR;
         if !options.size.is_multiple_of(SECTOR) || sectors > u64::from(u32::MAX) {
@@ -35,7 +35,7 @@ impl Geometry {
                 options.size
             )));
         }
-        // The specification advises to keep 16 clusters away from the limit: some programs count a little wrong.
+        // The specification advises to stay 16 clusters away from the limit: some programs count slightly wrong.
         let sound = |g: &Self| (65_525 + 16..0x0fff_fff5).contains(&g.clusters);
         [4096, 2048, 1024, 512]
             .map(|cluster_size| Self::with_cluster(sectors, cluster_size))
@@ -46,8 +46,8 @@ impl Geometry {
 
     fn with_cluster(sectors: u64, cluster_size: u64) -> Self {
         let per_cluster = cluster_size / SECTOR;
-        // Each cluster takes its sectors and 4 bytes in each of two tables. Tables of whole 4 KiB keep the clusters
-        // aligned as the partition is.
+        // Each cluster takes its sectors and 4 bytes in each of two tables. Table sizes of whole 4 KiB keep the
+        // clusters aligned like the partition.
         let most = sectors.saturating_sub(RESERVED) * SECTOR / (cluster_size + 8);
         let table_sectors = ((most + 2) * 4).div_ceil(SECTOR).next_multiple_of(8);
         let clusters = sectors.saturating_sub(RESERVED + 2 * table_sectors) / per_cluster;
@@ -82,14 +82,14 @@ impl Geometry {
         let mut put = |at: usize, bytes: &[u8]| b[at..at + bytes.len()].copy_from_slice(bytes);
         // A jump to the code.
         put(bs::BS_jmpBoot, &[0xeb, 0x58, 0x90]);
-        // What the specification advises: some systems look for it.
+        // The specification advises this name: some systems look for it.
         put(bs::BS_OEMName, b"MSWIN4.1");
         put(bs::BPB_BytsPerSec, &(SECTOR as u16).to_le_bytes());
         put(bs::BPB_SecPerClus, &[(self.cluster_size / SECTOR) as u8]);
         put(bs::BPB_RsvdSecCnt, &(RESERVED as u16).to_le_bytes());
         put(bs::BPB_NumFATs, &[2]);
         put(bs::BPB_Media, &[bs::MEDIA_FIXED]);
-        // As the partition table's.
+        // As in the partition table.
         put(bs::BPB_SecPerTrk, &63_u16.to_le_bytes());
         put(bs::BPB_NumHeads, &255_u16.to_le_bytes());
         put(bs::BPB_HiddSec, &u32::try_from(offset / SECTOR).unwrap_or(0).to_le_bytes());
@@ -103,7 +103,7 @@ impl Geometry {
         put(bs::EXTENDED_32 + bs::BS_VolID, &options.volume_id.to_le_bytes());
         put(bs::EXTENDED_32 + bs::BS_VolLab, &label);
         put(bs::EXTENDED_32 + bs::BS_FilSysType, b"FAT32   ");
-        // A PC's BIOS is told that this does not start it (int 0x18), and waits.
+        // Tells a PC's BIOS that this disk does not boot (int 0x18), and waits.
         put(bs::BOOT_CODE_32, &[0xcd, 0x18, 0xeb, 0xfe]);
         put(bs::SIGNATURE_AT, &bs::SIGNATURE);
         b
@@ -115,7 +115,7 @@ impl Geometry {
         put(fs_info::FSI_LeadSig, fs_info::LEAD_SIG);
         put(fs_info::FSI_StrucSig, fs_info::STRUC_SIG);
         put(fs_info::FSI_Free_Count, (self.clusters - used) as u32);
-        // Where to look for a free cluster; all ones when nobody knows.
+        // Where to look for a free cluster; all ones when unknown.
         put(fs_info::FSI_Nxt_Free, if used < self.clusters { used as u32 + 2 } else { u32::MAX });
         put(fs_info::FSI_TrailSig, fs_info::TRAIL_SIG);
         b

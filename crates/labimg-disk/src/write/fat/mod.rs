@@ -1,9 +1,10 @@
 //! Writes a tree as a FAT32 volume (Microsoft, "FAT: General Overview of On-Disk Format", 1.03).
 //!
-//! FAT32 and not FAT16, whatever the size: the firmware of Raspberry Pis wants it.
+//! Always FAT32, for every size, because the Raspberry Pi's firmware needs it.
 //!
-//! Not with the `fatfs` crate: 0.3.6 writes long-name entries before `.` and `..` and leads `..` below the root to cluster 2
-//! in place of 0, so that `fsck.vfat` finds every folder damaged. Written at once, all files also lie in one piece.
+//! The `fatfs` crate is not used: 0.3.6 writes long-name entries before `.` and `..`, and `..` below the root points to
+//! cluster 2 instead of 0, so `fsck.vfat` reports every folder as damaged. Writing all at once also makes every file
+//! contiguous.
 
 mod geometry;
 mod names;
@@ -23,12 +24,12 @@ use labimg_tree::{Content, ContentReader, Kind, Tree, TreePath};
 use names::Name;
 use time::DosTime;
 
-/// The first cluster: the root folder's.
+/// The root folder's cluster, the first one.
 const ROOT: u64 = 2;
 /// Marks the end of a chain in the allocation table.
 const END: u32 = 0x0fff_ffff;
 
-/// What a volume is to be.
+/// The properties of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FatOptions {
     /// Size in bytes, a multiple of 512: at least 33 MiB, since FAT32 needs 65,525 clusters.
@@ -39,7 +40,7 @@ pub struct FatOptions {
     pub volume_id: u32,
 }
 
-/// What was written.
+/// Facts about the written volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FatSummary {
     /// Size of a cluster in bytes.
@@ -50,12 +51,12 @@ pub struct FatSummary {
     pub free: u64,
 }
 
-/// Writes `tree` as a FAT32 volume into `out` from byte `offset`. That part of `out` must read as zeros, as in a fresh
-/// sparse file; runs of zeros stay holes. Owners, modes and attributes have no place in FAT; times are written as UTC.
+/// Writes `tree` as a FAT32 volume into `out` from byte `offset`. That part of `out` must read as zeros, as in a new
+/// sparse file; runs of zeros stay holes. FAT has no owners, modes or attributes; times are written as UTC.
 ///
 /// # Errors
-/// Links, devices, names that FAT cannot hold or that differ only in case, files of 4 GiB and more: by path. A volume
-/// too small for the files or for FAT32. Read and write errors.
+/// With the path: links, devices, names that FAT cannot hold or that differ only in case, files of 4 GiB and more. A
+/// volume too small for the files or for FAT32. Read and write errors.
 pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Result<FatSummary, ImageError> {
     let geometry = Geometry::new(options)?;
     let label = names::label(&options.label)?;
@@ -87,21 +88,21 @@ pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Resu
     Ok(FatSummary { cluster_size, used: used * cluster_size, free: (geometry.clusters - used) * cluster_size })
 }
 
-/// Clusters in one piece.
+/// A run of clusters.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     first: u64,
     count: u64,
 }
 
-/// What goes where.
+/// Where everything goes.
 struct FatPlan<'a> {
-    /// The entries of each folder: the paths in it with the names they are stored under.
+    /// The entries of each folder: its paths with their stored names.
     folders: HashMap<&'a TreePath, Vec<(&'a TreePath, Name)>>,
-    /// Folders, then files, one after the other; empty files have none.
+    /// Folders, then files, in order; empty files have none.
     extents: Vec<(&'a TreePath, Extent)>,
     first: HashMap<&'a TreePath, u64>,
-    /// The first cluster that stays free.
+    /// The first free cluster.
     end: u64,
 }
 
@@ -119,10 +120,10 @@ impl<'a> FatPlan<'a> {
                 continue;
             }
             let inside = children.remove(path).unwrap_or_default();
-            // `names::check` saw to it that every path is UTF-8.
+            // `names::check` made sure that every path is UTF-8.
             let texts: Vec<_> = inside.iter().map(|p| std::str::from_utf8(p.name()).unwrap_or_default()).collect();
             let names = names::shorten(&texts);
-            // The root has the label, every other folder `.` and `..`.
+            // The root has the label; every other folder has `.` and `..`.
             let own = if path.is_root() { 1 } else { 2 };
             let len = (own + names.iter().map(Name::entries).sum::<usize>()) * dir::SIZE;
             if len as u64 > dir::MOST_BYTES {
@@ -149,19 +150,19 @@ impl<'a> FatPlan<'a> {
         self.end += extent.count;
     }
 
-    /// The allocation table up to the last cluster in use; what follows is zero: free.
+    /// The allocation table up to the last cluster in use; the rest is zero, which means free.
     fn table(&self) -> Vec<u8> {
-        // The media byte again, and the marks of a clean volume without disk errors.
+        // The media byte, and the marks of a clean volume without disk errors.
         let mut table = vec![0x0fff_fff8, END];
         for (_, Extent { first, count }) in &self.extents {
-            // Each points to the next. The volume has less than 2^28 clusters.
+            // Each points to the next. The volume has fewer than 2^28 clusters.
             table.extend((first + 1..first + count).map(|next| next as u32));
             table.push(END);
         }
         table.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 
-    /// A folder's entries.
+    /// The entries of a folder.
     fn folder(&self, tree: &Tree, path: &TreePath, label: [u8; NAME_LEN]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let time = |path: &TreePath| DosTime::new(tree.get(path).map_or(0, |inode| inode.mtime));
@@ -171,7 +172,7 @@ impl<'a> FatPlan<'a> {
                 let mut dots = [b' '; NAME_LEN];
                 for (number, target) in [path, &parent].into_iter().enumerate() {
                     dots[number] = b'.';
-                    // A `..` that leads to the root has cluster 0, wherever the root lies.
+                    // A `..` that points to the root has cluster 0, not the root's number.
                     let first = if target.is_root() { 0 } else { self.first_of(target) };
                     bytes.extend(entry(dots, ATTR_DIRECTORY, time(target), first, 0));
                 }
@@ -210,11 +211,11 @@ fn entry(short: [u8; NAME_LEN], attributes: u8, at: DosTime, first: u64, size: u
     e
 }
 
-/// The entries that hold a long name, its end first; they stand before the short entry and carry its checksum.
+/// The entries of a long name, its end first. They come before the short entry and hold its checksum.
 fn long_entries(name: &Name) -> Vec<u8> {
     let Some(long) = &name.long else { return Vec::new() };
     let sum = dir::checksum(&name.short);
-    // A zero ends a name that does not fill its last entry, and all ones pad it.
+    // A name that does not fill its last entry ends with a zero and is padded with ones.
     let mut units = long.clone();
     if units.len() % dir::LDIR_UNITS != 0 {
         units.push(0);

@@ -1,4 +1,4 @@
-//! Which names FAT can hold, and the short name that stands beside each long one.
+//! Which names FAT can hold, and the short name for each long one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use labimg_tree::{Kind, Tree, TreePath};
 /// Checks every path of a tree before anything is written.
 ///
 /// # Errors
-/// The first path that FAT cannot hold, or that only its case sets apart from another.
+/// The first path that FAT cannot hold, or that differs from another only in case.
 pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
     let mut seen: HashMap<String, &TreePath> = HashMap::new();
     for (path, _, inode) in tree.iter() {
@@ -45,7 +45,7 @@ pub(super) fn check(tree: &Tree) -> Result<(), ImageError> {
 /// A label as stored: 11 bytes, padded with spaces.
 ///
 /// # Errors
-/// When it is too long or holds characters that labels cannot.
+/// When it is too long or has characters that are not allowed in labels.
 pub(super) fn label(text: &str) -> Result<[u8; NAME_LEN], ImageError> {
     let upper = text.to_ascii_uppercase();
     let fits = (1..=NAME_LEN).contains(&upper.len()) && upper.bytes().all(|b| b == b' ' || is_short(b));
@@ -59,17 +59,17 @@ pub(super) fn label(text: &str) -> Result<[u8; NAME_LEN], ImageError> {
     Ok(label)
 }
 
-/// The entries that name one file or folder, without what it is.
+/// The stored names of one file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     /// The 8.3 name: eight bytes and three, padded with spaces.
     pub(super) short: [u8; NAME_LEN],
-    /// The long name in UTF-16; none where the short one says all.
+    /// The long name in UTF-16; `None` when the short name is enough.
     pub(super) long: Option<Vec<u16>>,
 }
 
 impl Name {
-    /// How many directory entries it takes.
+    /// Number of directory entries it takes.
     pub(super) fn entries(&self) -> usize {
         1 + self.long.as_ref().map_or(0, |long| long.len().div_ceil(LDIR_UNITS))
     }
@@ -78,7 +78,7 @@ impl Name {
 /// Gives each name of one folder its short name, in the same order. They must differ by more than case.
 pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
     let bases: Vec<Base> = names.iter().map(|name| Base::of(name)).collect();
-    // Names that fit as they are come first: no other file may get theirs.
+    // Names that are valid short names are reserved first: no other file may get them.
     let mut taken: HashSet<[u8; NAME_LEN]> = bases.iter().filter(|b| b.fits).map(|b| b.short).collect();
     let mut tails: HashMap<[u8; NAME_LEN], u32> = HashMap::new();
     let all = names.iter().zip(bases).map(|(name, base)| {
@@ -88,10 +88,10 @@ pub(super) fn shorten(names: &[&str]) -> Vec<Name> {
     all.collect()
 }
 
-/// What a long name gives for a short one: the "basis-name generation algorithm" of the specification.
+/// The start of a short name for a long one: the "basis-name generation algorithm" of the specification.
 struct Base {
     short: [u8; NAME_LEN],
-    /// Nothing but case was lost.
+    /// Only case was lost, or nothing.
     fits: bool,
     /// Nothing was lost.
     exact: bool,
@@ -143,7 +143,7 @@ impl Base {
     }
 }
 
-/// What may stand in a short name, letters being capital.
+/// Characters allowed in a short name; letters are already upper-case.
 fn is_short(b: u8) -> bool {
     b.is_ascii_uppercase() || b.is_ascii_digit() || b"!#$%&'()-@^_`{}~".contains(&b)
 }

@@ -12,7 +12,7 @@ fn options(size: u64) -> FatOptions {
     FatOptions { size, label: "firmware".to_owned(), volume_id: 0xcafe_0001 }
 }
 
-/// The output of a tool that must be there and succeed.
+/// The output of a tool that must be installed and succeed.
 fn tool(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?} (install dosfstools and mtools): {e}"));
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -20,7 +20,7 @@ fn tool(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Writes a tree and lets fsck.vfat judge it: success, and no word but its summary.
+/// Writes a tree and checks it with fsck.vfat: it must succeed and print only its summary.
 fn written(tree: &Tree, size: u64, path: &Path) -> FatSummary {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     file.set_len(size).unwrap();

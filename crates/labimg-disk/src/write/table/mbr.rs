@@ -21,7 +21,7 @@ pub(super) fn write(layout: &Layout, signature: u32, out: &File) -> Result<(), I
         };
         put(record + mbr::OSType, &[kind]);
         put(record + mbr::EndingCHS, &chs(first + count - 1));
-        // `Layout::new` saw to it that both fit.
+        // `Layout::new` made sure that both fit.
         put(record + mbr::StartingLBA, &(first as u32).to_le_bytes());
         put(record + mbr::SizeInLBA, &(count as u32).to_le_bytes());
     }
@@ -29,7 +29,8 @@ pub(super) fn write(layout: &Layout, signature: u32, out: &File) -> Result<(), I
     out.write_all_at(&sector, 0).map_err(|source| ImageError::Write { at: 0, source })
 }
 
-/// Head, sector and cylinder of a sector on a disk of 255 heads and 63 sectors; the highest where that cannot say it.
+/// Head, sector and cylinder of a sector on a disk of 255 heads and 63 sectors; the highest value when the sector is
+/// beyond that.
 fn chs(lba: u64) -> [u8; 3] {
     let (cylinder, head, sector) = (lba / (255 * 63), lba / 63 % 255, lba % 63 + 1);
     if cylinder > 1023 {

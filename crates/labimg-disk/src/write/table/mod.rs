@@ -1,4 +1,4 @@
-//! Partition tables: where each partition lies, and the sectors that say so.
+//! Partition tables: where each partition is, and the sectors that say so.
 
 mod gpt;
 mod mbr;
@@ -10,20 +10,20 @@ use uuid::Uuid;
 use super::ImageError;
 use crate::format::table::{SECTOR, gpt_entry};
 
-/// Partitions begin and end at multiples of this many bytes: the erase blocks of SD cards are this large or a fraction.
+/// Partitions begin and end at multiples of this: the erase blocks of SD cards have this size or a fraction of it.
 pub const ALIGNMENT: u64 = 4 << 20;
 
-/// Which table, with what names the disk.
+/// The kind of table, with the disk's identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionTable {
-    /// The old table of PCs, which every Raspberry Pi reads: up to four partitions.
+    /// The old table of PCs, which every Raspberry Pi reads; up to four partitions.
     Mbr {
-        /// The disk's signature: Linux makes PARTUUIDs from it. Not 0.
+        /// The disk's signature, from which Linux makes PARTUUIDs. Not 0.
         signature: u32,
     },
     /// GUID partition table (UEFI specification 2.10, chapter 5), with its copy at the end of the disk.
     Gpt {
-        /// Names the disk.
+        /// The disk's GUID.
         disk_guid: Uuid,
     },
 }
@@ -31,9 +31,9 @@ pub enum PartitionTable {
 /// What a partition is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionKind {
-    /// FAT32 that firmware boots from: MBR type 0x0c, GPT's EFI system partition.
+    /// FAT32 that firmware boots from: MBR type 0x0c, EFI system partition in a GPT.
     Boot,
-    /// Linux files: MBR type 0x83, GPT's Linux file system data.
+    /// Linux file system: MBR type 0x83, Linux file system data in a GPT.
     Linux,
 }
 
@@ -46,30 +46,30 @@ pub struct Partition {
     pub len: u64,
     /// What it is for.
     pub kind: PartitionKind,
-    /// Names it in a GPT; an MBR has no place for it.
+    /// The partition's GUID; only stored in a GPT.
     pub guid: Uuid,
-    /// Up to 36 characters, for people; an MBR has no place for it.
+    /// A readable name of up to 36 characters; only stored in a GPT.
     pub name: String,
 }
 
 /// A table with its partitions in disk order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Which table.
+    /// The kind of table.
     pub table: PartitionTable,
-    /// The partitions, in the order of the disk and of their numbers.
+    /// The partitions, in the order of the disk and their numbers.
     pub partitions: Vec<Partition>,
     /// Size of the whole image in bytes.
     pub size: u64,
 }
 
 impl Layout {
-    /// Places partitions one after the other from byte `first` on. Their `start` is set here; `first` and each size are
-    /// rounded up to whole [`ALIGNMENT`].
+    /// Places partitions in order from byte `first` on. Their `start` is set here; `first` and each size are rounded up
+    /// to whole [`ALIGNMENT`].
     ///
     /// # Errors
-    /// More partitions than the table holds, an empty one, a signature of 0, a name that is too long, a size past what
-    /// the table can count.
+    /// More partitions than the table holds, an empty one, a signature of 0, a name that is too long, a size beyond
+    /// what the table can count.
     pub fn new(table: PartitionTable, first: u64, mut partitions: Vec<Partition>) -> Result<Self, ImageError> {
         let bad = |why: String| Err(ImageError::Layout(why));
         let round = |bytes: u64| bytes.checked_next_multiple_of(ALIGNMENT);
@@ -91,7 +91,7 @@ impl Layout {
             (partition.start, partition.len) = start.zip(len).unwrap_or_default();
         }
         if matches!(table, PartitionTable::Gpt { .. }) {
-            // The copy of the table lies behind the last partition.
+            // The backup of the table lies behind the last partition.
             end = end.and_then(|end| end.checked_add(ALIGNMENT));
         }
         let limit = match table {
@@ -104,7 +104,7 @@ impl Layout {
         }
     }
 
-    /// What Linux calls partition `index` (from 1) in `root=PARTUUID=…`; none when there is no such partition.
+    /// What Linux calls partition `index` (from 1) in `root=PARTUUID=…`; `None` when there is no such partition.
     #[must_use]
     pub fn partuuid(&self, index: usize) -> Option<String> {
         let partition = self.partitions.get(index.checked_sub(1)?)?;
