@@ -7,27 +7,27 @@ use serde::Serialize;
 /// A version of something.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version {
-    /// Its version.
+    /// The version number.
     pub version: String,
-    /// Its size in bytes: of the download in a lock, on the disk in an image.
+    /// Size in bytes: of the download in a lock, on disk in an image.
     pub size: u64,
 }
 
-/// Something that is not the same in both.
+/// Something that differs between both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Package name, or `k3s (arm64)`.
     pub name: String,
-    /// Versions that only the older set has; none for what is new.
+    /// Versions that only the older set has; empty for something new.
     pub from: Vec<Version>,
-    /// Versions that only the newer set has; none for what is gone.
+    /// Versions that only the newer set has; empty for something removed.
     pub to: Vec<Version>,
 }
 
 /// Things by name.
 pub type Versions = BTreeMap<String, BTreeSet<Version>>;
 
-/// What changes, by name.
+/// The differences, by name.
 #[must_use]
 pub fn between(old: &Versions, new: &Versions) -> Vec<Change> {
     let none = BTreeSet::new();

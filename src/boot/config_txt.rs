@@ -1,28 +1,28 @@
-//! Reads `config.txt` as the Raspberry Pi firmware does, as far as booting Linux is concerned
-//! (Raspberry Pi documentation, "config.txt": boot options and conditional filters).
+//! Reads `config.txt` as the Raspberry Pi firmware does, as far as it matters for booting Linux (Raspberry Pi
+//! documentation, "config.txt": boot options and conditional filters).
 
-/// What `config.txt` says about booting.
+/// The boot settings of `config.txt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigTxt {
-    /// `kernel`: file name of the kernel; none when the firmware chooses.
+    /// `kernel`: file name of the kernel; `None` when the firmware chooses.
     pub kernel: Option<String>,
-    /// `initramfs`: files that are loaded one after the other.
+    /// `initramfs`: files that are loaded in order.
     pub initramfs: Vec<String>,
-    /// `device_tree`: file name; none when the firmware chooses by model.
+    /// `device_tree`: file name; `None` when the firmware chooses by model.
     pub device_tree: Option<String>,
     /// `cmdline`: file of the kernel's command line.
     pub cmdline: String,
-    /// `os_prefix`: put before the names of kernel, initramfs, command line and device tree.
+    /// `os_prefix`: prefix for the names of kernel, initramfs, command line and device tree.
     pub os_prefix: String,
     /// `arm_64bit`: whether the kernel is started in 64-bit mode.
     pub arm_64bit: bool,
 }
 
 impl ConfigTxt {
-    /// Reads `text` as the board with these conditional filters does, such as `["pi3"]`; `[all]` always counts.
+    /// Parses `text` as a board with these conditional filters does, such as `["pi3"]`; `[all]` always counts.
     ///
-    /// Lines that are no setting are skipped, as the firmware skips them; lines are cut after 98 characters by it as well,
-    /// which is a mistake in the file that [`ConfigTxt::too_long`] finds.
+    /// Lines that are not settings are skipped, as by the firmware. The firmware also cuts lines after 98 characters;
+    /// [`ConfigTxt::too_long`] finds such mistakes.
     #[must_use]
     pub fn parse(text: &str, filters: &[String]) -> Self {
         let mut config = Self {
@@ -46,7 +46,7 @@ impl ConfigTxt {
             if !applies {
                 continue;
             }
-            // `initramfs FILE ADDRESS` is the one setting without `=`.
+            // `initramfs FILE ADDRESS` is the only setting without `=`.
             if let Some(rest) = line.strip_prefix("initramfs ") {
                 let files = rest.split_whitespace().next().unwrap_or_default();
                 config.initramfs = files.split(',').filter(|f| !f.is_empty()).map(str::to_owned).collect();

@@ -1,11 +1,11 @@
-//! Reads a machine's serial console: passes it on and looks for a text.
+//! Reads a machine's serial console: forwards it and searches for a text.
 
 use std::io::{Read, Write};
 
-/// How many bytes at the end are kept, for the search and for the last words of a machine that failed.
+/// Bytes kept at the end, for the search and for the last lines of a failed machine.
 const KEPT: usize = 16 * 1024;
 
-/// Looks for a text in a stream that comes in pieces.
+/// Searches for a text in a stream that comes in pieces.
 #[derive(Debug)]
 pub struct Watch {
     text: Option<Vec<u8>>,
@@ -14,13 +14,13 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks for `text`; never found when absent.
+    /// Searches for `text`; `None` is never found.
     #[must_use]
     pub fn new(text: Option<&str>) -> Self {
         Self { text: text.map(|t| t.as_bytes().to_vec()), tail: Vec::new(), found: false }
     }
 
-    /// Takes the next piece; true once the text has come.
+    /// Adds the next piece; true once the text has appeared.
     pub fn feed(&mut self, piece: &[u8]) -> bool {
         let overlap = self.text.as_ref().map_or(0, Vec::len);
         let from = self.tail.len().saturating_sub(overlap);
@@ -45,7 +45,7 @@ impl Watch {
     }
 }
 
-/// Sends what comes from `source` to `sink` in a thread, until the end of the source.
+/// Reads `source` in a thread and sends its pieces, until its end.
 pub fn pump(mut source: impl Read + Send + 'static) -> std::sync::mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -63,12 +63,12 @@ pub fn pump(mut source: impl Read + Send + 'static) -> std::sync::mpsc::Receiver
 pub struct Tee<'a> {
     /// The screen.
     pub screen: &'a mut dyn Write,
-    /// The log, when asked for.
+    /// The log file, if requested.
     pub log: Option<std::fs::File>,
 }
 
 impl Tee<'_> {
-    /// Writes to both. A closed screen is no reason to stop; a full log is.
+    /// Writes to both. A closed screen is ignored; a full log is an error.
     ///
     /// # Errors
     /// When the log cannot be written.

@@ -11,13 +11,13 @@ use rustix::io::Errno;
 
 use labimg_tree::interrupt;
 
-/// Copies the data of `image` to `copy`, leaving holes as they are, and makes it `size` bytes long (at least the image's size).
+/// Copies the data of `image` to `copy`, keeping its holes, and makes it `size` bytes long (at least the image's size).
 ///
 /// # Errors
 /// When reading or writing fails, or the user interrupts.
 pub fn copy_sparse(image: &Path, copy: &Path, size: u64) -> io::Result<()> {
     let from = fs_err::File::open(image)?.into_parts().0;
-    // An image may hold keys: its copy is for nobody else either.
+    // An image may hold keys, so only the owner may read the copy, too.
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let to = options.open(copy)?.into_parts().0;
@@ -43,7 +43,7 @@ fn next_data(file: &File, from: u64, len: u64) -> io::Result<Option<(u64, u64)>>
     let start = match rustix::fs::seek(file, SeekFrom::Data(from)) {
         Ok(start) => start,
         Err(Errno::NXIO) => return Ok(None),
-        // A file system without holes: all is data.
+        // A file system without holes: everything is data.
         Err(Errno::INVAL) => return Ok((from < len).then_some((from, len))),
         Err(e) => return Err(e.into()),
     };
@@ -51,20 +51,20 @@ fn next_data(file: &File, from: u64, len: u64) -> io::Result<Option<(u64, u64)>>
     Ok((start < len).then_some((start, end.min(len))))
 }
 
-/// Makes `size` what QEMU's SD controllers take: a power of two.
+/// Rounds `size` up to a power of two if QEMU's SD controllers need that.
 #[must_use]
 pub fn padded(size: u64, to_power_of_two: bool) -> u64 {
     if to_power_of_two { size.next_power_of_two() } else { size.next_multiple_of(1 << 20) }
 }
 
-/// Where the copy lies; removed with its folder when dropped, unless the user named it.
+/// The copy; removed with its folder when dropped, unless the user named it.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
 }
 
 impl Disk {
-    /// Copies `image` into `folder`, or uses `kept` (made from the image when missing), `size` bytes long.
+    /// Copies `image` into `folder`, or uses `kept` (made from the image when missing), with `size` bytes.
     ///
     /// # Errors
     /// When copying fails.
@@ -76,7 +76,7 @@ impl Disk {
         Ok(Self { path })
     }
 
-    /// The file.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,5 +1,5 @@
-//! Starts an image in QEMU as its board would: what the firmware reads from the FAT partition is read from there,
-//! so a wrong file name fails here as it would fail on the board. The image itself is never written to.
+//! Starts an image in QEMU as its board would: files that the firmware reads from the FAT partition are read from
+//! there, so a wrong file name fails as it would on the board. The image itself is never written to.
 
 pub mod config_txt;
 pub mod console;
@@ -40,7 +40,7 @@ pub enum BootError {
     /// The board's firmware would not boot this.
     #[error("the board would not boot this image: {0}")]
     Firmware(String),
-    /// Which board an image is for is not known.
+    /// The image's board is unknown.
     #[error("{0} does not say which board it is for")]
     NoBoard(PathBuf),
     /// Its record cannot be read.
@@ -48,42 +48,42 @@ pub enum BootError {
     Manifest {
         /// The image.
         image: PathBuf,
-        /// Why not.
+        /// The cause.
         source: RecordError,
     },
     /// A board that does not exist.
     #[error(transparent)]
     Board(#[from] UnknownPart),
-    /// The text did not come in time.
+    /// The text did not appear in time.
     #[error("`{text}` did not appear on the console within {seconds} s; its last lines:\n{tail}")]
     TimedOut {
-        /// The text waited for.
+        /// The expected text.
         text: String,
-        /// How long.
+        /// How long we waited.
         seconds: u64,
-        /// The console's end.
+        /// The last lines of the console.
         tail: String,
     },
-    /// The machine ended before the text came.
+    /// The machine ended before the text appeared.
     #[error("the machine ended before `{text}` appeared on the console; its last lines:\n{tail}")]
     Ended {
-        /// The text waited for.
+        /// The expected text.
         text: String,
-        /// The console's end.
+        /// The last lines of the console.
         tail: String,
     },
-    /// QEMU refused to run.
+    /// QEMU exited with an error.
     #[error("QEMU ended with {0}; its message stands above")]
     Qemu(std::process::ExitStatus),
-    /// The network is not there.
+    /// Nothing listens at the network's address.
     #[error("nobody listens on {address}, which --network names")]
     Network {
-        /// As it was given.
+        /// The address as given.
         address: String,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Files, pipes.
+    /// A file or pipe failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The user asked to stop.
@@ -134,49 +134,49 @@ impl Fault for BootError {
 /// How to boot an image.
 #[derive(Debug, Clone, Default)]
 pub struct BootOptions {
-    /// The boards that there are.
+    /// The available boards.
     pub parts: Parts,
-    /// The board, when the image does not say it.
+    /// The board, if the image does not record it.
     pub board: Option<String>,
     /// Memory in MiB.
     pub memory_mib: Option<u32>,
     /// What the network port is connected to.
     pub network: Network,
-    /// The network port's address; one of the disk's own when absent.
+    /// The network port's address; `None` derives it from the disk.
     pub mac: Option<Mac>,
     /// Port on 127.0.0.1 for the machine's SSH; only with [`Network::User`].
     pub ssh_port: Option<u16>,
-    /// What the board's clock says at every power-on; the real time when absent.
+    /// The board's clock at every power-on; `None` for the real time.
     pub rtc: Option<jiff::civil::DateTime>,
-    /// Where QEMU makes a further socket of its machine protocol, for scripts.
+    /// Path of a second QMP socket, for scripts.
     pub monitor: Option<PathBuf>,
     /// Images that appear as USB disks; they are written to.
     pub usb: Vec<PathBuf>,
-    /// Size of the card in bytes, when larger than the image.
+    /// Size of the card in bytes, if larger than the image.
     pub disk_size: Option<u64>,
-    /// A disk that is kept, made from the image when it does not exist.
+    /// A disk to keep, made from the image if missing.
     pub keep: Option<PathBuf>,
-    /// Ends the machine once this text appears.
+    /// Stops the machine when this text appears.
     pub expect: Option<String>,
     /// How long to wait for that text, or for the machine to end.
     pub timeout: Option<Duration>,
-    /// A copy of the console.
+    /// Log file for the console.
     pub log: Option<PathBuf>,
-    /// Whether the console is a terminal that a person types into.
+    /// Whether the console is an interactive terminal.
     pub interactive: bool,
 }
 
-/// How a boot ended well.
+/// How a boot ended successfully.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The text appeared.
     Expected,
-    /// The node switched itself off, or the user ended QEMU.
+    /// The node powered off, or the user ended QEMU.
     Stopped,
 }
 
-/// Boots `image` until it switches itself off, the text appears, or the time is over. A restart of the node starts it again
-/// with what is on the firmware partition then.
+/// Boots `image` until it powers off, the text appears, or the time is over. When the node reboots, it starts again
+/// from the current firmware partition.
 ///
 /// # Errors
 /// See [`BootError`].
@@ -249,7 +249,7 @@ fn one_run(
     let mut process = Qemu::start(arguments, console)?;
     let mut monitor = match Monitor::connect(&machine.monitor) {
         Ok(monitor) => monitor,
-        // QEMU that ends at once has said why on standard error.
+        // If QEMU ends at once, it has printed the reason on standard error.
         Err(e) => return Err(process.0.try_wait()?.map_or(BootError::Io(e), BootError::Qemu)),
     };
     if machine.network == Network::None {
@@ -296,7 +296,7 @@ fn one_run(
     Ok(Run::Stopped(monitor.stop_reason()))
 }
 
-/// Which board an image was built for, from the manifest in its root file system.
+/// The board for which an image was built, from the record in its root file system.
 fn board_of(image: &Path) -> Result<String, BootError> {
     let mut manifest = None;
     for partition in partitions(image)? {
@@ -322,7 +322,7 @@ fn firmware_volume(image: &Path) -> Result<FatVolume, BootError> {
     Err(BootError::Firmware("it has no FAT partition".to_owned()))
 }
 
-/// Every partition's file system; one that holds none that we know is an error of its own.
+/// The file system of every partition; a partition with an unknown one gives an error.
 fn partitions(image: &Path) -> Result<impl Iterator<Item = Result<Volume, InspectError>>, BootError> {
     let whole = Region::whole(image).map_err(BootError::Image)?;
     let table = table::read(&whole).map_err(BootError::Image)?;

@@ -1,4 +1,5 @@
-//! QEMU's machine protocol, as far as it says why a machine stopped (QEMU, "QEMU Machine Protocol Specification").
+//! QEMU's machine protocol (QMP), as far as needed to learn why a machine stopped (QEMU, "QEMU Machine Protocol
+//! Specification").
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -10,11 +11,11 @@ use std::time::{Duration, Instant};
 /// Why a machine stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// The node switched itself off.
+    /// The node powered off.
     PowerOff,
     /// The node restarted.
     Reboot,
-    /// QEMU ended by itself or was ended from outside.
+    /// QEMU ended on its own or was ended from outside.
     Other,
 }
 
@@ -27,7 +28,7 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Waits for the socket, which QEMU makes early in its start, and begins to listen.
+    /// Waits for the socket, which QEMU creates early, and starts to listen.
     ///
     /// # Errors
     /// When it does not appear within ten seconds.
@@ -56,16 +57,16 @@ impl Monitor {
         Ok(Self { stream, reason, reader })
     }
 
-    /// Asks QEMU to end now, as if the power was cut.
+    /// Tells QEMU to quit now, as if the power was cut.
     pub fn quit(&mut self) {
-        // When it has ended already there is nobody to tell.
+        // A failed write means that QEMU has already ended.
         let _ = self.stream.write_all(b"{\"execute\":\"quit\"}\n");
     }
 
-    /// Pulls the cable out of the network port that hangs on the network backend `netdev`.
+    /// Unplugs the cable from the network port of the backend `netdev`.
     pub fn unplug(&mut self, netdev: &str) {
         let command = serde_json::json!({ "execute": "set_link", "arguments": { "name": netdev, "up": false } });
-        // A QEMU that has ended is noticed elsewhere.
+        // If QEMU has ended, the caller notices it.
         let _ = self.stream.write_all(format!("{command}\n").as_bytes());
     }
 

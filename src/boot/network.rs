@@ -1,4 +1,4 @@
-//! What a machine's network port is connected to, and its address there.
+//! What a machine's network port is connected to, and its MAC address.
 
 use std::fmt;
 use std::path::Path;
@@ -9,21 +9,21 @@ use labimg_tree::hash::Sha256;
 /// What the network port is connected to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Network {
-    /// QEMU's user network: a router of the machine's own, with DHCP and a way out.
+    /// QEMU's user network: a router just for this machine, with DHCP and access to the outside.
     #[default]
     User,
     /// Nothing: the cable is unplugged.
     None,
-    /// The socket of another QEMU or of a switch, as `HOST:PORT`: Ethernet frames, each behind its length
-    /// (QEMU, "-netdev socket").
+    /// The socket of another QEMU or of a switch, as `HOST:PORT`: Ethernet frames, each after its length (QEMU,
+    /// "-netdev socket").
     Socket(String),
 }
 
 impl Network {
-    /// Whether somebody listens there: QEMU would start a machine that is alone without a word.
+    /// Checks that something listens there: QEMU would silently start a machine without a network.
     ///
     /// # Errors
-    /// When nobody does.
+    /// When nothing does.
     pub fn check(&self) -> std::io::Result<()> {
         match self {
             Self::Socket(address) => std::net::TcpStream::connect(address).map(drop),
@@ -49,18 +49,18 @@ impl FromStr for Network {
     }
 }
 
-/// An Ethernet address of one port.
+/// The Ethernet (MAC) address of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The address of the machine that writes to the disk at this path: several machines on one network differ,
-    /// and one machine keeps its address, by which routers know it.
+    /// The address of the machine with the disk at this path. So machines on one network have different addresses, and
+    /// each keeps its own, by which routers know it.
     #[must_use]
     pub fn of_disk(disk: &Path) -> Self {
         let hash = Sha256::of(disk.as_os_str().as_encoded_bytes());
         let [a, b, c, ..] = *hash.as_bytes();
-        // The first three bytes are those that QEMU's machines have.
+        // The first three bytes are those of QEMU's machines.
         Self([0x52, 0x54, 0, a, b, c])
     }
 }
@@ -76,7 +76,7 @@ impl FromStr for Mac {
             let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
             *byte = u8::from_str_radix(part.ok_or_else(bad)?, 16).map_err(|_| bad())?;
         }
-        // The lowest bit of the first byte marks an address of many ports.
+        // The lowest bit of the first byte marks a multicast address.
         if parts.next().is_some() || bytes[0] & 1 == 1 || bytes == [0; 6] {
             return Err(bad());
         }

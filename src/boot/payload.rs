@@ -5,18 +5,18 @@ use super::config_txt::ConfigTxt;
 use crate::parts::board::Board;
 use labimg_disk::read::fat::FatVolume;
 
-/// What is handed to QEMU.
+/// The files and settings for QEMU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// The kernel image.
     pub kernel: Vec<u8>,
-    /// All initramfs files, one behind the other, as the kernel takes them.
+    /// All initramfs files, concatenated, as the kernel accepts them.
     pub initramfs: Option<Vec<u8>>,
-    /// The device tree blob, for machines that do not make their own.
+    /// The device tree blob, for machines that do not generate one.
     pub device_tree: Option<Vec<u8>>,
     /// The kernel's command line.
     pub cmdline: String,
-    /// What a person should know: mistakes that the firmware would pass over silently.
+    /// Remarks for the user: mistakes that the firmware would silently ignore.
     pub remarks: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub fn read(volume: &FatVolume, board: &Board) -> Result<Payload, BootError> {
         initramfs.extend(file(volume, &prefixed(name), "config.txt")?);
     }
     let device_tree = match &board.qemu.device_tree {
-        // The machine makes its own.
+        // The machine generates its own.
         None => None,
         Some(by_model) => {
             let name = config.device_tree.as_deref().unwrap_or(by_model);

@@ -12,17 +12,17 @@ use crate::parts::board::{Board, QemuDisk, QemuNetwork};
 /// The program that runs 64-bit ARM machines.
 const PROGRAM: &str = "qemu-system-aarch64";
 
-/// QEMU's name of the network backend.
+/// The name of QEMU's network backend.
 pub const NETWORK: &str = "net";
 
-/// What the kernel is told beyond the image's own command line, because of how QEMU emulates a processor.
+/// Added to the image's kernel command line because of how QEMU emulates a processor.
 ///
-/// QEMU remembers which pages of memory hold code that it translated, and handles every write to one by itself. It forgets
-/// that of a page once all of its code is overwritten; but of what `dc zva` zeroes, as the kernel zeroes pages, it takes only
-/// the first byte of each 64 for written (`probe_access` in accel/tcg/cputlb.c of 7.2, the one of Debian 12; mended since). So
-/// a page that held a program and is used again as a kernel stack makes each write to that stack a hundred times slower. Of
-/// 34 boots, 3 took 12 s and more to check the signature of one module, and ran into systemd's time limits. With poisoning,
-/// pages that become free are overwritten by ordinary stores: of 19 boots, none did.
+/// QEMU remembers which memory pages hold code that it has translated, and handles every write to such a page itself.
+/// It forgets a page once all of its code is overwritten. The kernel zeroes pages with `dc zva`, but QEMU only counts
+/// the first byte of each 64 as written (`probe_access` in accel/tcg/cputlb.c of 7.2, as in Debian 12; fixed since). So
+/// when a page that held a program is reused as a kernel stack, each write to that stack is a hundred times slower. Of
+/// 34 boots, 3 took 12 s or more to check the signature of one module, and ran into systemd's time limits. With
+/// poisoning, freed pages are overwritten by ordinary stores: of 19 boots, none did.
 const KERNEL: &str = "page_poison=1";
 
 /// What is attached to the machine.
@@ -32,32 +32,32 @@ pub struct Machine {
     pub disk: PathBuf,
     /// Raw images that appear as USB disks.
     pub usb: Vec<PathBuf>,
-    /// Memory in MiB; the board's own when absent.
+    /// Memory in MiB; `None` for the board's default.
     pub memory_mib: Option<u32>,
     /// What the network port is connected to.
     pub network: Network,
     /// The network port's address.
     pub mac: Mac,
-    /// Port on 127.0.0.1 that leads to the machine's SSH; only with [`Network::User`].
+    /// Port on 127.0.0.1 forwarded to the machine's SSH; only with [`Network::User`].
     pub ssh_port: Option<u16>,
-    /// What the board's clock says at power-on; the real time when absent.
+    /// The board's clock at power-on; `None` for the real time.
     pub rtc: Option<jiff::civil::DateTime>,
-    /// Where QEMU makes the socket of its machine protocol.
+    /// Path of QEMU's QMP socket.
     pub monitor: PathBuf,
-    /// A further one, for the user.
+    /// A second one, for the user.
     pub second_monitor: Option<PathBuf>,
 }
 
-/// Whether the console is the user's terminal or is read by us.
+/// Where the console goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Console {
     /// Standard input and output, in QEMU's raw mode (leave with Ctrl-A X).
     Terminal,
-    /// Piped to us; no input.
+    /// A pipe to labimg; no input.
     Piped,
 }
 
-/// All arguments for QEMU. `folder` is where the payload's files were written by [`write_payload`].
+/// All arguments for QEMU. `folder` holds the payload's files, written by [`write_payload`].
 #[must_use]
 pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
@@ -68,16 +68,16 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
         add(&["-cpu", cpu]);
     }
     if qemu.machine == "virt" {
-        // Two, so that the locking of what runs inside is seen to work; the Pi machines have a fixed number.
+        // Two processors, so that locking in the guest is exercised; the Pi machines have a fixed number.
         add(&["-smp", "2", "-device", "virtio-rng-pci"]);
     }
     add(&["-m", &machine.memory_mib.unwrap_or(qemu.memory_mib).to_string()]);
     add(&["-append", &format!("{} {KERNEL}", payload.cmdline)]);
-    // `ttyS1` on a Pi is the mini UART, which QEMU has as the second serial port.
+    // `ttyS1` on a Pi is the mini UART, which is QEMU's second serial port.
     if qemu.console == "ttyS1" {
         add(&["-serial", "null"]);
     }
-    // `mux` brings Ctrl-A X for people; `signal=off` passes Ctrl-C to the machine instead of ending QEMU.
+    // `mux` enables Ctrl-A X; `signal=off` passes Ctrl-C to the machine instead of ending QEMU.
     add(&["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console"]);
     let file = |name: &str| folder.join(name).display().to_string();
     add(&["-kernel", &file("kernel")]);
@@ -93,7 +93,7 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
     if let Some(time) = &machine.rtc {
         add(&["-rtc", &format!("base={}", time.strftime("%Y-%m-%dT%H:%M:%S"))]);
     }
-    // The copy is thrown away: flushing it to the host's disk would only cost time.
+    // The copy is discarded, so flushing it to the host's disk would only cost time.
     let drive = format!("file={},format=raw,cache=unsafe,discard=unmap", comma(&machine.disk));
     match qemu.disk {
         QemuDisk::Virtio => {
@@ -106,7 +106,7 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
             let forward = machine.ssh_port.map(|port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
             format!("user,id={NETWORK}{}", forward.unwrap_or_default())
         }
-        // A hub without a second port; the cable is unplugged once QEMU runs.
+        // A hub without a second port. The cable is unplugged once QEMU runs.
         Network::None => format!("hubport,id={NETWORK},hubid=0"),
         Network::Socket(address) => format!("socket,id={NETWORK},connect={address}"),
     };
@@ -115,7 +115,7 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
         add(&["-device", "qemu-xhci"]);
     }
     match qemu.network {
-        // No boot from the network: without its ROM, which is a package of its own.
+        // No network boot, so without its ROM, which is in a separate package.
         QemuNetwork::Virtio => {
             add(&["-device", &format!("virtio-net-pci,netdev={NETWORK},mac={},romfile=", machine.mac)]);
         }
@@ -128,12 +128,12 @@ pub fn arguments(board: &Board, payload: &Payload, machine: &Machine, folder: &P
     args
 }
 
-/// In QEMU's option lists a comma in a value is written twice.
+/// Doubles commas, as QEMU's option lists require.
 fn comma(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// Writes what [`arguments`] names into `folder`.
+/// Writes the files named by [`arguments`] into `folder`.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -174,7 +174,7 @@ impl Qemu {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // Ended already is fine: then both do nothing.
+        // If it has already ended, both do nothing.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! A plan's file systems, ready to be written: everything that all nodes of one role on one board share.
+//! A plan's file systems, ready to be written: everything shared by all nodes of one role and board.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ use labimg_tree::hash::Sha256;
 use labimg_tree::progress::Unit;
 use labimg_tree::{Content, Tree};
 
-/// What the images of one plan have in common: all but the seed.
+/// What all images of one plan share: everything except the seed.
 pub(super) struct Assembled {
     tree: Tree,
     /// The firmware partition, without a seed.
@@ -35,21 +35,21 @@ pub(super) struct Assembled {
     root: Ext4Options,
     root_size: u64,
     ids: Ids,
-    /// What is in it.
+    /// The image's record.
     pub(super) manifest: ImageRecord,
     /// The image's own time, seconds since 1970.
     pub(super) date: i64,
-    /// Packages that the node itself finishes.
+    /// Packages that the node itself configures.
     pub(super) pending: Vec<PendingPackage>,
 }
 
-/// Packages to trees.
+/// From packages to trees.
 pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildError> {
     let lock = {
         let _phase = run.context.progress.phase("Choosing packages", 0, Unit::Items);
         inputs::inputs(plan, run)?
     };
-    // Before anything is downloaded: what the lock does not have ends the build at once.
+    // Before any download: if the lock lacks something, the build fails at once.
     let locked_k3s = inputs::k3s(plan, run.options)?;
     let locked_charts = inputs::charts(plan, run.options, run.context.progress)?;
     let carried = containers::carried(plan, run)?;
@@ -91,7 +91,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
 }
 
 impl Assembled {
-    /// The image, with this firmware partition.
+    /// The spec of an image with this firmware partition.
     pub(super) fn spec<'a>(&'a self, plan: &Plan, firmware: &'a Tree) -> ImageSpec<'a> {
         spec(plan, &self.ids, self.root_size, &self.root, &self.tree, firmware)
     }
@@ -108,7 +108,7 @@ fn obtain_k3s(plan: &Plan, locked: Option<&LockedK3s>, run: &Run<'_>) -> Result<
     Ok(Some(k3s::obtain(&wanted, &run.context)?))
 }
 
-/// The file of a package.
+/// The download request for a package file.
 pub(super) fn request(package: &LockedPackage) -> store::Request {
     store::Request {
         name: format!("{} {}", package.name, package.version),
@@ -118,7 +118,7 @@ pub(super) fn request(package: &LockedPackage) -> store::Request {
     }
 }
 
-/// Overlays, the node's own files, units: what is laid over the configured packages.
+/// The layers above the configured packages: overlays, the node's own files, units.
 fn node_layers(
     tree: &mut Tree,
     plan: &Plan,
@@ -163,7 +163,7 @@ fn node_layers(
     Ok(manifests::apply(tree, &cluster, &plan.own_manifests)?)
 }
 
-/// The module indexes, from the store when this kernel was indexed before. Gives the kernel's version.
+/// Adds the module indexes, from the store if this kernel was indexed before. Returns the kernel's version.
 fn kernel_layer(
     tree: &mut Tree,
     plan: &Plan,
@@ -182,7 +182,7 @@ fn kernel_layer(
     Ok(version)
 }
 
-/// Everything that the module indexes are made of: the packages that bring modules, and the user's own.
+/// The store key of the module indexes: the packages with modules, and the user's own modules.
 fn module_key(plan: &Plan, lock: &Lock, installed: &Installed, version: &str) -> Sha256 {
     let is_module =
         |path: &[u8]| [&b"usr/lib/modules/"[..], b"lib/modules/"].iter().any(|folder| path.starts_with(folder));
@@ -196,7 +196,7 @@ fn module_key(plan: &Plan, lock: &Lock, installed: &Installed, version: &str) ->
     Sha256::of(format!("{} {version} {}", lock.architecture, inputs.join(" ")))
 }
 
-/// The initramfs. Compressing it costs most, so that is done once for the same archive.
+/// The initramfs. Compressing is the slowest part, so it is done once for the same archive.
 fn initramfs(tree: &Tree, version: &str, modules: &[String], context: &Context<'_>) -> Result<Content, BuildError> {
     let _phase = context.progress.phase("Making the initramfs", 0, Unit::Items);
     let archive = kernel::initramfs::make(tree, version, modules)?;
@@ -206,13 +206,13 @@ fn initramfs(tree: &Tree, version: &str, modules: &[String], context: &Context<'
     Ok(Content::whole(blob))
 }
 
-/// The kind of the kept initramfs. The number counts up whenever it is compressed in another way, by another zstd too.
+/// The store kind of initramfs files. The number goes up whenever they are compressed differently, also by a new zstd.
 const INITRAMFS: &str = "initramfs-1";
 
-/// The kind of the kept module indexes. The number counts up whenever they are made in another way.
+/// The store kind of module indexes. The number goes up whenever they are made differently.
 const MODULE_INDEXES: &str = "depmod-1";
 
-/// Free room in the root file system for the first boot and the first updates; it grows to the whole card then.
+/// Free space in the root file system for the first boot, when it grows to the whole card.
 const SLACK: u64 = 256 << 20;
 
 fn spec<'a>(

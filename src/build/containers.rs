@@ -1,4 +1,4 @@
-//! Container images that nodes carry on their cards: which, where they come from, and their archives.
+//! Container images stored on the nodes' cards: which ones, where they come from, and their archives.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use labimg_tree::Content;
 use labimg_tree::fault::Fault;
 use labimg_tree::progress::Progress;
 
-/// The images that the nodes of a plan carry.
+/// The container images for the nodes of a plan.
 #[derive(Debug)]
 pub(super) struct Carried {
-    /// Those of k3s itself.
+    /// The images of k3s itself.
     pub(super) of_k3s: Option<LockedK3s>,
     /// All others.
     pub(super) others: Vec<LockedContainer>,
 }
 
 impl Carried {
-    /// For the image's manifest.
+    /// For the image's record.
     pub(super) fn record(&self) -> Vec<RecordContainer> {
         let of_k3s = self.of_k3s.iter().map(|k| RecordContainer {
             name: RecordContainer::OF_K3S.to_owned(),
@@ -40,7 +40,7 @@ impl Carried {
     }
 }
 
-/// Whether the nodes of a plan carry any images.
+/// Whether the nodes of a plan get any container images.
 fn carries(plan: &Plan, options: &BuildOptions) -> bool {
     plan.role.k3s.is_some() && options.k3s != K3sMode::FirstBoot
 }
@@ -50,8 +50,7 @@ fn asks_for_k3s(plan: &Plan, options: &BuildOptions) -> bool {
     carries(plan, options) && plan.lab.k3s.embed_images && options.k3s_bin.is_none()
 }
 
-/// All other images that a plan asks for → whether it is one that the user's manifests happen to run: not all of those are for
-/// everyone.
+/// All other images of a plan → whether it only comes from the user's manifests: not everyone can pull all of those.
 fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageName, bool>, BuildError> {
     let mut others = BTreeMap::new();
     if !carries(plan, options) {
@@ -66,9 +65,9 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
     Ok(others)
 }
 
-/// The images that a plan asks for, as a lock has them or else as they are now.
+/// The images of a plan, as in the lock, or else as they are now.
 ///
-/// One that cannot be reached is left to the nodes with a warning, unless [`K3sMode::Embed`] wants it.
+/// One that cannot be reached is left to the nodes with a warning, unless the mode is [`K3sMode::Embed`].
 pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError> {
     if plan.lab.k3s.embed_images && plan.role.k3s.is_some() && run.options.k3s_bin.is_some() {
         run.context.progress.warn(
@@ -92,17 +91,17 @@ pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError>
     Ok(Carried { of_k3s, others: locked })
 }
 
-/// The images of k3s itself that all these plans ask for, one archive for each architecture.
+/// The images of k3s itself for all these plans, one archive per architecture.
 pub(super) fn k3s_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
     for_each_architecture(plans, |plan| look_up_k3s(plan, "lock", run))
 }
 
-/// All other images that these plans ask for.
+/// All other images of these plans.
 pub(super) fn other_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
     for_each_architecture(plans, |plan| look_up_others(plan, "lock", run))
 }
 
-/// What is found for one plan with k3s of each architecture. All plans are of one lab, which says the images.
+/// Calls a function with one plan with k3s per architecture. All plans belong to one lab, which determines the images.
 fn for_each_architecture<F: IntoIterator>(
     plans: &[&Plan],
     look_up: impl Fn(&Plan) -> Result<F, BuildError>,
@@ -149,12 +148,12 @@ fn look_up_others(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Vec<LockedC
     Ok(found)
 }
 
-/// Tells that a part of the cluster is not in the image or the lock (`place`).
+/// Warns that a part of the cluster is not in the image or the lock (`place`).
 pub(super) fn left_out(what: &str, place: &str, why: &dyn Fault, reporter: &dyn Progress) {
     reporter.warn(&format!("{what} is not in the {place}: {}", one_line(why)));
 }
 
-/// Their archives, by the names that they have on the node.
+/// The archives, by their names on the node.
 pub(super) fn archives(
     carried: &Carried,
     plan: &Plan,

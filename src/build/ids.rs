@@ -1,4 +1,4 @@
-//! Identifiers: disk, partitions and file systems are named by what goes into the image.
+//! Identifiers: the ids of disk, partitions and file systems are derived from the image's inputs.
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use labimg_disk::write::ImageError;
 use labimg_disk::write::table::{Layout, Partition, PartitionKind, PartitionTable};
 use labimg_tree::hash::Sha256;
 
-/// Every identifier in the image, made from what goes into it: the same inputs give the same ones.
+/// Every identifier in the image, derived from its inputs: the same inputs give the same ids.
 pub(super) struct Ids {
     pub(super) table: PartitionTable,
     pub(super) firmware: Uuid,
@@ -19,7 +19,7 @@ pub(super) struct Ids {
     pub(super) hash_seed: [u8; 16],
 }
 
-/// Linux' names of the two partitions.
+/// Linux's names for the two partitions.
 pub(super) struct Partuuids {
     pub(super) firmware: String,
     pub(super) root: String,
@@ -27,7 +27,7 @@ pub(super) struct Partuuids {
 
 impl Ids {
     pub(super) fn new(plan: &Plan, lock: &Lock) -> Result<Self, serde_json::Error> {
-        // Not the addresses: the same packages from another mirror make the same image.
+        // Without addresses: the same packages from another mirror give the same image.
         let packages: Vec<_> = lock.packages.iter().map(|p| (&p.name, &p.version, &p.architecture, p.sha256)).collect();
         let base = Sha256::of(serde_json::to_vec(&(plan, &lock.suite, &lock.architecture, lock.date, packages))?);
         let hash = |what: &str| *Sha256::of(format!("{base} {what}")).as_bytes();
@@ -47,7 +47,7 @@ impl Ids {
         })
     }
 
-    /// They depend on the table and the order alone, not on sizes.
+    /// They only depend on the table and the order, not on sizes.
     pub(super) fn partuuids(&self) -> Result<Partuuids, ImageError> {
         let partition = |guid| Partition { start: 0, len: 1, kind: PartitionKind::Linux, guid, name: String::new() };
         let layout = Layout::new(self.table, 0, vec![partition(self.firmware), partition(self.root)])?;

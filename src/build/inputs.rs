@@ -1,4 +1,4 @@
-//! Where the inputs of an image come from: what the mirror has now, or a `labimg.lock`.
+//! Where the inputs of an image come from: the mirror, or a `labimg.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(super) fn inputs(plan: &Plan, run: &Run<'_>) -> Result<Lock, BuildError> {
     }
 }
 
-/// The k3s that a lock names for an image.
+/// The locked k3s of an image.
 pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&'o LockedK3s>, LockFileError> {
     let Some(file) = options.locked.as_ref().filter(|_| plan.role.k3s.is_some() && options.k3s_bin.is_none()) else {
         return Ok(None);
@@ -39,7 +39,7 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
     }
 }
 
-/// The charts that a lock names for the manifests of an image. With none of them in the image, the cluster downloads them.
+/// The locked charts of an image's manifests. If none are in the image, the cluster downloads them.
 pub(super) fn charts<'o>(
     plan: &Plan,
     options: &'o BuildOptions,
@@ -62,13 +62,13 @@ pub(super) fn charts<'o>(
     }
 }
 
-/// Whether charts are to be in an image.
+/// Whether charts go into an image.
 fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
     plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
 }
 
-/// The charts of an image's manifests → whether the user's alone name it: not all of those can be had for a lock. With the
-/// reasons why others cannot even be asked for.
+/// The charts of an image's manifests → whether only the user's manifests name it: not all of those can be locked. Also
+/// the reasons why others cannot be requested at all.
 fn named_charts(plan: &Plan) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
     let OwnCharts { charts, left } = plan.own_manifests.charts();
     let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
@@ -76,7 +76,7 @@ fn named_charts(plan: &Plan) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), 
     Ok((named, left))
 }
 
-/// The archives that the nodes' apt is told: part of the image, so a lock lays them down.
+/// The archives for the nodes' apt. They are part of the image, so a lock fixes them.
 pub(super) fn archives_for_nodes(options: &BuildOptions) -> Archives {
     options.locked.as_ref().map_or_else(|| of_mirror(options), |file| file.archives().clone())
 }
@@ -99,7 +99,7 @@ fn ask_mirror(plan: &Plan, run: &Run<'_>) -> Result<Lock, BuildError> {
     Ok(lock::make(&request(plan, run.options), &run.context)?)
 }
 
-/// What is asked of the mirror for an image.
+/// The lock request for an image.
 pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
     LockRequest {
         suite: plan.suite.clone(),
@@ -114,8 +114,8 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 
 /// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
 ///
-/// A k3s release, a repository of charts or a registry that cannot be reached is left out with a warning, unless
-/// [`K3sMode::Embed`] wants it; [`K3sMode::FirstBoot`] leaves them out as well, and a file of the user's the release.
+/// A k3s release, chart repository or registry that cannot be reached is left out with a warning, unless the mode is
+/// [`K3sMode::Embed`]. [`K3sMode::FirstBoot`] always leaves them out, and the user's own k3s file replaces the release.
 ///
 /// # Errors
 /// See [`BuildError`].
@@ -172,7 +172,7 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
     Ok(locked)
 }
 
-/// The k3s of the images of all these plans, one for each architecture, got in the way of `mode`.
+/// The k3s releases for all these plans, one per architecture, fetched according to `mode`.
 pub(super) fn releases(plans: &[&Plan], mode: K3sMode, run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
     let mut releases: Vec<LockedK3s> = Vec::new();
     let mut asked: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! The whole way from plans to images: each arrow of the data flow once, in order.
+//! The whole way from plans to images: each step of the data flow once, in order.
 
 mod assemble;
 mod containers;
@@ -35,19 +35,19 @@ pub struct BuildOptions {
     pub cache: PathBuf,
     /// Where packages come from.
     pub mirror: Mirror,
-    /// Further key files whose owners may sign the archive.
+    /// More key files whose owners may sign the archive.
     pub keyrings: Vec<PathBuf>,
-    /// How many downloads at once.
+    /// Number of parallel downloads.
     pub jobs: usize,
-    /// The clock, seconds since 1970: signatures are checked against it; nothing in the image depends on it.
+    /// The current time, seconds since 1970. Signatures are checked against it; nothing in the image depends on it.
     pub now: i64,
     /// How k3s gets onto the nodes.
     pub k3s: K3sMode,
-    /// A k3s of the user's instead of a release.
+    /// The user's own k3s instead of a release.
     pub k3s_bin: Option<PathBuf>,
-    /// The cluster's keys; none without a `lab.toml`.
+    /// The cluster's keys; `None` without a `lab.toml`.
     pub secrets: Option<Secrets>,
-    /// Build from exactly these inputs instead of what the mirror has now.
+    /// Build from exactly these inputs instead of the mirror's current ones.
     pub locked: Option<LockFile>,
     /// Base URL of Debian's archive of snapshots, for locked packages that the mirror has dropped.
     pub snapshots: String,
@@ -63,11 +63,11 @@ struct Run<'a> {
 /// An image to write.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What is in it, and whose node it is.
+    /// Its content and its node.
     pub target: Target,
-    /// Whether it gets its node's seed; without one it is generic.
+    /// Whether it gets its node's seed; without it the image is generic.
     pub seeded: bool,
-    /// Where it goes.
+    /// Path of the image file.
     pub path: PathBuf,
 }
 
@@ -76,47 +76,47 @@ pub struct Output {
 pub struct Built {
     /// The image.
     pub image: PathBuf,
-    /// Board it boots on.
+    /// The board it boots on.
     pub board: String,
-    /// What the node is for.
+    /// The node's role.
     pub role: String,
-    /// The node's name; none in a generic image.
+    /// The node's name; `None` in a generic image.
     pub hostname: Option<String>,
     /// Debian's code name.
     pub suite: String,
     /// The image's own time, seconds since 1970: that of the newest package index.
     pub date: i64,
-    /// Size of the image in bytes, holes included.
+    /// Size of the image in bytes, including holes.
     pub size: u64,
     /// Bytes that the image takes on the disk.
     pub occupied: u64,
     /// Bytes used in each partition, by name.
     pub used: Vec<(String, u64)>,
-    /// How many packages are in it.
+    /// Number of packages in it.
     pub packages: usize,
-    /// Packages that the node itself finishes at first boot.
+    /// Packages that the node itself configures at first boot.
     pub pending: Vec<PendingPackage>,
-    /// Whether a key was given that may log in.
+    /// Whether any SSH key may log in.
     pub login: bool,
     /// The node's k3s.
     pub k3s: Option<K3sRecord>,
-    /// Manifests of the lab folder that hold a Secret, which whoever has the card can read.
+    /// Manifests of the lab folder with a Secret, which anyone with the card can read.
     pub secret_manifests: Vec<PathBuf>,
 }
 
-/// A package that the node itself finishes at first boot.
+/// A package that the node itself configures at first boot.
 #[derive(Debug, Clone, Serialize)]
 pub struct PendingPackage {
     /// Its name.
     pub package: String,
-    /// Why labimg did not finish it.
+    /// Why labimg did not configure it.
     pub reason: String,
 }
 
-/// Builds the images in the order given; those whose plans are equal are assembled once.
+/// Builds the images in the given order; equal plans are assembled once.
 ///
 /// # Errors
-/// See [`BuildError`]; nothing is left under the final name of an image that was not finished.
+/// See [`BuildError`]; an unfinished image never has the final name.
 pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) -> Result<Vec<Built>, BuildError> {
     for output in outputs {
         write::check_output(&output.path)?;

@@ -1,4 +1,4 @@
-//! Some packages of a `labimg.lock` as the mirror has them now, the rest as it is (`labimg update NAME`).
+//! Updates some packages of a `labimg.lock` to the mirror's current versions and keeps the rest (`labimg update NAME`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,21 +16,21 @@ use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::suggest::{did_you_mean, nearest};
 
-/// The name that means k3s: no package of Debian has it.
+/// The name for k3s: no Debian package has it.
 const K3S: &str = "k3s";
 
-/// A lock, some packages of which were renewed.
+/// A lock with some renewed packages.
 #[derive(Debug, Clone)]
 pub struct Renewed {
     /// The lock.
     pub file: LockFile,
-    /// Why packages changed, came in or went that were not named, by name.
+    /// Why packages that were not named were changed, added or removed, by name.
     pub why: BTreeMap<String, String>,
-    /// Images of the lock that no plan is for: they stayed as they were.
+    /// Images of the lock without a plan: they are unchanged.
     pub left: Vec<String>,
 }
 
-/// Why packages of a lock are not renewed.
+/// Why packages of a lock were not renewed.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewError {
     /// A name that is in no image.
@@ -40,13 +40,13 @@ pub enum RenewError {
         path: PathBuf,
         /// The name given.
         name: String,
-        /// Names that look like it, best first.
+        /// Similar names, best first.
         nearest: Vec<String>,
     },
-    /// Packages that stay cannot be looked into.
+    /// The files of packages that stay cannot be read.
     #[error("the mirror has dropped packages that are to stay, and only their files say what they need")]
     Dropped {
-        /// Why not.
+        /// The cause.
         source: StoreError,
     },
 }
@@ -67,10 +67,10 @@ impl Fault for RenewError {
     }
 }
 
-/// Makes the packages of these names (or `k3s`) in the images of all these plans what the mirror has now, and changes of the
-/// rest only what cannot stay with them.
+/// Updates the packages with these names (or `k3s`) in the images of all these plans to the mirror's current versions,
+/// and changes the rest only where it cannot stay.
 ///
-/// Images of the lock that no plan is for stay as they are. So does what the nodes' apt is told.
+/// Images of the lock without a plan stay as they are. So do the archives for the nodes' apt.
 ///
 /// # Errors
 /// See [`BuildError`]; an image that the lock does not have is one.
@@ -83,7 +83,7 @@ pub fn renew(
 ) -> Result<Renewed, BuildError> {
     let (store, http) = (Store::open(&options.cache)?, Http::new()?);
     let run = &Run { options, context: Context { store: &store, http: &http, progress } };
-    // k3s alone can be renewed whatever became of the images.
+    // k3s alone can be renewed even if images of the plans are missing.
     let images = if names.iter().all(|name| name == K3S) { Vec::new() } else { images(older, plans, options)? };
     check(older, plans, &images, names)?;
     let left = if images.is_empty() {
@@ -103,7 +103,7 @@ pub fn renew(
     }
     let mut parts = older.cluster_parts();
     if names.contains(K3S) {
-        // It is asked for, so that it is not to be left out because it cannot be reached.
+        // The user asked for it, so it must not be left out when it cannot be reached.
         let mode = if options.k3s == K3sMode::Auto { K3sMode::Embed } else { options.k3s };
         let ours =
             |k: &&LockedK3s| plans.iter().any(|p| p.role.k3s.is_some() && p.board.architecture == k.architecture);
@@ -111,7 +111,7 @@ pub fn renew(
             releases.retain(|k| !ours(&k));
         }
         parts.k3s.extend(inputs::releases(plans, mode, run)?);
-        // Its own container images are of the same release. All others stay.
+        // Its own container images belong to the same release. All others stay.
         let options = BuildOptions { k3s: mode, ..options.clone() };
         parts.k3s_images.extend(containers::k3s_images(plans, &Run { options: &options, ..*run })?);
     }
@@ -136,7 +136,7 @@ fn images<'p>(
     Ok(images)
 }
 
-/// Refuses names that are in none of the images.
+/// Refuses names that are in no image.
 fn check(
     older: &LockFile,
     plans: &[&Plan],
@@ -171,7 +171,7 @@ fn renew_one(
     Ok(archive.renew(lock, names, &request.packages, &controls)?)
 }
 
-/// The control files of packages: what they need and conflict with, when no index says it any more.
+/// The control files of packages: their dependencies and conflicts, when no index has them any more.
 fn controls(packages: &[LockedPackage], run: &Run<'_>) -> Result<Vec<(LockedPackage, String)>, BuildError> {
     if packages.is_empty() {
         return Ok(Vec::new());
@@ -186,7 +186,7 @@ fn controls(packages: &[LockedPackage], run: &Run<'_>) -> Result<Vec<(LockedPack
     let debs = deb::open_all(run.context.store, packages, run.context.progress)?;
     let text = |(package, deb): (LockedPackage, Deb)| {
         let control = deb.control.get("control").map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        // None is one without fields, which is refused.
+        // A missing one counts as one without fields, which is refused.
         (package, control.unwrap_or_default())
     };
     Ok(debs.into_iter().map(text).collect())

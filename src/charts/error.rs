@@ -1,4 +1,4 @@
-//! What can be wrong with a chart.
+//! Why a chart is not available.
 
 use super::ChartRef;
 use labimg_store::StoreError;
@@ -6,15 +6,15 @@ use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
-/// Why there is no chart.
+/// Why a chart is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
     /// Its repository does not answer.
     #[error("chart {} {} of {} cannot be looked up", chart.name, chart.version, chart.repository)]
     Http {
-        /// Which.
+        /// The chart.
         chart: Box<ChartRef>,
-        /// Why.
+        /// The cause.
         source: HttpError,
     },
     /// There is no repository at its address.
@@ -23,17 +23,17 @@ pub enum ChartError {
         chart.name, chart.version
     )]
     NoRepository {
-        /// Which.
+        /// The chart.
         chart: Box<ChartRef>,
-        /// The index that was asked for.
+        /// Address of the index.
         url: String,
     },
     /// The repository's index does not have it, or cannot be read.
     #[error("chart {} {} cannot be found in {url}", chart.name, chart.version)]
     Index {
-        /// Which.
+        /// The chart.
         chart: Box<ChartRef>,
-        /// The index.
+        /// Address of the index.
         url: String,
         /// What is wrong.
         source: IndexError,
@@ -41,16 +41,16 @@ pub enum ChartError {
     /// The archive is not the one that the index lists.
     #[error("chart {} {}: {url} has the SHA-256 {found}, and the repository's index says {expected}", chart.name, chart.version)]
     Hash {
-        /// Which.
+        /// The chart.
         chart: Box<ChartRef>,
-        /// The archive.
+        /// Address of the archive.
         url: String,
-        /// By the index.
+        /// The hash in the index.
         expected: Sha256,
-        /// By its bytes.
+        /// The hash of the downloaded bytes.
         found: Sha256,
     },
-    /// It cannot be downloaded or kept.
+    /// It cannot be downloaded or stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -58,16 +58,16 @@ pub enum ChartError {
 /// What is wrong with a repository's index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// Not what Helm writes.
+    /// Not in Helm's format.
     #[error("it is not an index of a chart repository: {0}")]
     Format(String),
-    /// No chart of this name.
+    /// It has no chart with this name.
     #[error("it has no chart of this name")]
     NoChart,
-    /// The chart has other versions only.
+    /// It only has other versions of the chart.
     #[error("it has no such version of it; the newest ones: {}", .0.join(", "))]
     NoVersion(Vec<String>),
-    /// Nothing to check the archive by, or no place where it lies.
+    /// It has no hash or no address for the archive.
     #[error("it gives {0} for this version")]
     Lacks(&'static str),
 }
@@ -102,15 +102,15 @@ impl Fault for IndexError {
 }
 
 impl ChartError {
-    /// True when the repository could not be asked: no network, a server that is down or busy, a connection that broke. It
-    /// may well be there later. What is missing or wrong there does not count.
+    /// True when the repository could not be reached: no network, a server that is down or busy, a broken connection.
+    /// It may be available later. Missing or wrong files do not count.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Http { source, .. } if source.is_transient())
     }
 
-    /// True when the repository does not give the chart in a way that labimg takes it, though a cluster may: it may want a
-    /// password, be in another network, or name a registry. A chart or version that it does not have is a mistake.
+    /// True when labimg cannot get the chart from the repository although a cluster may: it may need a password, be in
+    /// another network, or name a registry. A missing chart or version is a mistake instead.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         match self {

@@ -8,7 +8,7 @@ use super::{ChartRef, IndexError};
 use crate::wording;
 use labimg_tree::hash::Sha256;
 
-/// Newest versions that a message names.
+/// Number of newest versions listed in a message.
 const NAMED: usize = 3;
 
 #[derive(Deserialize)]
@@ -26,22 +26,22 @@ struct Entry {
     urls: Vec<String>,
 }
 
-/// Where an archive lies and what it must be.
+/// An archive's address and hash.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
     /// The archive's address.
     pub url: String,
-    /// What the archive hashes to, where the index says it.
+    /// The archive's hash, if the index has it.
     pub sha256: Option<Sha256>,
 }
 
-/// Looks a chart's archive up.
+/// Looks up a chart's archive.
 ///
 /// # Errors
 /// [`IndexError`].
 pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
     let text = std::str::from_utf8(text).map_err(|_| IndexError::Format("it is not UTF-8".to_owned()))?;
-    // A large repository has more of everything than the parser allows by itself; the size was limited when it was read.
+    // A large repository exceeds the parser's default limits; the size was limited when it was read.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_events: 10_000_000, max_nodes: 5_000_000 },
     };
@@ -56,7 +56,7 @@ pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
     let digest = entry.digest.as_deref().map(|d| d.strip_prefix("sha256:").unwrap_or(d)).filter(|d| !d.is_empty());
     let sha256 = digest.map(str::parse).transpose().map_err(|_| IndexError::Lacks("no valid SHA-256"))?;
     let url = entry.urls.first().ok_or(IndexError::Lacks("no address"))?;
-    // It may be relative to the index.
+    // The address may be relative to the index.
     let index = reqwest::Url::parse(&format!("{}/", chart.repository));
     let url = index.and_then(|index| index.join(url)).map_err(|_| IndexError::Lacks("no valid address"))?;
     if !["http", "https"].contains(&url.scheme()) {

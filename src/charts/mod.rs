@@ -1,12 +1,12 @@
-//! Helm charts that manifests name: found in their repository, checked and kept ([`ChartRef`] → [`LockedChart`]).
+//! Helm charts named by manifests: found in their repository, verified and stored ([`ChartRef`] → [`LockedChart`]).
 //!
 //! ```text
 //! <repository>/index.yaml    lists the archives of all charts and versions, with their SHA-256
 //! ```
 //!
-//! Only a lock asks a repository. An image that is built from the lock holds the archives, and k3s serves them to itself
-//! (docs.k3s.io, "Deploying Content in the Server's Static Directory"); in any other image a manifest names the repository,
-//! and the cluster downloads the chart.
+//! A repository is only asked when a lock is made. An image that is built from the lock holds the archives, and k3s
+//! serves them to itself (docs.k3s.io, "Deploying Content in the Server's Static Directory"); in any other image a
+//! manifest names the repository, and the cluster downloads the chart.
 
 mod error;
 pub mod index;
@@ -21,34 +21,34 @@ use labimg_tree::progress::Unit;
 
 pub use error::{ChartError, IndexError};
 
-/// Largest index that is read, in bytes. Those of large repositories have some MB.
+/// Largest index that is read, in bytes. Large repositories have a few MB.
 const INDEX_LIMIT: u64 = 32 << 20;
 
-/// Largest archive that is taken, in bytes. Helm itself keeps what it installs in an object of 1 MiB.
+/// Largest archive that is accepted, in bytes. Helm itself stores an installed chart in an object of 1 MiB.
 const ARCHIVE_LIMIT: u64 = 16 << 20;
 
-/// A chart as a manifest names it.
+/// A chart as named by a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChartRef {
     /// Its name in the repository.
     pub name: String,
-    /// The one version that is meant.
+    /// The exact version.
     pub version: String,
-    /// Base URL of the repository, without a `/` at its end.
+    /// Base URL of the repository, without a trailing `/`.
     pub repository: String,
 }
 
 impl ChartRef {
-    /// The archive's name among the files that k3s serves: in folders by repository, since two may have a chart of the same
-    /// name, and k3s has charts of its own there.
+    /// The archive's name among the files that k3s serves: in one folder per repository, since two may have a chart
+    /// with the same name, and k3s has its own charts there.
     #[must_use]
     pub fn file(&self) -> String {
         format!("{}/{}-{}.tgz", self.repository.replacen("://", "/", 1), self.name, self.version)
     }
 }
 
-/// A chart's archive, as it was verified.
+/// A verified chart archive.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedChart {
@@ -60,26 +60,26 @@ pub struct LockedChart {
     pub repository: String,
     /// Size of the archive in bytes.
     pub size: u64,
-    /// What the archive hashes to.
+    /// Hash of the archive.
     pub sha256: Sha256,
-    /// Where the archive lies, a mirror left aside.
+    /// Original address of the archive, not that of a mirror.
     pub url: String,
 }
 
 impl LockedChart {
-    /// What a manifest calls it.
+    /// The chart as named by a manifest.
     #[must_use]
     pub fn reference(&self) -> ChartRef {
         ChartRef { name: self.name.clone(), version: self.version.clone(), repository: self.repository.clone() }
     }
 }
 
-/// Has a chart's archive in the store, checked against its repository's index where that gives a hash.
+/// Downloads a chart's archive into the store and checks it against the repository's index, if that has a hash.
 ///
-/// `mirror` is the base URL of a mirror of repositories: what lies at `https://HOST/PATH` is asked for at `<mirror>/HOST/PATH`.
+/// `mirror` is the base URL of a mirror of repositories: `https://HOST/PATH` is requested at `<mirror>/HOST/PATH`.
 ///
 /// # Errors
-/// [`ChartError`]; [`ChartError::is_unreachable`] tells a repository that cannot be reached from one that is wrong.
+/// [`ChartError`]; [`ChartError::is_unreachable`] tells an unreachable repository from a wrong one.
 pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) -> Result<LockedChart, ChartError> {
     let phase = context.progress.phase(&format!("Looking up chart {}", chart.name), 0, Unit::Bytes);
     let failure = |source| ChartError::Http { chart: Box::new(chart.clone()), source };
@@ -106,7 +106,7 @@ pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) ->
     Ok(LockedChart { name, version, repository, size: archive.len() as u64, sha256: found, url: shown(&url) })
 }
 
-/// The archives that a lock names, in its order.
+/// The locked archives, in the lock's order.
 ///
 /// # Errors
 /// [`ChartError::Store`].
@@ -126,7 +126,7 @@ pub fn fetch_locked(
     charts.iter().map(content).collect()
 }
 
-/// Where the mirror, if there is one, has what lies at an address.
+/// The address to ask: the mirror's, if there is a mirror.
 fn through(mirror: Option<&str>, url: &str) -> String {
     match (mirror, url.split_once("://")) {
         (Some(mirror), Some((_, rest))) => format!("{}/{rest}", mirror.trim_end_matches('/')),

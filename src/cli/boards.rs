@@ -1,4 +1,4 @@
-//! `labimg boards`: what images can be built for.
+//! `labimg boards`: the boards that images can be built for.
 
 use std::fmt::Write;
 use std::path::Path;

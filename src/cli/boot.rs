@@ -1,4 +1,4 @@
-//! `labimg boot`: an image in QEMU.
+//! `labimg boot`: starts an image in QEMU.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub struct BootArgs {
     log: Option<PathBuf>,
 }
 
-/// A port is to be forwarded where QEMU has no router.
+/// A port should be forwarded, but QEMU has no router.
 #[derive(Debug, thiserror::Error)]
 #[error("--ssh-port needs `--network user`")]
 struct ForwardError;
@@ -90,7 +90,7 @@ pub fn run(args: &BootArgs, reporter: &Reporter) -> Outcome {
         return Err(ForwardError.into());
     }
     let options = BootOptions {
-        // An image lies in its lab, as a rule.
+        // An image is usually in its lab's folder.
         parts: parts_of(&[folder_of(&args.image), Path::new("")])?,
         board: args.board.clone(),
         memory_mib: args.memory,

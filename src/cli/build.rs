@@ -1,4 +1,4 @@
-//! `labimg build`: packages to images.
+//! `labimg build`: from packages to images.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -66,13 +66,13 @@ pub struct BuildArgs {
     timings: bool,
 }
 
-/// What cannot be, of what `labimg build` was told.
+/// Why `labimg build` refuses its arguments.
 #[derive(Debug, thiserror::Error)]
 enum BuildCommandError {
-    /// Several images and no folder for them.
+    /// Several images, but the output is not a folder.
     #[error("-o {}: {count} images go into a folder, and there is none of this name", path.display())]
     Folder { path: PathBuf, count: usize },
-    /// The lock that is to be built from.
+    /// The lock to build from cannot be used.
     #[error(transparent)]
     Locked(LockFileError),
 }
@@ -80,7 +80,7 @@ enum BuildCommandError {
 impl Fault for BuildCommandError {
     fn kind(&self) -> FaultKind {
         match self {
-            // A lock that cannot be read is one that was named.
+            // The user named the lock that cannot be read.
             Self::Folder { .. } | Self::Locked(_) => FaultKind::Usage,
         }
     }
@@ -93,11 +93,11 @@ impl Fault for BuildCommandError {
     }
 }
 
-/// What was built: the result for programs.
+/// The built images: the result for programs.
 #[derive(Debug, Serialize)]
 struct Images {
     images: Vec<Built>,
-    /// Beside the `lab.toml`: reaches the cluster as soon as its API answers.
+    /// Beside the `lab.toml`; works as soon as the cluster's API answers.
     kubeconfig: Option<PathBuf>,
 }
 
@@ -146,7 +146,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     out.result(&Images { images, kubeconfig }, text)
 }
 
-/// Where each image goes. Generic images of the same plan are one.
+/// The path of each image. Generic images with the same plan are built once.
 fn outputs(args: &BuildArgs, targets: Vec<Target>) -> Result<Vec<build::Output>, BuildCommandError> {
     let mut outputs: Vec<build::Output> = Vec::new();
     for target in targets {
@@ -175,7 +175,7 @@ fn outputs(args: &BuildArgs, targets: Vec<Target>) -> Result<Vec<build::Output>,
     Ok(outputs)
 }
 
-/// What the user should know about one image.
+/// Remarks for the user about one image.
 fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporter: &Reporter) {
     let image = built.image.display();
     for p in &built.pending {
@@ -197,7 +197,7 @@ fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporte
     if !generic && !secrets && target.plan.board.wireless_only && target.plan.lab.wifi.is_none() {
         reporter.warn(&format!("{image}: Wi-Fi is this board's only network: set it in labimg.conf on the card"));
     }
-    // Last, so that it is what stands before the result.
+    // Last, so that it is directly above the result.
     if let Some(k3s) = built.k3s.as_ref().filter(|k3s| k3s.size.is_none()) {
         reporter.warn(&format!("{image}: k3s {}", k3s.sentence()));
     }

@@ -1,4 +1,4 @@
-//! `labimg cache`: what was downloaded and what was made from it.
+//! `labimg cache`: downloads, and what was made from them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +28,7 @@ enum CacheCommand {
     /// Read everything again and throw away what is damaged
     Verify,
     /// Remove what was not used for long, or the least used until the rest is small enough
-    // Without a limit nothing would go, which nobody asks for.
+    // Without a limit nothing would be removed, which makes no sense.
     #[command(
         group(ArgGroup::new("limit").args(["days", "size"]).required(true).multiple(true)),
         after_help = "Example:\n  labimg cache prune --days 30 --size 4G"

@@ -1,4 +1,4 @@
-//! What changes, as people read it.
+//! Shows changes as text.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use labimg_tree::human::HumanBytes;
 
 use crate::changes::{Change, Version};
 
-/// A line for each: `+` for what is new, `-` for what is gone.
+/// One line per change: `+` for something new, `-` for something removed.
 pub fn changes_text<'c>(changes: impl IntoIterator<Item = &'c Change>) -> String {
     let mut text = String::new();
     let versions = |all: &[Version]| all.iter().map(|v| v.version.as_str()).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! `labimg check`: what is wrong in a `lab.toml`.
+//! `labimg check`: finds mistakes in a `lab.toml`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct CheckArgs {
     schema: bool,
 }
 
-/// What a good file says, without its secrets.
+/// The content of a valid file, without secrets.
 #[derive(Debug, Serialize)]
 struct Summary<'l> {
     file: String,
@@ -44,7 +44,7 @@ struct Node<'l> {
     name: &'l str,
     role: &'l str,
     board: &'l str,
-    /// None: DHCP.
+    /// `None` means DHCP.
     address: Option<&'l str>,
 }
 
@@ -54,7 +54,7 @@ pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     }
     let checked = lab::check(&args.path)?;
     out.warnings(&checked);
-    // What only shows once board, role and files come together.
+    // Finds mistakes that only show when board, role and files are combined.
     let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
     target::of_lab(&checked.folder, &[], &flags)?;
     if checked.folder.lab.k3s.embed_images {

@@ -1,4 +1,4 @@
-//! `labimg completions`: what a shell needs to complete our commands.
+//! `labimg completions`: scripts for shell completion.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

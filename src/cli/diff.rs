@@ -1,4 +1,4 @@
-//! `labimg diff`: what differs between two images.
+//! `labimg diff`: differences between two images.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ Examples:
 
 Times of files do not count. Any two images will do; they are read directly, without root.";
 
-/// So many files of a partition are shown unless all are asked for.
+/// Number of files shown per partition, unless all are requested.
 const FEW: usize = 20;
 
 /// Show what differs between two images: packages, k3s, services, users, files

@@ -33,14 +33,14 @@ pub struct ExportArgs {
     tar: PathBuf,
 }
 
-/// The result for programs.
+/// The result for programs (`--json`).
 #[derive(Debug, Serialize)]
 struct Exported {
     tar: PathBuf,
     files: u64,
 }
 
-/// Why there is no archive.
+/// Why no archive was written.
 #[derive(Debug, thiserror::Error)]
 enum ExportCommandError {
     /// Standard output is a terminal.
@@ -81,7 +81,7 @@ pub fn run(args: &ExportArgs, out: &Output, reporter: &Reporter) -> Outcome {
     }
     let folder = folder_of(&args.tar);
     let write = |source| ExportCommandError::Write { path: args.tar.clone(), source };
-    // It holds what the image holds, which may be a node's keys: for its owner only.
+    // Like the image it may hold a node's keys, so only its owner may read it.
     let mut file = tempfile::Builder::new().prefix(".labimg-export").tempfile_in(folder).map_err(write)?;
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     let files = export::export(&args.image, &mut writer, reporter)?;

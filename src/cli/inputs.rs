@@ -1,4 +1,4 @@
-//! What the commands that choose packages share: which images, and where their parts come from.
+//! Shared arguments of the commands that choose packages: which images, and where their parts come from.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::plan::target::{self, Flags, Target};
 use labimg_debian::lock::mirror::Mirror;
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// Debian's release unless another is asked for.
+/// The default Debian release.
 pub const DEFAULT_SUITE: &str = "trixie";
 
 /// Which images.
@@ -61,7 +61,7 @@ pub struct FromArgs {
     cache: Option<PathBuf>,
 }
 
-/// Neither a lab nor flags say which images.
+/// Neither a lab nor flags select images.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no lab.toml in this folder")]
 struct NoLab;
@@ -79,7 +79,7 @@ impl Fault for NoLab {
 }
 
 impl WhatArgs {
-    /// The nodes of a lab (all when none is named), or the one that flags describe.
+    /// The nodes of a lab (all when none is named), or the one described by flags.
     pub fn targets(
         &self,
         nodes: &[String],
@@ -104,7 +104,7 @@ impl WhatArgs {
 }
 
 impl FromArgs {
-    /// What these flags say of a build; no lab, nothing locked.
+    /// The build options from these flags, without a lab or lock.
     pub fn options(&self, now: i64) -> Result<BuildOptions, Failure> {
         Ok(BuildOptions {
             cache: self.cache.clone().map_or_else(labimg_store::default_dir, Ok)?,
@@ -121,7 +121,7 @@ impl FromArgs {
     }
 }
 
-/// The boards, roles and overlays that there are: the program's, and those of the first of these folders with a lab.
+/// The available boards, roles and overlays: the built-in ones, and those of the first of these folders with a lab.
 pub fn parts_of(folders: &[&Path]) -> Result<Parts, Failure> {
     let lab = folders.iter().find(|folder| lab::find(folder).is_some());
     let found = lab.map_or_else(Parts::built_in, |folder| Parts::of(folder));

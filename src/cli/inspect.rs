@@ -1,4 +1,4 @@
-//! `labimg inspect`: what is in an image.
+//! `labimg inspect`: the content of an image.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ pub fn run(args: &InspectArgs, out: &Output) -> Outcome {
     }
     if let Some(format) = args.sbom {
         let sbom = sbom::sbom(&args.image, format)?;
-        // For programs in any case.
+        // Always for programs.
         return Output::json(&sbom);
     }
     let report = inspect::open(&args.image)?;

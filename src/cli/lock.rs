@@ -1,4 +1,4 @@
-//! `labimg lock`: the inputs of all images, written down.
+//! `labimg lock`: records the inputs of all images.
 
 use std::path::PathBuf;
 
@@ -42,10 +42,10 @@ pub(super) struct Common {
     output: Option<PathBuf>,
 }
 
-/// What is to be locked.
+/// The images to be locked.
 pub(super) struct Subject {
     pub(super) targets: Vec<Target>,
-    /// Where the lock is.
+    /// Path of the lock.
     pub(super) path: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl Common {
         Ok(Subject { targets, path })
     }
 
-    /// The lock of what there is now.
+    /// Makes a lock of the current inputs.
     pub(super) fn make(&self, subject: &Subject, reporter: &Reporter) -> Result<LockFile, Failure> {
         let options = self.from.options(jiff::Timestamp::now().as_second())?;
         let plans: Vec<&Plan> = subject.targets.iter().map(|t| &t.plan).collect();
@@ -70,7 +70,7 @@ impl Common {
 struct Written {
     lock: PathBuf,
     packages: usize,
-    /// Of all packages, in bytes.
+    /// Total size of the packages in bytes.
     size: u64,
     k3s: Vec<String>,
     charts: Vec<String>,

@@ -1,4 +1,4 @@
-//! The command line: one file a command, each with its arguments and one function. Only [`output`] prints.
+//! The command line: one file per command, with its arguments and one function. Only [`output`] prints.
 
 mod boards;
 mod boot;
@@ -82,7 +82,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// Runs the program: the whole of `main`.
+/// Runs the program: all of `main`.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {

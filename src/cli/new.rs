@@ -1,4 +1,4 @@
-//! `labimg new`: a folder with a `lab.toml` to start from.
+//! `labimg new`: creates a folder with a `lab.toml` to start from.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -18,7 +18,7 @@ Examples:
   labimg new lab
   labimg new lab --board rpi5 --workers 4";
 
-/// What git must not keep: keys, what opens the cluster, and what can be built again.
+/// Files that must not get into git: keys, access to the cluster, and what can be built again.
 const IGNORED: [&str; 4] = ["secrets/", "kubeconfig", "*.img", "*.img.json"];
 
 /// Start a lab: a folder with a commented lab.toml
@@ -47,16 +47,16 @@ struct Made {
     ssh_key: Option<String>,
 }
 
-/// Why there is no new lab.
+/// Why no lab was created.
 #[derive(Debug, thiserror::Error)]
 enum NewError {
-    /// A name that no cluster can have.
+    /// The name is not valid for a cluster.
     #[error("--name {name}: {why}")]
     Name { name: String, why: &'static str },
-    /// The folder has a lab.
+    /// The folder already has a lab.
     #[error("{} is there already and was left as it is", .0.display())]
     There(PathBuf),
-    /// A file or folder cannot be made; the error names it.
+    /// A file or folder cannot be created; the error names it.
     #[error(transparent)]
     Write(#[from] std::io::Error),
 }
@@ -100,7 +100,7 @@ fn write(dir: &Path, text: &str) -> Result<PathBuf, NewError> {
     Ok(file)
 }
 
-/// Adds what is missing and leaves the rest as it is.
+/// Adds missing lines and leaves the rest unchanged.
 fn ignore(file: &Path) -> std::io::Result<()> {
     let before = match fs_err::read_to_string(file) {
         Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
@@ -114,7 +114,7 @@ fn ignore(file: &Path) -> std::io::Result<()> {
     fs_err::write(file, format!("{before}{end}{}\n", missing.join("\n")))
 }
 
-/// The folder's own name as far as it can be one, else `lab`.
+/// The folder's name, reduced to valid characters, else `lab`.
 fn default_name(dir: &Path) -> String {
     let folder = std::path::absolute(dir).ok();
     let name = folder.as_deref().and_then(Path::file_name).map(|n| lab::label(&n.to_string_lossy()));
@@ -143,7 +143,7 @@ fn text(made: &Made, dir: &Path) -> String {
     text
 }
 
-/// As a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-~+".contains(c);

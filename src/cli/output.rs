@@ -14,15 +14,15 @@ use crate::lab::{Checked, LabError, Problem};
 use labimg_tree::fault::{Fault, FaultKind, causes};
 use labimg_tree::interrupt;
 
-/// Where mistakes of labimg itself are reported.
+/// Where to report bugs in labimg.
 const REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 
-/// Why a command ends without success.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// What went wrong: its kind is the exit code.
+    /// What went wrong: its kind gives the exit code.
     Fault(Box<dyn Fault>),
-    /// Standard output was closed, as by `| head`: silent, exit code 0.
+    /// Standard output was closed, as with `| head`: silent, exit code 0.
     ClosedPipe,
 }
 
@@ -32,10 +32,10 @@ impl<F: Fault + 'static> From<F> for Failure {
     }
 }
 
-/// Why a result is not printed, or a question not answered.
+/// Why a result was not printed, or a question not answered.
 #[derive(Debug, thiserror::Error)]
 enum OutputError {
-    /// It cannot become JSON.
+    /// It cannot be written as JSON.
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
     /// Standard output is full.
@@ -79,7 +79,7 @@ impl Output {
         Self { json }
     }
 
-    /// Prints a result in the form that the user chose.
+    /// Prints a result in the format that the user chose.
     ///
     /// # Errors
     /// When standard output is closed or full.
@@ -97,7 +97,7 @@ impl Output {
         Self::text(&json)
     }
 
-    /// Prints a text as it is.
+    /// Prints a text unchanged.
     ///
     /// # Errors
     /// When standard output is closed or full.
@@ -109,10 +109,10 @@ impl Output {
         })
     }
 
-    /// Asks on the terminal; anything but `y` or `yes` is a no. Without a terminal nobody can answer.
+    /// Asks on the terminal; anything except `y` or `yes` means no. Without a terminal it fails.
     ///
     /// # Errors
-    /// When standard input is no terminal: `why` that stops here, and which option to give `otherwise`.
+    /// When standard input is not a terminal. `why` says why that matters, `otherwise` names the option to use instead.
     pub fn confirm(question: &str, why: &'static str, otherwise: &'static str) -> Result<bool, Failure> {
         if !io::stdin().is_terminal() {
             return Err(OutputError::NobodyToAsk { why, otherwise }.into());
@@ -123,16 +123,16 @@ impl Output {
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
-    /// Shows what a `lab.toml` says that is hardly meant, with its places; with `--json` it is for the result to say.
+    /// Shows probable mistakes in a `lab.toml`, with their positions. With `--json` they are part of the result.
     pub fn warnings(&self, checked: &Checked) {
         if !self.json {
             let text = problems::draw(&checked.file, &checked.text, &checked.warnings, Severity::Warning);
-            // A closed standard error is no reason to stop.
+            // A closed standard error is ignored.
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
     }
 
-    /// Prints an error with its causes and what to do, and gives the exit code.
+    /// Prints an error with its causes and help, and returns the exit code.
     #[must_use]
     pub fn fail(self, failure: &Failure) -> ExitCode {
         let fault = match failure {
@@ -150,12 +150,12 @@ impl Output {
             let help = (!help.is_empty()).then(|| help.join("\n"));
             (self.error(&error.to_string(), fault.kind(), &causes(error), help.as_deref()), fault.kind())
         };
-        // A closed standard error must not end in a panic: the exit code tells as well.
+        // A closed standard error must not cause a panic; the exit code still tells the error.
         let _ = io::stderr().lock().write_all(format!("{lines}\n").as_bytes());
         ExitCode::from(kind.exit_code())
     }
 
-    /// Mistakes in a `lab.toml`, each with its place.
+    /// Prints mistakes in a `lab.toml`, each with its position.
     fn mistakes(&self, file: &Path, text: &str, list: &[Problem], kind: FaultKind) -> String {
         let summary = format!("{} in {}", problems::count(list), file.display());
         if !self.json {
@@ -181,7 +181,7 @@ impl Output {
     }
 }
 
-/// Whose an error is, as `--json` calls it.
+/// The kind of an error in `--json`.
 fn word(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Usage => "usage",

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::lab::{self, Place, Problem};
 
-/// Nobody reads more at once; the rest is only counted.
+/// Number of problems shown; the rest is only counted.
 const SHOWN: usize = 50;
 
-/// Drawn for people: in colour and with lines on a terminal, in plain ASCII elsewhere or with `NO_COLOR`.
+/// Draws problems for human readers: with colours and lines on a terminal, in plain ASCII elsewhere or with `NO_COLOR`.
 /// Secrets in the text are masked.
 pub(super) fn draw(file: &Path, text: &str, problems: &[Problem], severity: Severity) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
@@ -26,7 +26,7 @@ pub(super) fn draw(file: &Path, text: &str, problems: &[Problem], severity: Seve
     let mut drawn = String::new();
     for problem in problems.iter().take(SHOWN) {
         if handler.render_report(&mut drawn, &Shown { problem, source: &source, severity }).is_err() {
-            // It fails where the source gives nothing for a span; the message is what matters most.
+            // Drawing fails when the source has no text for a span; then at least the message is shown.
             drawn.push_str(&problem.message);
         }
         drawn.push('\n');
@@ -38,7 +38,7 @@ pub(super) fn draw(file: &Path, text: &str, problems: &[Problem], severity: Seve
     drawn
 }
 
-/// For programs.
+/// The problems for programs (`--json`).
 pub(super) fn objects(text: &str, problems: &[Problem]) -> Vec<Value> {
     problems
         .iter()
@@ -54,7 +54,7 @@ pub(super) fn count(problems: &[Problem]) -> String {
     format!("{} mistake{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
 }
 
-/// A problem as miette draws it.
+/// A problem in the form that miette draws.
 #[derive(Debug)]
 struct Shown<'p> {
     problem: &'p Problem,
@@ -91,7 +91,7 @@ impl Diagnostic for Shown<'_> {
     }
 }
 
-/// A text that is shown in whole lines, without the ones around: those would only show what is not meant.
+/// A text that is shown in whole lines, without the lines around them, which would only distract.
 #[derive(Debug)]
 struct Source {
     name: String,
@@ -99,7 +99,7 @@ struct Source {
 }
 
 impl SourceCode for Source {
-    /// miette asks with no lines of context where it wants the place alone, else to draw.
+    /// miette asks without context lines when it only needs the position, else in order to draw.
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
@@ -107,7 +107,7 @@ impl SourceCode for Source {
         _after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let (start, end) = (span.offset(), span.offset() + span.len());
-        // The line end belongs to the line, so that a place at its very end can be pointed at.
+        // The newline belongs to the line, so that a position at its very end can be shown.
         let last =
             &self.text.get(end.saturating_sub(usize::from(!span.is_empty()))..).ok_or(MietteError::OutOfBounds)?;
         let to = last.find('\n').map_or(self.text.len(), |at| self.text.len() - last.len() + at + 1);

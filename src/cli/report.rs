@@ -1,4 +1,4 @@
-//! What a long step tells the person who waits: bars on a terminal, plain lines elsewhere, JSON lines, or nothing.
+//! Shows the progress of long steps: bars on a terminal, plain lines elsewhere, JSON lines, or nothing.
 //!
 //! All of it goes to standard error; standard output is for results.
 
@@ -16,9 +16,9 @@ use labimg_tree::progress::{self, Progress, Unit};
 pub enum Style {
     /// Bars that redraw: standard error is a terminal.
     Bars,
-    /// A line now and then: logs and pipes.
+    /// An occasional line, for logs and pipes.
     Lines,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json {
         /// Warnings only.
         quiet: bool,
@@ -63,7 +63,7 @@ impl Reporter {
         Self(Arc::new(Inner { style, bars: MultiProgress::new(), timings: Mutex::new(Vec::new()) }))
     }
 
-    /// Starts a view of something that changes while one waits for it.
+    /// Starts a view of something that changes while the user waits.
     #[must_use]
     pub fn live(&self) -> Live {
         let bar = (self.0.style == Style::Bars).then(|| {
@@ -85,7 +85,7 @@ impl Reporter {
             Style::Json { .. } => self.event(kind, text, |_| {}),
             Style::Bars => {
                 let line = if kind == "note" { text.to_owned() } else { format!("{kind}: {text}") };
-                // A closed standard error is no reason to stop a build.
+                // A closed standard error must not stop a build.
                 let _ = self.0.bars.println(line);
             }
             Style::Lines | Style::Quiet if kind == "note" => Self::line(text),
@@ -94,7 +94,7 @@ impl Reporter {
     }
 
     fn line(text: &str) {
-        // A closed standard error is no reason to stop a build.
+        // A closed standard error must not stop a build.
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
@@ -150,8 +150,8 @@ impl Progress for Reporter {
     }
 }
 
-/// A text that is drawn anew whenever it changes: on a terminal in place, elsewhere as lines that say what changed.
-/// Dropping it takes it off the terminal.
+/// A text that is redrawn whenever it changes: in place on a terminal, elsewhere as lines with the changes. Dropping it
+/// removes it from the terminal.
 #[derive(Debug)]
 pub struct Live {
     reporter: Reporter,

@@ -1,4 +1,4 @@
-//! `labimg roles`: what a node can be.
+//! `labimg roles`: the roles that a node can have.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `labimg secrets`: what keys a lab has, and new ones.
+//! `labimg secrets`: shows and renews the keys of a lab.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,13 +61,13 @@ struct Rotated {
     kubeconfig: Option<PathBuf>,
 }
 
-/// Why secrets are left as they are.
+/// Why the secrets were not changed.
 #[derive(Debug, thiserror::Error)]
 enum SecretsCommandError {
     /// The user said no.
     #[error("nothing was changed")]
     Declined,
-    /// Dates of certificates would be wrong.
+    /// The clock is wrong, so dates of certificates would be wrong.
     #[error("this computer's clock is before 1970")]
     Clock,
 }

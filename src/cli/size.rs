@@ -1,9 +1,9 @@
-//! Sizes as people write them.
+//! Sizes as users write them.
 
 /// Reads `512M`, `2G`, `1.5G`, `4GiB` or plain bytes; K, M, G and T are powers of 1024.
 ///
 /// # Errors
-/// A text that is no such size.
+/// A text that is not a size.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let bad = || format!("`{text}` is not a size; write 512M, 2G or 64G");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -1,4 +1,4 @@
-//! `labimg status`: how far a cluster is.
+//! `labimg status`: the state of a cluster.
 
 use std::error::Error;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::wording::one_line;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
 
-/// Wait between two looks at the cluster.
+/// Wait between two queries of the cluster.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How long an error that may pass is tolerated.
+/// How long a transient error is tolerated.
 const GRACE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
@@ -62,7 +62,7 @@ struct Report {
 }
 
 pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
-    // Another cluster's kubeconfig has nothing to do with the lab that happens to be in this folder.
+    // Another cluster's kubeconfig is unrelated to the lab in this folder.
     let expected: Vec<String> = match (lab::find(&args.lab), &args.kubeconfig) {
         (Some(file), None) => {
             let folder = lab::load(&file)?;
@@ -118,7 +118,7 @@ impl Fault for NotReady {
     }
 }
 
-/// A cluster that is looked at again and again.
+/// A cluster that is queried repeatedly.
 struct Watch<'a> {
     access: &'a Access,
     server: Option<&'a Address>,
@@ -126,7 +126,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// One look. The name is looked up each time: an address may change while the nodes start.
+    /// Queries once. The name is resolved each time: an address may change while the nodes start.
     fn look(&self) -> Result<Status, KubeError> {
         let (host, port) = match self.server {
             Some(server) => (server.host.as_str(), server.port),
@@ -136,7 +136,7 @@ impl Watch<'_> {
         Ok(Status::of(&Objects::fetch(&client)?, self.expected))
     }
 
-    /// Looks until all is ready or the time is over; then the last look counts.
+    /// Queries until everything is ready or the time is over; then the last result counts.
     fn until_ready(&self, limit: Duration, reporter: &Reporter) -> Result<Status, Failure> {
         let (begun, live) = (Instant::now(), reporter.live());
         let (mut last, mut said, mut trouble) = (None::<Status>, String::new(), None::<Instant>);

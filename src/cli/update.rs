@@ -1,4 +1,4 @@
-//! `labimg update`: the lock, all of it or some of its packages, as the mirror has them now.
+//! `labimg update`: updates the lock, or some of its packages, to the mirror's current versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -51,7 +51,7 @@ struct Updated {
     lock: PathBuf,
     changes: Vec<Shown>,
     written: bool,
-    /// What was to be renewed; nothing means everything.
+    /// The names to be renewed; empty means everything.
     #[serde(skip)]
     names: BTreeSet<String>,
 }
@@ -61,9 +61,9 @@ struct Updated {
 struct Shown {
     #[serde(flatten)]
     change: Change,
-    /// Whether it was not named, and changes because of what was.
+    /// True when it was not named, but changes because of a named one.
     comes_along: bool,
-    /// Why it comes along.
+    /// Why it changes too.
     why: Option<String>,
 }
 
@@ -77,7 +77,7 @@ pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
         renew(args, &older, &subject.targets, &names, reporter)?
     };
     let changes = older.changes(&newer).into_iter().map(|change| {
-        // The name of k3s has its architecture with it.
+        // The name of k3s is followed by its architecture.
         let name = change.name.split(' ').next().unwrap_or_default();
         let comes_along = !names.is_empty() && !names.contains(name);
         let why = why.get(name).filter(|_| comes_along).cloned();
@@ -85,7 +85,7 @@ pub fn run(args: &UpdateArgs, out: &Output, reporter: &Reporter) -> Outcome {
     });
     let written = !args.dry_run && !older.is_same(&newer);
     let updated = Updated { lock: subject.path, changes: changes.collect(), written, names };
-    // Shown first: who stops it here has the old file.
+    // Shown first: a user who interrupts now keeps the old file.
     out.result(&updated, text)?;
     if written {
         newer.save(&updated.lock)?;

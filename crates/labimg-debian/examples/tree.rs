@@ -9,7 +9,7 @@ use labimg_tree::Blob;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
-        // The form that the store keeps: uncompressed, with all headers in one place.
+        // The plain form that the store keeps: uncompressed, with all headers in one place.
         let mut plain = tempfile::NamedTempFile::new()?;
         decompress(Path::new(&path), plain.as_file_mut())?;
         let deb = Deb::from_plain(Blob::open(plain.path())?)?;

@@ -1,4 +1,5 @@
-//! Control files: stanzas of `Field: value` with folded lines (deb822(5), Debian Policy 5.1). Borrowed from the text, no copy.
+//! Control files: stanzas of `Field: value` with folded lines (deb822(5), Debian Policy 5.1). Values borrow from the
+//! text.
 
 use labimg_tree::fault::{Fault, FaultKind};
 
@@ -6,7 +7,7 @@ use labimg_tree::fault::{Fault, FaultKind};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Deb822Error {
-    /// Line number from 1, counted within the text given.
+    /// Line number in the text, from 1.
     pub line: usize,
     /// What is wrong.
     pub what: &'static str,
@@ -18,7 +19,7 @@ impl Fault for Deb822Error {
     }
 }
 
-/// One paragraph: its fields in order, with values as they stand (folded lines keep their newlines and indent).
+/// One paragraph: its fields in order, with unchanged values (folded lines keep their newlines and indent).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stanza<'a>(Vec<(&'a str, &'a str)>);
 
@@ -43,7 +44,7 @@ impl<'a> Stanza<'a> {
     }
 }
 
-/// The stanzas of a text, one after the other.
+/// Iterates over the stanzas of a text.
 #[derive(Debug, Clone)]
 pub struct Stanzas<'a> {
     rest: &'a str,
@@ -63,7 +64,7 @@ impl<'a> Iterator for Stanzas<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut fields: Vec<(&'a str, &'a str)> = Vec::new();
-        // Where the value of the last field begins and ends, so that folded lines extend it without a copy.
+        // Start and end of the last field's value, so that folded lines extend it without a copy.
         let text = self.rest;
         let mut at = 0;
         let mut value_start = 0;

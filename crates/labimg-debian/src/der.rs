@@ -1,12 +1,12 @@
-//! The encoding that certificates are in: DER, elements of tag, length and content (X.690, section 8.1 and 10.1).
+//! The encoding of certificates: DER, elements of tag, length and content (X.690, section 8.1 and 10.1).
 
 /// Tag of a SEQUENCE.
 pub const SEQUENCE: u8 = 0x30;
 
-/// Tag, content and what follows of the first element of `data`.
+/// Tag and content of the first element of `data`, and the rest.
 ///
 /// # Errors
-/// What is wrong, as a sentence's end about a certificate.
+/// What is wrong, as the end of a sentence about a certificate.
 pub fn element(data: &[u8]) -> Result<(u8, &[u8], &[u8]), &'static str> {
     const SHORT: &str = "its certificate ends too early";
     let (&[tag, first], rest) = data.split_first_chunk::<2>().ok_or(SHORT)?;
@@ -24,10 +24,10 @@ pub fn element(data: &[u8]) -> Result<(u8, &[u8], &[u8]), &'static str> {
     Ok((tag, content, rest))
 }
 
-/// Content and what follows of the first element of `data`, which must have the tag `wanted`.
+/// Content of the first element of `data`, which must have the tag `wanted`, and the rest.
 ///
 /// # Errors
-/// As [`element`], and when the tag is another.
+/// As [`element`], and another tag.
 pub fn expect(data: &[u8], wanted: u8) -> Result<(&[u8], &[u8]), &'static str> {
     let (tag, content, rest) = element(data)?;
     if tag == wanted { Ok((content, rest)) } else { Err("its certificate is not built like one of X.509") }

@@ -1,4 +1,4 @@
-//! Debian systems without dpkg: from a signed archive to a configured tree.
+//! Makes Debian systems without dpkg: from a signed archive to a configured tree.
 //!
 //! ```text
 //! names ─► lock ─► Lock ─► deb ─► Deb ─► packages ─► Tree ─► configure ─► Tree ─► kernel ─► indexes, initramfs

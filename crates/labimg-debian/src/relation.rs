@@ -22,7 +22,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// Whether `version` stands in this relation to `limit`.
+    /// Whether `version` has this relation to `limit`.
     #[must_use]
     pub fn holds(self, version: &str, limit: &str) -> bool {
         let order = version::compare(version, limit);
@@ -55,20 +55,20 @@ pub struct Relation<'a> {
     pub name: &'a str,
     /// `any`, `native` or an architecture, after the colon.
     pub qualifier: Option<&'a str>,
-    /// The version asked for.
+    /// The required version.
     pub version: Option<(Operator, &'a str)>,
-    /// The architectures on which it counts, as written, a `!` in front for those on which it does not; empty: all.
+    /// The architectures to which it applies, as written; a leading `!` excludes one. Empty means all.
     pub architectures: Vec<&'a str>,
 }
 
 impl<'a> Relation<'a> {
-    /// A package of this name, whatever its version.
+    /// A package of this name in any version.
     #[must_use]
     pub fn plain(name: &'a str) -> Self {
         Self { name, qualifier: None, version: None, architectures: Vec::new() }
     }
 
-    /// Whether a package of this version is what is asked for.
+    /// Whether a package with this version satisfies it.
     #[must_use]
     pub fn accepts(&self, version: &str) -> bool {
         self.version.is_none_or(|(operator, limit)| operator.holds(version, limit))
@@ -91,7 +91,7 @@ impl fmt::Display for Relation<'_> {
     }
 }
 
-/// A part of a relation field that does not keep to the syntax.
+/// A part of a relation field with wrong syntax.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{part}` is not a package relation: {what}")]
 pub struct RelationError {
@@ -107,7 +107,7 @@ impl Fault for RelationError {
     }
 }
 
-/// Reads a relation field: all of the outer list, of each inner list one.
+/// Parses a relation field: all of the outer list must be met, and one of each inner list.
 ///
 /// # Errors
 /// The first part with a wrong syntax.
@@ -116,7 +116,7 @@ pub fn parse(field: &str) -> Result<Vec<Vec<Relation<'_>>>, RelationError> {
     if field.is_empty() {
         return Ok(Vec::new());
     }
-    // A trailing comma is tolerated, as dpkg does.
+    // A trailing comma is tolerated, as in dpkg.
     field
         .strip_suffix(',')
         .unwrap_or(field)
@@ -125,7 +125,7 @@ pub fn parse(field: &str) -> Result<Vec<Vec<Relation<'_>>>, RelationError> {
         .collect()
 }
 
-/// Reads one relation, such as `libc6 (>= 2.36)`.
+/// Parses one relation, such as `libc6 (>= 2.36)`.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -192,7 +192,7 @@ fn limit(inside: &str) -> Option<(Operator, &str)> {
     valid.then_some((operator, version))
 }
 
-/// Policy 5.6.1, but a single character and capitals are let through as dpkg does for names of other archives.
+/// Policy 5.6.1, except that a single character and capitals are allowed, as in dpkg, for names from other archives.
 #[must_use]
 pub fn is_package_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())

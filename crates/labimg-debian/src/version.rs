@@ -6,17 +6,17 @@ use std::str::FromStr;
 
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// A version that keeps to the syntax `[epoch:]upstream[-revision]`.
+/// A version with the syntax `[epoch:]upstream[-revision]`.
 ///
-/// Equality follows the order: `1.0` and `1.00` are equal, as they are for dpkg.
+/// Equality follows the order: `1.0` and `1.00` are equal, as for dpkg.
 #[derive(Debug, Clone)]
 pub struct Version(String);
 
-/// A text that is no Debian version.
+/// A text that is not a Debian version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a Debian version: {what}")]
 pub struct BadVersion {
-    /// The text as it was given.
+    /// The text as given.
     pub text: String,
     /// What is wrong with it.
     pub what: &'static str,
@@ -29,7 +29,7 @@ impl Fault for BadVersion {
 }
 
 impl Version {
-    /// The text as it was given.
+    /// The text as given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -101,7 +101,7 @@ impl PartialEq for Version {
 
 impl Eq for Version {}
 
-/// Compares two versions without a check of their syntax: any text has its place in the order.
+/// Compares two versions without checking their syntax: any two texts can be compared.
 #[must_use]
 pub fn compare(left: &str, right: &str) -> Ordering {
     if left == right {
@@ -111,7 +111,7 @@ pub fn compare(left: &str, right: &str) -> Ordering {
     compare_part(a.0, b.0).then_with(|| compare_part(a.1, b.1)).then_with(|| compare_part(a.2, b.2))
 }
 
-/// Epoch, upstream version and revision; what is missing is empty, which compares as `0` does.
+/// Epoch, upstream version and revision; a missing part is empty, which compares like `0`.
 fn split(text: &str) -> (&str, &str, &str) {
     let (epoch, rest) = text
         .split_once(':')
@@ -121,7 +121,7 @@ fn split(text: &str) -> (&str, &str, &str) {
     (epoch, upstream, revision)
 }
 
-/// Policy 5.6.12: runs of non-digits, compared by [`rank`], take turns with runs of digits, compared as numbers.
+/// Policy 5.6.12: runs of non-digits, compared by [`rank`], alternate with runs of digits, compared as numbers.
 fn compare_part(left: &str, right: &str) -> Ordering {
     let (mut a, mut b) = (left.as_bytes(), right.as_bytes());
     while !a.is_empty() || !b.is_empty() {
@@ -132,7 +132,7 @@ fn compare_part(left: &str, right: &str) -> Ordering {
                 break;
             }
             match rank(x).cmp(&rank(y)) {
-                // Equal ranks here are equal characters, so neither side has ended.
+                // Equal ranks mean equal characters, so neither side has ended.
                 Ordering::Equal => (a, b) = (a.get(1..).unwrap_or(&[]), b.get(1..).unwrap_or(&[])),
                 unequal => return unequal,
             }
@@ -147,7 +147,7 @@ fn compare_part(left: &str, right: &str) -> Ordering {
     Ordering::Equal
 }
 
-/// `~` sorts before the end, letters before all else.
+/// `~` sorts before the end, letters before everything else.
 fn rank(byte: Option<&u8>) -> i32 {
     match byte {
         Some(b'~') => -1,
@@ -158,7 +158,7 @@ fn rank(byte: Option<&u8>) -> i32 {
     }
 }
 
-/// The leading digits without leading zeros, and what follows; as text, so that no number is too long.
+/// The leading digits without leading zeros, and the rest; as text, so that no number is too long.
 fn number(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|b| !b.is_ascii_digit()).unwrap_or(bytes.len());
     let (digits, rest) = bytes.split_at(end);

@@ -1,6 +1,6 @@
-//! The same packages as apt: each request is resolved by labimg and by `apt-get -s install` from the same mirror.
+//! Compares with apt: each request is resolved by labimg and by `apt-get -s install` from the same mirror.
 //!
-//! Needs apt and the mirror that the host's apt uses; takes some minutes. Root is not needed.
+//! Needs apt and the mirror of the host's apt; takes a few minutes. Root is not needed.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -69,7 +69,7 @@ const REQUESTS: &[&str] = &[
     "wordpress rails",
 ];
 
-/// Runs an apt tool with a root of its own.
+/// Runs an apt tool with its own root folder.
 fn apt(config: &Path, arguments: &[&str]) -> String {
     let output = Command::new(arguments[0])
         .args(&arguments[1..])
@@ -124,7 +124,7 @@ fn apt_root(root: &Path, mirror: &Mirror) -> std::path::PathBuf {
 fn simulated(config: &Path, packages: &[String]) -> BTreeMap<String, String> {
     let mut arguments = vec!["apt-get", "-s", "install"];
     arguments.extend(packages.iter().map(String::as_str));
-    // Inst libc6 (2.41-12 Debian:13.1/stable [arm64])
+    // A line such as: Inst libc6 (2.41-12 Debian:13.1/stable [arm64])
     apt(config, &arguments)
         .lines()
         .filter_map(|line| line.strip_prefix("Inst "))
@@ -165,7 +165,7 @@ fn every_request_gives_what_apt_gives() {
     let http = Http::new().unwrap();
     let archive = Archive::fetch(&request, &Context { store: &store, http: &http, progress: &Silent }).unwrap();
 
-    // apt works on one processor.
+    // apt uses one processor.
     let check = |request: &&str| {
         let packages: Vec<String> = request.split_whitespace().map(str::to_owned).collect();
         let apts = simulated(&config, &packages);
@@ -180,7 +180,7 @@ fn every_request_gives_what_apt_gives() {
     let wrong: Vec<String> = REQUESTS.par_iter().filter_map(check).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // The base: what apt calls essential or required, and apt.
+    // The base: packages that apt calls essential or required, and apt.
     let available = apt(&config, &["apt-cache", "dumpavail"]);
     let base: BTreeSet<String> = available
         .split("\n\n")
@@ -195,7 +195,7 @@ fn every_request_gives_what_apt_gives() {
     assert_eq!(ours(&lock), apts, "{}", difference(&ours(&lock), &apts));
     assert!(lock.packages.iter().all(|p| p.auto != (base.contains(&p.name) || p.name == "openssh-server")));
 
-    // Where the files are: 'URL' name size SHA256:digest
+    // The files' addresses: 'URL' name size SHA256:digest
     let lock = archive.lock(&extra, false).unwrap();
     let uris = apt(&config, &["apt-get", "-qq", "--print-uris", "install", "openssh-server"]);
     let apts: BTreeSet<String> =
@@ -204,7 +204,7 @@ fn every_request_gives_what_apt_gives() {
     assert_eq!(apts, lock.packages.iter().map(|p| format!("{} SHA256:{}", p.size, p.sha256)).collect());
     assert_eq!(places, lock.packages.iter().map(|p| p.urls[0].as_str()).collect());
 
-    // What cannot be, and what is misspelt.
+    // Impossible and misspelt requests.
     let error = |packages: &[&str]| {
         let packages: Vec<String> = packages.iter().map(|p| (*p).to_owned()).collect();
         archive.lock(&packages, true).unwrap_err()

@@ -1,5 +1,5 @@
-//! Unpacking against dpkg itself: the same packages are installed by `dpkg --root` and by labimg; files, lists and status must be
-//! the same. Needs `dpkg` and `dpkg-deb` (package dpkg). Runs as any user.
+//! Compares unpacking with dpkg: the same packages are installed by `dpkg --root` and by labimg; files, lists and
+//! status must be the same. Needs `dpkg` and `dpkg-deb` (package dpkg). Runs as any user.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -16,7 +16,7 @@ use labimg_debian::packages::{Installed, PackagesError, State, unpack, write_dat
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Blob, Tree, TreePath, listing};
 
-/// Packages that are being made, in a folder of their own.
+/// Packages made for a test, in their own folder.
 struct Packages {
     folder: tempfile::TempDir,
     debs: Vec<(String, PathBuf)>,
@@ -27,7 +27,7 @@ impl Packages {
         Self { folder: tempfile::tempdir().unwrap(), debs: Vec::new() }
     }
 
-    /// Makes a package of what `fill` puts into a folder.
+    /// Makes a package from the files that `fill` puts into a folder.
     fn add(&mut self, name: &str, fields: &str, fill: impl FnOnce(&Path)) -> &mut Self {
         let root = self.folder.path().join(format!("make-{name}"));
         fs::create_dir_all(root.join("DEBIAN")).unwrap();
@@ -74,7 +74,7 @@ impl Packages {
         Ok((tree, installed))
     }
 
-    /// Installs the packages in this order with dpkg, or unpacks them only; gives the root folder and what dpkg said.
+    /// Installs the packages in this order with dpkg, or only unpacks them; returns the root folder and dpkg's output.
     fn dpkg<'a>(&self, action: &str, order: impl Iterator<Item = &'a str>) -> (PathBuf, Output) {
         let root = self.folder.path().join("root");
         let admin = root.join("var/lib/dpkg");
@@ -89,7 +89,7 @@ impl Packages {
         (root, output)
     }
 
-    /// Both ways must lead to the same files, lists and status.
+    /// Both must give the same files, lists and status.
     fn agree(&self) {
         let (tree, installed) = self.unpack().unwrap();
         self.is_as_by_dpkg("--install", &tree, &installed);
@@ -110,7 +110,7 @@ impl Packages {
         assert_eq!(tree.read_text(status).unwrap(), fs::read_to_string(root.join(status)).unwrap());
     }
 
-    /// Both must refuse; gives labimg's reason.
+    /// Both must refuse; returns labimg's reason.
     fn both_refuse(&self) -> String {
         let error = self.unpack().unwrap_err().to_string();
         let (_, output) = self.dpkg("--install", self.debs.iter().map(|(name, _)| name.as_str()));
@@ -151,7 +151,7 @@ fn scan(root: &Path) -> Vec<String> {
     }
     let mut lines = BTreeMap::new();
     add(&mut lines, root, root);
-    // The folder on disk belongs to whoever runs the test.
+    // The folder on disk belongs to the user who runs the test.
     lines.insert(Vec::new(), "/ dir 755 0 0".to_owned());
     let skip = |line: &String| line.starts_with("/var dir");
     lines.into_values().filter(|line| !skip(line)).collect()
@@ -207,7 +207,7 @@ fn conffiles_relations_and_multi_arch_in_the_status_file() {
     packages.agree();
 }
 
-/// Two packages of which the second takes a configuration file over from the first, which may have a `postinst`.
+/// Two packages, where the second takes over a configuration file from the first, which may have a `postinst`.
 fn two_with_conffiles(postinst: &str) -> Packages {
     let mut packages = Packages::new();
     packages.add("early", "", |root| {
@@ -266,12 +266,12 @@ fn paths_go_through_links_to_folders() {
     packages.add("user", "", |root| {
         file(root, "lib/here", 0o644, "here");
         file(root, "usr/relative/there", 0o644, "there");
-        // A link where another package has a folder: the folder stays.
+        // A link in the place of another package's folder: the folder stays.
         symlink("elsewhere", root.join("usr/lib-not")).unwrap();
         symlink("elsewhere", root.join("opt")).unwrap();
     });
     packages.agree();
-    // dpkg follows this one only in a changed root, so it is no judge here.
+    // dpkg follows this one only in a chroot, so it cannot be the judge here.
     packages.add("absolute", "Protected: yes\n", |root| {
         fs::create_dir_all(root.join("usr")).unwrap();
         symlink("/opt/real", root.join("usr/absolute")).unwrap();
@@ -364,7 +364,7 @@ fn paths_that_leave_the_tree_are_refused() {
             tar.append_link(&mut header, "out", link).unwrap();
             header.set_entry_type(tar::EntryType::Regular);
         }
-        // The builder itself would refuse such names.
+        // The builder would refuse such names.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_gnu_mut().unwrap().name[path.len()..].fill(0);
         header.as_gnu_mut().unwrap().linkname.fill(0);
@@ -400,7 +400,7 @@ fn dpkg_reads_every_state() {
         packages.add(name, "", |root| {
             file(root, &format!("etc/{name}.conf"), 0o644, name);
             file(root, "DEBIAN/conffiles", 0o644, &format!("/etc/{name}.conf\n"));
-            // dpkg's audit wants one.
+            // dpkg's audit expects one.
             file(root, "DEBIAN/md5sums", 0o644, "");
             file(root, "DEBIAN/triggers", 0o644, "interest /usr/share/watched\ninterest-noawait by-name\n");
             file(root, "DEBIAN/postinst", 0o755, "#!/bin/sh\n");

@@ -1,6 +1,6 @@
-//! A stand-in for an NTP server (RFC 5905, server mode): answers with the host's own clock, which it takes for exact.
+//! A stand-in for an NTP server (RFC 5905, server mode): answers with the host's clock, which it treats as exact.
 //!
-//! For tests: a machine in QEMU reaches the host's 127.0.0.1 as 10.0.2.2. `ntp_stand_in 127.0.0.1:123`, as root.
+//! For tests. A machine in QEMU reaches the host's 127.0.0.1 as 10.0.2.2: `ntp_stand_in 127.0.0.1:123`, as root.
 #![allow(clippy::print_stdout)]
 
 use std::net::UdpSocket;

@@ -1,4 +1,4 @@
-//! What must be true of any node that has come up, emulated or native.
+//! Checks for any node that has booted, emulated or native.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use serde_json::Value;
 use crate::command::succeed;
 use crate::machine::Machine;
 
-/// So many minutes.
+/// A duration in minutes.
 pub fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
-/// What a built image says of itself.
+/// Facts about a built image.
 #[derive(Debug)]
 pub struct Image {
     /// The node's name.
     pub hostname: String,
     /// The image's own time, seconds since 1970.
     pub date: i64,
-    /// The ports that it opens, as `22/tcp`.
+    /// The ports that it opens, such as `22/tcp`.
     pub ports: Vec<String>,
 }
 
-/// The system of a node that has come up.
+/// Checks the system of a booted node.
 pub fn check_system(node: &impl Machine, image: &Image) {
     let state = node.run_within("systemctl is-system-running --wait || true", minutes(15));
     let failed = node.run("systemctl --failed --plain --no-legend");
@@ -46,18 +46,18 @@ pub fn check_system(node: &impl Machine, image: &Image) {
         assert!(sshd.contains(line), "sshd does not say `{line}`");
     }
     assert_eq!(node.run("sudo awk -F: '$2 !~ /^[!*]/ {print $1}' /etc/shadow").trim(), "", "a user has a password");
-    // systemd-resolved may just be starting anew: see labimg-mdns-name.
+    // systemd-resolved may just be restarting: see labimg-mdns-name.
     node.wait_until("mDNS is on", "resolvectl mdns | grep yes", minutes(2));
     assert!(node.run("locale").contains("LANG=C.UTF-8"));
     assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
     assert_eq!(node.run("sudo apt-get check -qq").trim(), "", "apt finds something to mend");
 }
 
-/// Nothing answers on the network but what `labimg inspect` tells of the image.
+/// Checks that only the ports reported by `labimg inspect` are open.
 fn check_ports(listening: &str, told: &[String]) {
     let mut open = 0;
     for line in listening.lines() {
-        // ss(8): protocol, state, two queues, the own address, the other's.
+        // ss(8): protocol, state, two queues, local address, peer address.
         let words: Vec<&str> = line.split_whitespace().collect();
         let (address, port) = words[4].rsplit_once(':').unwrap();
         if address.starts_with("127.") || address == "[::1]" || address.ends_with("%lo") {
@@ -71,7 +71,7 @@ fn check_ports(listening: &str, told: &[String]) {
     assert!(["22/tcp", "5353/udp"].iter().all(|port| told.iter().any(|t| t == port)), "{told:?}");
 }
 
-/// A node that has come up, with its part of the cluster.
+/// Checks a booted node with its part of the cluster.
 pub fn check_node(node: &impl Machine, name: &str, unit: &str) {
     let state = node.run_within("systemctl is-system-running --wait || true", minutes(15));
     let failed = node.run("systemctl --failed --plain --no-legend");
@@ -84,7 +84,7 @@ pub fn check_node(node: &impl Machine, name: &str, unit: &str) {
     assert!(!files.contains("labimg-seed"), "{name}: the seed is still on the card: {files}");
 }
 
-/// The boot report says that all went well.
+/// Checks that the boot report says that everything went well.
 pub fn check_report(report: &str, name: &str) {
     for text in [&format!("Node       {name}"), "Boot       finished", "Failed     no unit", "Steps\n"] {
         assert!(report.contains(text), "the report of {name} does not say `{text}`:\n{report}");
@@ -94,14 +94,14 @@ pub fn check_report(report: &str, name: &str) {
     }
 }
 
-/// The boot report of a node that runs says that all went well.
+/// Waits until the boot report of a running node says that everything went well.
 pub fn wait_for_report(node: &impl Machine, name: &str) {
     let report = "grep -q '^Boot  *finished' /boot/firmware/labimg-report.txt && cat /boot/firmware/labimg-report.txt";
     check_report(&node.wait_until("the report is written", report, minutes(3)), name);
 }
 
-/// `labimg status --wait` at this API server must say ready, with all these nodes. `labimg` runs it in the lab's folder. Gives
-/// what it says.
+/// `labimg status --wait` with this API server must report ready, with all these nodes. `labimg` runs it in the lab's
+/// folder. Returns its output.
 pub fn wait_for_ready(mut labimg: Command, nodes: &[(&str, &str)], server: &str, within: Duration) -> Value {
     let seconds = within.as_secs().to_string();
     let output = succeed(labimg.args(["--json", "status", "--wait", "--timeout", &seconds, "--server", server]));
@@ -113,8 +113,8 @@ pub fn wait_for_ready(mut labimg: Command, nodes: &[(&str, &str)], server: &str,
     status
 }
 
-/// A node of a name that is taken is refused: the stand-in does as k3s does, else a node that is flashed anew would show nothing.
-/// `worker` asks as one of the name `taken`.
+/// Checks that a node with a taken name is refused. The stand-in behaves like k3s here; otherwise tests with a
+/// reflashed node would prove nothing. `worker` asks under the name `taken`.
 pub fn check_stranger(worker: &impl Machine, taken: &str) {
     let ask = format!(
         "t=$(sudo cat /etc/rancher/k3s/token); a=$(printf 'node:%s' \"${{t##*:}}\" | openssl base64 -A); \
@@ -125,7 +125,7 @@ pub fn check_stranger(worker: &impl Machine, taken: &str) {
     assert!(answer.contains(" 403 "), "a stranger called {taken} is not refused: {answer}");
 }
 
-/// What must be true of a master that came up with a late network and without a USB disk.
+/// Checks a master that booted with a late network and without a USB disk.
 pub fn check_without_disk(node: &impl Machine) {
     let seeded = node.run(". /etc/labimg/node.conf; echo $SEED_TIME");
     let now = node.run("date +%s");

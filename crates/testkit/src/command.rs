@@ -1,4 +1,4 @@
-//! Commands of this computer that a test runs.
+//! Commands that a test runs on this computer.
 
 use std::process::{Command, Output};
 
@@ -10,12 +10,12 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// What a command that must succeed writes.
+/// The output of a command that must succeed.
 pub fn text_of(command: &mut Command) -> String {
     String::from_utf8_lossy(&succeed(command).stdout).into_owned()
 }
 
-/// For the shell, as one word.
+/// Quotes a text as one shell word.
 pub fn quote(command: &str) -> String {
     format!("'{}'", command.replace('\'', r"'\''"))
 }

@@ -1,7 +1,7 @@
-//! USB disks as people plug them in, by name, as image files: what the master's storage step must do with each.
+//! USB disks as people plug them in, by name, as image files: and what the master's storage step must do with each.
 //!
-//! One table for two judges: `tests/node` asks the node's own script about the files, and machines in QEMU get them as
-//! USB disks. Signatures of formats whose tools are rarely installed are written by hand, as the formats define them.
+//! The table is used twice: `tests/node` runs the node's own script on the files, and machines in QEMU get them as USB
+//! disks. Signatures of formats whose tools are rarely installed are written by hand, as the formats define them.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -13,15 +13,15 @@ const MIB: u64 = 1 << 20;
 /// A disk's size unless its entry says otherwise.
 pub const SIZE: u64 = 2048 * MIB;
 
-/// A disk to be made.
+/// A disk to be created.
 pub struct Disk {
     /// Its name in the table.
     pub name: &'static str,
-    /// What the node says about it: a part of the sentence, or nothing when it is blank.
+    /// What the node says about it: part of the message, or empty for a blank disk.
     pub holds: &'static str,
     /// Size in bytes.
     pub size: u64,
-    /// Writes the content into a file that has its size and is all zero.
+    /// Writes the content into a file of the right size that is all zeros.
     fill: fn(&Path),
 }
 
@@ -31,7 +31,7 @@ impl Disk {
         self.holds.is_empty() && self.size >= 1024 * MIB
     }
 
-    /// Makes the image, sparse.
+    /// Creates the image as a sparse file.
     pub fn make(&self, path: &Path) {
         File::create(path).unwrap().set_len(self.size).unwrap();
         (self.fill)(path);
@@ -42,7 +42,7 @@ const fn disk(name: &'static str, holds: &'static str, fill: fn(&Path)) -> Disk 
     Disk { name, holds, size: SIZE, fill }
 }
 
-/// All of them.
+/// All disks.
 pub const DISKS: &[Disk] = &[
     disk("blank", "", |_| ()),
     Disk { name: "too-small", holds: "", size: 512 * MIB, fill: |_| () },
@@ -53,14 +53,14 @@ pub const DISKS: &[Disk] = &[
     disk("mbr-empty", "dos", |p| sfdisk("label: dos\n", p)),
     disk("gpt-partition", "holds", |p| sfdisk("label: gpt\n,\n", p)),
     disk("mbr-partition", "holds", |p| sfdisk("label: dos\n,\n", p)),
-    // The header alone: the partition table's first sector was lost.
+    // Only the GPT header: the first sector was lost.
     disk("gpt-header", "holds", |p| put(p, &[(512, b"EFI PART\x00\x00\x01\x00\x5c\x00\x00\x00")])),
     disk("luks1", "crypto_LUKS", |p| put(p, &[(0, b"LUKS\xba\xbe\x00\x01")])),
     disk("luks2", "crypto_LUKS", |p| put(p, &[(0, b"LUKS\xba\xbe\x00\x02"), (0x4000, b"SKUL\xba\xbe\x00\x02")])),
     disk("lvm", "LVM2_member", |p| {
         put(p, &[(512, b"LABELONE\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20\x00\x00\x00LVM2 001")]);
     }),
-    // Linux software RAID, superblock version 1.2: 4 KiB from the beginning, with its own position in it.
+    // Linux software RAID, superblock version 1.2: 4 KiB from the beginning, containing its own position.
     disk("md-1.2", "linux_raid_member", |p| {
         put(p, &[(4096, b"\xfc\x4e\x2b\xa9\x01\x00\x00\x00"), (4096 + 128 + 16, b"\x08")]);
     }),
@@ -81,7 +81,7 @@ pub const DISKS: &[Disk] = &[
     disk("squashfs", "squashfs", |p| put(p, &[(0, b"hsqs"), (28, b"\x04\x00\x00\x00")])),
     disk("iso9660", "iso9660", |p| put(p, &[(0x8000, b"\x01CD001\x01"), (0x8800, b"\xffCD001\x01")])),
     disk("zfs", "zfs_member", |p| {
-        // ZFS has many copies of its uberblock; libblkid believes it from the fourth on.
+        // ZFS has many copies of its uberblock; libblkid needs at least four of them.
         let magic = b"\x0c\xb1\xba\x00\x00\x00\x00\x00\x88\x13\x00\x00\x00\x00\x00\x00".as_slice();
         let copies: Vec<(u64, &[u8])> = (0..8).map(|i| (128 * 1024 + i * 1024, magic)).collect();
         put(p, &copies);
@@ -89,11 +89,11 @@ pub const DISKS: &[Disk] = &[
     disk("boot-code", "holds", |p| put(p, &[(0, b"\xfa\x31\xc0"), (510, b"\x55\xaa")])),
     disk("one-byte", "data without a known signature", |p| put(p, &[(5 * MIB + 7, b"\x01")])),
     disk("last-byte", "data without a known signature", |p| put(p, &[(SIZE - 1, b"\x01")])),
-    // What an encrypted volume without a header looks like, from the middle on.
+    // Looks like an encrypted volume without a header, from the middle on.
     disk("noise-in-the-middle", "data without a known signature", noise),
 ];
 
-/// The disk of this name.
+/// The disk with this name.
 pub fn named(name: &str) -> &'static Disk {
     DISKS.iter().find(|d| d.name == name).unwrap_or_else(|| panic!("no disk {name}"))
 }
@@ -106,7 +106,7 @@ fn put(path: &Path, pieces: &[(u64, &[u8])]) {
     }
 }
 
-/// 40 MiB of bytes without a pattern, always the same ones.
+/// 40 MiB of bytes without a pattern; always the same.
 fn noise(path: &Path) {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let bytes: Vec<u8> = std::iter::repeat_with(|| {

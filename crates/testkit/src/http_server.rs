@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 server on 127.0.0.1 for tests: files from memory or a folder, keep-alive, ranges, and faults on order.
+//! A small HTTP/1.1 server on 127.0.0.1 for tests: files from memory or a folder, keep-alive, ranges, and faults on
+//! request.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
@@ -11,28 +12,28 @@ use std::time::Duration;
 /// What to do with one request.
 #[derive(Debug, Clone)]
 pub enum Act {
-    /// Send the file; honour a range.
+    /// Send the file; respect a range.
     Serve,
-    /// Send the whole file whatever range is asked for.
+    /// Send the whole file, ignoring the range.
     IgnoreRange,
-    /// Announce all of it, send this many bytes, close.
+    /// Announce the full length, send this many bytes, then close.
     CutAfter(usize),
-    /// Announce all of it, send this many bytes, then nothing until the server is dropped.
+    /// Announce the full length, send this many bytes, then nothing until the server is dropped.
     StallAfter(usize),
-    /// Send pieces of this many bytes with this pause between.
+    /// Send pieces of this many bytes with this pause in between.
     Slow(usize, Duration),
     /// Send these bytes instead.
     Instead(Vec<u8>),
     /// An empty answer with this status and these header lines (each with its `\r\n`).
     Status(u16, String),
-    /// Send the file in chunked coding, without a length.
+    /// Send the file with chunked encoding, without a length.
     Chunked,
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// What was asked for, with its query.
+    /// The path, with its query.
     pub path: String,
     /// The header `Range`.
     pub range: Option<String>,
@@ -71,7 +72,7 @@ impl Server {
                     return;
                 }
                 let (stream, shared) = (stream.unwrap(), shared.clone());
-                // An error is the client's going away.
+                // An error means that the client has gone.
                 std::thread::spawn(move || converse(&stream, number, &shared).map_err(|_| ()));
             }
         });
@@ -83,17 +84,17 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Puts a file there.
+    /// Adds a file.
     pub fn file(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state.files.lock().unwrap().insert(path.to_owned(), Arc::new(bytes.into()));
     }
 
-    /// Serves what lies below `folder` where no file was put.
+    /// Serves the files below `folder` for paths without an added file.
     pub fn folder(&self, folder: impl Into<PathBuf>) {
         *self.state.root.lock().unwrap() = Some(folder.into());
     }
 
-    /// What the next requests for `path` get, one after the other.
+    /// What the next requests for `path` get, in order.
     pub fn next(&self, path: &str, acts: impl IntoIterator<Item = Act>) {
         self.state.next.lock().unwrap().entry(path.to_owned()).or_default().extend(acts);
     }
@@ -112,12 +113,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread.
+        // Wakes the accepting thread, so that it stops.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
 
-/// An address of this machine where nobody listens.
+/// An address of this machine where nothing listens.
 pub fn dead_url(path: &str) -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     format!("http://127.0.0.1:{port}{path}")

@@ -1,11 +1,11 @@
-//! Programs of others that judge what labimg makes, or that make what it reads.
+//! Other programs that check what labimg makes, or that make what it reads.
 #![allow(clippy::print_stderr, reason = "a test that is left out says so")]
 
-/// Whether any of these is not installed, so that a plain `cargo test` does without the test, and says so. scripts/test installs
-/// all of them and sets `LABIMG_TEST_JUDGES`: then one that is missing is a failure.
+/// True when one of these programs is not installed: then a plain `cargo test` skips the test and says so. scripts/test
+/// installs all of them and sets `LABIMG_TEST_JUDGES`: then a missing one is a failure.
 ///
 /// # Panics
-/// When one is missing that must be there.
+/// When one is missing although `LABIMG_TEST_JUDGES` is set.
 #[must_use]
 pub fn missing(programs: &[&str]) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the tests of labimg share. Everything here drives the program from outside; nothing uses its library.
+//! Shared code of labimg's tests. Everything here drives the program from outside; nothing uses its library.
 
 pub mod checks;
 pub mod command;

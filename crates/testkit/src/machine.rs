@@ -1,8 +1,8 @@
-//! What a test asks of a running node, emulated or native.
+//! What a test needs from a running node, emulated or native.
 
 use std::time::Duration;
 
-/// A running node that takes commands.
+/// A running node that executes commands.
 pub trait Machine {
     /// Runs a command on the node as its user, for at most this long; fails the test when it fails.
     fn run_within(&self, command: &str, within: Duration) -> String;

@@ -1,6 +1,6 @@
-//! What this machine does not let a test do.
+//! Reports what a test cannot do on this machine.
 
-/// Says it; scripts/test lists what stands in the file that `LABIMG_TEST_SKIPPED` names.
+/// Reports a skipped test; scripts/test lists the lines of the file named by `LABIMG_TEST_SKIPPED`.
 pub fn skipped(what: &str, why: &str) {
     let line = format!("{what}: this machine does not let the test do it ({})", why.trim().replace('\n', " "));
     eprintln!("{line}");

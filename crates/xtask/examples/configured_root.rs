@@ -1,9 +1,9 @@
-//! Unpacks and configures a folder of Debian packages, indexes the modules of its kernels, and writes the tree as an ext4
-//! image, to be compared with a system that dpkg made.
+//! Unpacks and configures a folder of Debian packages, indexes the modules of its kernels, and writes the tree as an
+//! ext4 image, to be compared with a system made by dpkg.
 //!
-//! `cargo run -p labimg-xtask --example configured_root -- DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder to keep their
-//! decompressed form in, the image, and the time of the build in seconds since 1970. The packages that stay unpacked go to
-//! standard output, a name a line; why they do, to standard error.
+//! `cargo run -p labimg-xtask --example configured_root -- DEBS CACHE IMAGE [TIME]`: a folder of `.deb` files, a folder
+//! to keep their decompressed form in, the image, and the build time in seconds since 1970. It prints the packages that
+//! stay unpacked to standard output, one name per line, and the reasons to standard error.
 
 use std::error::Error;
 use std::io::Write;

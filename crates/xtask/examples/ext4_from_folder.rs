@@ -1,6 +1,5 @@
-//! Writes a folder as an ext4 image, twice, and says how long it took: to write it, and to write and sync it with
-//! writeback: `ext4_from_folder FOLDER IMAGE [SIZE_MIB] [ROUNDS]`.
-//! An image that is there is replaced.
+//! Writes a folder as an ext4 image twice and prints how long it took: to write it, and to write and sync it with
+//! writeback. Called as `ext4_from_folder FOLDER IMAGE [SIZE_MIB] [ROUNDS]`. An existing image is replaced.
 #![allow(clippy::print_stdout)]
 
 #[path = "../../labimg-disk/tests/ext4/load.rs"]
@@ -19,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let pack = format!("{image}.pack");
     let tree = load::load(Path::new(folder), Path::new(&pack))?;
-    // As the files of packages lie on the disk: else the kernel writes them while the time of the image is taken.
+    // Synced, as the files of packages are on the disk. Otherwise the kernel would write them while the image is timed.
     std::fs::File::open(&pack)?.sync_all()?;
     let mut options = Ext4Options::new(0, [0x42; 16], [0x17; 16], 1_700_000_000);
     let begun = Instant::now();
@@ -30,8 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => least,
     };
     let make = |writeback| -> Result<(f64, f64, Ext4Summary), Box<dyn Error>> {
-        // The old image goes only now: a virtual machine may have to ask its host for memory that nothing used for some
-        // seconds, which takes longer than the writing.
+        // The old image is removed only now: a virtual machine may have to ask its host for memory that was unused for
+        // some seconds, which takes longer than the writing.
         let _ = std::fs::remove_file(image);
         let file = std::fs::File::create_new(image)?;
         file.set_len(options.size)?;

@@ -1,5 +1,5 @@
-//! Writes so many files of one size, 1000 to a folder, as an ext4 image and says how long it took and what memory:
-//! `ext4_synthetic FILES BYTES IMAGE`.
+//! Writes a number of files of one size, 1000 per folder, as an ext4 image, and prints the time and memory it took.
+//! Called as `ext4_synthetic FILES BYTES IMAGE`.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
     let [_, files, bytes, image] = &args[..] else { return Err("usage: ext4_synthetic FILES BYTES IMAGE".into()) };
     let (files, len): (u64, u64) = (files.parse()?, bytes.parse()?);
-    // All files share one source of 64 MiB, so that reading does not count.
+    // All files share one source of 64 MiB, so that reading takes no time.
     let source = tempfile::NamedTempFile::new()?;
     let window = len + (64 << 20);
     std::fs::write(source.path(), (0..window).map(|i| (i % 251) as u8 + 1).collect::<Vec<_>>())?;

@@ -1,6 +1,7 @@
-//! Lists the maintainer scripts that labimg does not know, with the hash that the table of known scripts wants.
+//! Lists the maintainer scripts that labimg does not know, with the hash for the table of known scripts.
 //!
-//! `cargo run -p labimg-xtask --example unknown_scripts -- FOLDER…`, where each folder is what `dpkg-deb --control PACKAGE.deb FOLDER` makes.
+//! `cargo run -p labimg-xtask --example unknown_scripts -- FOLDER…`, where each folder was made by `dpkg-deb --control
+//! PACKAGE.deb FOLDER`.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,6 +1,6 @@
-//! Unpacks the `.deb` files of a folder into a tree, writes dpkg's database, and lists the tree, to compare it with others:
-//! `unpack_listing DEBS PLAIN [ARCHITECTURE] > listing`. PLAIN is a folder that keeps the decompressed packages. With
-//! `DUMP=DIR` in the environment, the tree is written there instead (as root).
+//! Unpacks the `.deb` files of a folder into a tree, writes dpkg's database, and lists the tree, for comparison with
+//! other listings: `unpack_listing DEBS PLAIN [ARCHITECTURE] > listing`. PLAIN is a folder for the decompressed
+//! packages. With `DUMP=DIR` in the environment, the tree is written there instead (as root).
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,2 +1,2 @@
-//! Programs for upkeep and measurements of labimg: see `examples/`. They are examples for one reason: cargo compiles those with
-//! the tests in one command and with the same features, so that no dependency is built twice.
+//! Programs for upkeep and measurements of labimg: see `examples/`. They are examples because cargo compiles those
+//! together with the tests and with the same features, so that no dependency is built twice.

@@ -1,15 +1,15 @@
-//! What every tool is given.
+//! What every tool needs.
 
 use std::collections::BTreeSet;
 
 use super::recognise::kernel_abi;
 use labimg_tree::Tree;
 
-/// The tree that tools work on, and for which package they do.
+/// The tree that tools change, and the package on whose behalf they do.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) tree: &'a mut Tree,
-    /// The package whose scripts are at work.
+    /// The package whose scripts are being replaced.
     pub(crate) package: String,
     /// Debian's name of the node's architecture.
     pub(crate) architecture: String,
@@ -23,7 +23,8 @@ impl<'a> Context<'a> {
         Self { tree, package, architecture: architecture.to_owned(), triggered }
     }
 
-    /// Fills in `@multiarch@` (the architecture's folder of libraries) and `@abi@` (the kernel in the package's name).
+    /// Replaces `@multiarch@` (the architecture's library folder) and `@abi@` (the kernel version in the package's
+    /// name).
     pub(crate) fn expand(&self, text: &str) -> String {
         let multiarch = match self.architecture.as_str() {
             "amd64" => "x86_64-linux-gnu",

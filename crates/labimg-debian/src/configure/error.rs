@@ -1,14 +1,14 @@
-//! Why configuration stopped.
+//! Why configuration failed.
 
 use crate::relation::RelationError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 use labimg_tree::{PathError, TreeError};
 
-/// Why configuration stopped.
+/// Why configuration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigureError {
-    /// A file that is needed is missing, or one that is written cannot be put in its place.
+    /// A needed file is missing, or a written one cannot be put in its place.
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// A file does not have the format that its tool reads.
@@ -19,26 +19,26 @@ pub enum ConfigureError {
         /// What is wrong with it.
         what: String,
     },
-    /// A maintainer script calls a tool in a way that labimg does not know.
+    /// A maintainer script calls a tool in a way that labimg does not support.
     #[error("`{call}`: {what}")]
     Call {
-        /// The call as the script has it.
+        /// The call as in the script.
         call: String,
         /// What is wrong with it.
         what: String,
     },
-    /// A file that a maintainer script names without its folder is in none of the folders of its tool.
+    /// A maintainer script names a file without its folder, and no folder of the tool has it.
     #[error("{name} is in no {folder} folder")]
     NoFile {
         /// The file's name.
         name: String,
-        /// What the folders are called, such as `sysusers.d`.
+        /// The folders' name, such as `sysusers.d`.
         folder: &'static str,
     },
-    /// A unit is to be enabled that no package and no overlay has.
+    /// No package and no overlay has a unit that is to be enabled.
     #[error("there is no unit {0}")]
     NoUnit(String),
-    /// A user or group that nobody made.
+    /// A user or group does not exist.
     #[error("{kind} `{name}` is not in {file}")]
     NoAccount {
         /// `user` or `group`.
@@ -59,7 +59,7 @@ pub enum ConfigureError {
     /// A package's dependencies cannot be read.
     #[error("the dependencies of {package}")]
     Dependencies {
-        /// The package.
+        /// The package with the bad field.
         package: String,
         /// What is wrong with them.
         source: RelationError,
@@ -67,22 +67,22 @@ pub enum ConfigureError {
     /// The compiled-in table of known scripts cannot be read.
     #[error("the table of known maintainer scripts")]
     Table(#[source] &'static toml::de::Error),
-    /// An entry of the compiled-in table of known scripts does not fit the script.
+    /// An entry of the compiled-in table of known scripts does not match its script.
     #[error("the table of known maintainer scripts: {script} of {package}: {what}")]
     Entry {
         /// The package.
         package: String,
-        /// Which of its scripts.
+        /// The script.
         script: String,
-        /// What does not fit.
+        /// What does not match.
         what: &'static str,
     },
-    /// Where in configuration something failed.
+    /// An error while configuring one package.
     #[error("configuring {package}")]
     Package {
         /// The package whose scripts were replaced.
         package: String,
-        /// What failed.
+        /// The error.
         source: Box<ConfigureError>,
     },
     /// The user stopped the build.
@@ -106,7 +106,7 @@ impl Fault for ConfigureError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Tree(source) => source.kind(),
-            // What packages bring is the archive's.
+            // What packages contain is the archive's responsibility.
             Self::Format { .. }
             | Self::NoFile { .. }
             | Self::NoAccount { .. }
@@ -114,7 +114,7 @@ impl Fault for ConfigureError {
             | Self::Dependencies { .. } => FaultKind::World,
             Self::NoUnit(_) => FaultKind::Configuration,
             Self::Call { .. } | Self::Table(_) | Self::Entry { .. } => FaultKind::Ours,
-            // Then it was a package's script that asked for the unit.
+            // Here a package's script asked for the unit.
             Self::Package { source, .. } if matches!(**source, Self::NoUnit(_)) => FaultKind::World,
             Self::Package { source, .. } => source.kind(),
             Self::Interrupted(_) => FaultKind::Interrupted,
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(of(account()).to_string(), "configuring p");
         assert_eq!(of(account()).source().map(ToString::to_string), Some(account().to_string()));
         assert_eq!(of(Interrupted.into()).kind(), FaultKind::Interrupted);
-        // A role may name a unit that is not there; a script's unit should be in its package.
+        // A role may name a missing unit; a script's unit should be in its package.
         let unit = || ConfigureError::NoUnit("a.service".to_owned());
         assert_eq!((unit().kind(), of(unit()).kind()), (FaultKind::Configuration, FaultKind::World));
     }

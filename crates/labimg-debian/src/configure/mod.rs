@@ -1,12 +1,12 @@
-//! Configuration: what Debian's maintainer scripts do on a fresh install, done natively on the tree.
+//! Configuration: what Debian's maintainer scripts do on a fresh install, done directly on the tree.
 //!
-//! A package is configured here when each of its scripts is known: made of snippets that debhelper writes, whose
-//! effects follow from a few parameters, and of a hand-written rest that `known.toml` lists by hash. Any other package
-//! stays unpacked, with all that depend on it, and the node runs `dpkg --configure` for them at first boot.
+//! A package is configured here when all its scripts are known: they consist of debhelper's snippets, whose effects
+//! follow from a few parameters, and of a hand-written rest that `known.toml` lists by hash. Any other package stays
+//! unpacked, with everything that depends on it, and the node runs `dpkg --configure` for them at first boot.
 //!
-//! Two halves: `recognise` reads scripts and says what they do (`Action`), without a tree; `tools` has one file
-//! for each of Debian's tools that scripts call, by the tool's name, and changes the tree as the tool would. `perform` and
-//! `triggers` bring the two together.
+//! There are two halves. `recognise` reads scripts and says what they do (`Action`), without a tree. `tools` has one
+//! file for each Debian tool that scripts call, by the tool's name, and changes the tree as the tool would. `perform`
+//! and `triggers` connect the two.
 
 mod context;
 mod error;
@@ -27,7 +27,7 @@ use labimg_tree::interrupt;
 use labimg_tree::{Kind, Tree, TreePath};
 use recognise::Action;
 
-/// Enabling units, for layers that come after the packages.
+/// Enables units, for layers that run after the packages.
 pub mod systemd {
     pub use super::tools::systemctl::enable;
 }
@@ -37,30 +37,30 @@ pub mod systemd {
 pub struct Pending {
     /// Package name.
     pub package: String,
-    /// The script that is not known; empty when only a dependency holds the package back.
+    /// The unknown script; empty when only a dependency holds the package back.
     pub script: String,
-    /// Why, as a sentence's end.
+    /// The reason, as the end of a sentence.
     pub reason: String,
 }
 
-/// What was configured and what was not.
+/// The result of configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// How many packages are configured.
+    /// Number of configured packages.
     pub configured: usize,
     /// The packages that stay unpacked, in configuration order.
     pub pending: Vec<Pending>,
 }
 
-/// The packages whose `preinst install` the node has to run before it configures them, one a line, as their files in
-/// `/var/lib/dpkg/info` are called (with the architecture where dpkg adds it). Written only when there are any: dpkg itself
-/// runs `preinst` when it unpacks, so `dpkg --configure` alone would leave it out.
+/// The packages whose `preinst install` the node has to run before it configures them. One package per line, named like
+/// its files in `/var/lib/dpkg/info` (with the architecture where dpkg adds it). Only written when there are any: dpkg
+/// runs `preinst` when it unpacks, so `dpkg --configure` alone would skip it.
 pub const PREINST_LIST: &str = "/var/lib/labimg/preinst";
 
 /// Configures every package whose scripts are known, in order, and sets each package's state.
 ///
 /// # Errors
-/// When a known action fails: a malformed file in a package or a tree that does not hold what the scripts rely on.
+/// When a known action fails: a file in a package is malformed, or the tree lacks what the scripts rely on.
 pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, ConfigureError> {
     let mut plans = installed.packages.iter().map(recognise::plan).collect::<Result<Vec<_>, _>>()?;
     let mut pending: Vec<Pending> = plans.iter_mut().filter_map(|plan| plan.pending.take()).collect();
@@ -68,7 +68,7 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     let held: BTreeSet<&str> = pending.iter().map(|p| p.package.as_str()).collect();
 
     let mut context = Context::new(tree, &installed.architecture);
-    // Like apt, which unpacks a whole set before it configures the first package: `preinst` comes first for all.
+    // Like apt, which unpacks a whole set before it configures the first package: all `preinst` actions come first.
     for (package, plan) in installed.packages.iter().zip(&plans) {
         apply(&mut context, &package.name, &plan.before_unpack)?;
     }
@@ -97,10 +97,11 @@ pub fn run(tree: &mut Tree, installed: &mut Installed) -> Result<Report, Configu
     Ok(Report { configured, pending })
 }
 
-/// As dpkg leaves an unpacked package: its configuration files lie beside their places and are put there when the node
-/// configures it. Until then nothing obeys them, and a `preinst` that looks finds a system that never had the package.
+/// Leaves the package as dpkg leaves an unpacked one: its configuration files lie beside their final paths and are put
+/// there when the node configures it. Until then nothing reads them, and a `preinst` finds a system that never had the
+/// package.
 fn set_conffiles_aside(tree: &mut Tree, package: &Package) -> Result<(), ConfigureError> {
-    // What another package took over is no longer among its files.
+    // A file that another package took over is no longer among its files.
     for conffile in package.conffiles.iter().filter(|c| package.files.contains(&c.path)) {
         let place = tree.resolve_parent(&conffile.path)?;
         if matches!(tree.get(&place).map(|inode| &inode.kind), Some(Kind::File(_))) {

@@ -1,4 +1,4 @@
-//! Carries out what was recognised: each action by the tool that a script would have called.
+//! Performs the recognised actions: each with the tool that the script would have called.
 
 use super::recognise::Action;
 use super::tools::{
@@ -8,7 +8,7 @@ use super::tools::{
 };
 use super::{ConfigureError, Context};
 
-/// Carries out one action.
+/// Performs one action.
 ///
 /// # Errors
 /// When the tree cannot take the change, or a file that the tool reads is missing or malformed.

@@ -1,4 +1,4 @@
-//! dpkg's triggers (deb-triggers(5)): what a package does once after others were configured or brought files.
+//! dpkg's triggers (deb-triggers(5)): what a package does once after others were configured or brought new files.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use super::{ConfigureError, Context};
 use crate::packages::Installed;
 use labimg_tree::{Tree, TreePath};
 
-/// Does, once each, what configured packages do for the triggers that were activated: by scripts (`context`), by
-/// packages that were configured, by files below a path.
+/// Runs the effects of all activated triggers, each once. Triggers are activated by scripts (`context`), by configured
+/// packages, and by files below a path.
 ///
 /// # Errors
-/// Those of the tools.
+/// The errors of the tools.
 pub(super) fn finish(
     context: &mut Context<'_>,
     installed: &Installed,
@@ -47,7 +47,7 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// Whether a package has a file below the path, whatever link leads there.
+/// Whether a package has a file below the path, also through links.
 fn brings_files(tree: &Tree, installed: &Installed, path: &str) -> Result<bool, ConfigureError> {
     let named = TreePath::new(path)?;
     let real = tree.resolve(path).unwrap_or_else(|_| named.clone());

@@ -1,7 +1,7 @@
-//! Shell words: enough of sh's grammar to read the arguments of a command in a maintainer script.
+//! Shell words: enough of sh's grammar to parse the arguments of a command in a maintainer script.
 
 /// The commands named `name` in a script: the words after it up to the end of the command, with continued lines joined.
-/// A word with an expansion (`$`, backquote) keeps it as text.
+/// An expansion (`$`, backquote) in a word stays as text.
 pub(crate) fn commands(text: &str, name: &str) -> Vec<Vec<String>> {
     let joined = text.replace("\\\n", " ");
     joined
@@ -17,7 +17,7 @@ fn is_operator(word: &str) -> bool {
     matches!(word, "||" | "&&" | ";" | "|" | "&" | ";;" | ")") || word.starts_with(['>', '<']) || word.starts_with("2>")
 }
 
-/// The words of one line; quotes and backslashes are taken away, a comment ends the line.
+/// The words of one line; quotes and backslashes are removed, a comment ends the line.
 pub(crate) fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,11 +1,11 @@
-//! The `ar` archives that packages are: the common format of ar(5) with short names, as deb(5) wants it.
+//! The `ar` archives of packages: the common format of ar(5) with short names, as deb(5) requires.
 //!
-//! The crate `ar` makes packages in tests but does not read them here: for a table of long names, which no package has, it
-//! allocates what a header says (up to 10 GB) before it reads anything, and it hides where a member ends.
+//! The crate `ar` makes packages in tests but does not read them here. For a table of long names, which no package has,
+//! it allocates the size in the header (up to 10 GB) before it reads anything, and it hides where a member ends.
 
 use std::io::{self, Read};
 
-/// What every archive begins with.
+/// The first bytes of every archive.
 pub const MAGIC: &[u8; 8] = b"!<arch>\n";
 
 /// Size of a member's header in bytes.
@@ -14,7 +14,7 @@ pub const HEADER_LEN: usize = 60;
 /// The header of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Its name, without the padding and without the `/` that some tools end it with.
+    /// Its name, without padding and without the trailing `/` of some tools.
     pub name: String,
     /// Its size in bytes; an odd one is followed by a byte of padding.
     pub size: u64,
@@ -40,10 +40,10 @@ pub fn parse_header(header: &[u8; HEADER_LEN]) -> Result<Header, &'static str> {
     Ok(Header { name: name.to_owned(), size: size.ok_or("a member's size is not a number")? })
 }
 
-/// Reads the next member's header from `reader`, which stands where one begins; `None` at the end of the archive.
+/// Reads the next member's header from `reader`, positioned at one; `None` at the end of the archive.
 ///
 /// # Errors
-/// A read error; [`io::ErrorKind::InvalidData`] with what is wrong when the header is bad or cut off.
+/// A read error; [`io::ErrorKind::InvalidData`] with the reason when the header is bad or truncated.
 pub fn next_header(reader: &mut impl Read) -> io::Result<Option<Header>> {
     let mut header = [0; HEADER_LEN];
     let mut have = 0;

@@ -30,7 +30,7 @@ pub(super) fn members(tar: &[u8]) -> Result<(BTreeMap<String, Vec<u8>>, i64), St
     Ok((members, time))
 }
 
-/// What dpkg keeps as `info/PACKAGE.NAME`: a plain name, without a folder.
+/// True for a name that dpkg keeps as `info/PACKAGE.NAME`: plain, without a folder.
 fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && !name.starts_with(b".") && name.iter().all(|&b| b.is_ascii_graphic() && b != b'/')
 }

@@ -1,8 +1,9 @@
-//! Debian binary packages (deb(5)): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, each tar perhaps compressed.
+//! Debian binary packages (deb(5)): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, where each tar
+//! may be compressed.
 //!
-//! Decompressing is what costs (a kernel package takes seconds), so it is done once for each package: [`decompress`] writes a
-//! *plain form* that the store keeps: the data tar as it is, the control tar, and the data tar's headers once more on their own.
-//! [`Deb::from_plain`] reads back just the last two, a few kilobytes in one place; file contents stay where they lie.
+//! Decompressing is expensive (a kernel package takes seconds), so it is done once for each package. [`decompress`]
+//! writes a *plain form* that the store keeps: the data tar, the control tar, and a copy of the data tar's headers.
+//! [`Deb::from_plain`] only reads the last two, a few contiguous kilobytes; file contents stay in the blob.
 
 pub mod ar;
 mod control;
@@ -30,9 +31,9 @@ pub struct Deb {
     pub control: BTreeMap<String, Vec<u8>>,
     /// When `control` was made, seconds since 1970.
     pub control_time: i64,
-    /// The data tar, uncompressed, from the blob's first byte; other things follow it.
+    /// The uncompressed data tar, from the blob's first byte; other data follow it.
     pub data: Blob,
-    /// What is in the data tar, in its order; offsets are those in `data`.
+    /// The entries of the data tar, in order; offsets are in `data`.
     pub entries: Vec<tar::TarEntry>,
 }
 
@@ -44,25 +45,25 @@ pub enum DebError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
     /// The plain form cannot be written.
     #[error("the unpacked package cannot be written")]
     Write(#[source] io::Error),
-    /// It is no package, or a damaged one.
+    /// It is not a package, or a damaged one.
     #[error("{}: {member}: {what}", path.display())]
     Bad {
         /// The package file, or its plain form in the store.
         path: PathBuf,
-        /// Which part of it: `data.tar.xz`, `control.tar.zst`, `ar header`, …
+        /// The damaged part: `data.tar.xz`, `control.tar.zst`, `ar header`, …
         member: String,
-        /// What is wrong there.
+        /// What is wrong with it.
         what: String,
-        /// What the decompressor says.
+        /// The decompressor's message.
         source: Option<Cause>,
     },
-    /// What the store keeps of a package was changed since.
+    /// The plain form in the store was damaged.
     #[error("{}: {what}", path.display())]
     Plain {
         /// The entry of the store.
@@ -73,7 +74,7 @@ pub enum DebError {
     /// The store does not have the package file.
     #[error("the package file with SHA-256 {0} is not in the cache")]
     NotFetched(Sha256),
-    /// The store refused.
+    /// The store failed.
     #[error(transparent)]
     Store(StoreError),
     /// One of several packages failed.
@@ -85,7 +86,7 @@ pub enum DebError {
         version: String,
         /// The hash of its file, under which the store has it.
         sha256: Sha256,
-        /// What failed.
+        /// The error.
         source: Box<DebError>,
     },
     /// The user asked to stop.

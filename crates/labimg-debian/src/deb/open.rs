@@ -1,4 +1,4 @@
-//! Package files of the store, decompressed once.
+//! Opens package files of the store; each is decompressed once.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use labimg_store::{Store, StoreError};
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::{Progress, Unit};
 
-/// Opens the package file that the store has under this hash. Its plain form is made when it is not there yet.
+/// Opens the package file with this hash in the store. Its plain form is made if missing.
 ///
 /// # Errors
 /// When the store lacks it or cannot keep the plain form, and as [`super::decompress`].
@@ -23,7 +23,7 @@ pub fn open(store: &Store, sha256: &Sha256) -> Result<Deb, DebError> {
     Deb::from_plain(plain)
 }
 
-/// Opens packages side by side, the largest first; the result is in the order of `packages`.
+/// Opens packages in parallel, the largest first; the result is in the order of `packages`.
 ///
 /// # Errors
 /// As [`open`], with the name of the package: the first failure in the order of `packages`.
@@ -36,7 +36,7 @@ pub fn open_all(
     let mut order: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().collect();
     order.sort_by_key(|(_, package)| std::cmp::Reverse(package.size));
     let mut opened: Vec<(usize, Result<Deb, DebError>)> = order
-        // One at a time goes to whoever is free: without that, the first thread gets all the large ones.
+        // Each goes to the next free thread: otherwise the first thread would get all the large ones.
         .into_par_iter()
         .with_max_len(1)
         .map(|(place, package)| {

@@ -1,7 +1,8 @@
-//! From a package file to its plain form, and back from there to a [`Deb`].
+//! From a package file to its plain form, and from there to a [`Deb`].
 //!
-//! Plain form: the data tar; the control tar; the data tar's headers without the contents between them; then 48 bytes of
-//! trailer: [`MARK`], and the three lengths in bytes as little-endian 64-bit numbers. A change of it needs a new [`KIND`].
+//! Plain form: the data tar; the control tar; the data tar's headers without the contents between them; then 48 bytes
+//! of trailer: [`MARK`], and the three lengths in bytes as little-endian 64-bit numbers. A change of this format needs
+//! a new [`KIND`].
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -23,7 +24,7 @@ const TRAILER_LEN: u64 = 48;
 /// A control archive is a few kilobytes; the largest in Debian is below 10 MB.
 const MOST_CONTROL: u64 = 64 << 20;
 
-/// The largest packages in Debian unpack to some 4 GB; what goes on past this is a bomb.
+/// The largest packages in Debian unpack to some 4 GB; anything larger is a decompression bomb.
 const MOST_DATA: u64 = 16 << 30;
 
 /// The headers of a tar are kept in memory. The largest packages in Debian have some 100,000 entries: 100 MB of them.
@@ -32,14 +33,15 @@ const MOST_HEADERS: u64 = 256 << 20;
 /// `xz -9` needs 65 MiB for decompression; dictionaries that need more than this are refused.
 const MOST_XZ_MEMORY: u64 = 512 << 20;
 
-/// From this compressed size on (bytes), an xz member that was made of several blocks is decompressed by all processors.
+/// From this compressed size on (bytes), an xz member with several blocks is decompressed on all processors.
 const LARGE_XZ: u64 = 16 << 20;
 
 /// Decompresses and checks the package file `deb` and writes its plain form to `out`.
 ///
 /// # Errors
-/// When it cannot be read or is not a sound package of format 2: a bad or missing member, damaged compressed data,
-/// a bad tar, sizes past all reason. The message names the file, the member and the fault. [`DebError::Write`] is of `out`.
+/// When it cannot be read or is not a sound package of format 2: a bad or missing member, damaged compressed data, a
+/// bad tar, unreasonable sizes. The message names the file, the member and the fault. [`DebError::Write`] is about
+/// `out`.
 pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     let io_error = |source| DebError::Io { path: deb.to_owned(), source };
     let bad = |member: &str, what: String| DebError::Bad {
@@ -78,7 +80,7 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
             if header.name.starts_with(want) {
                 return Ok(header);
             }
-            // deb(5): members whose names begin with an underscore are to be passed over.
+            // deb(5): members whose names begin with an underscore are skipped.
             if !header.name.starts_with('_') {
                 return Err(bad(&header.name, format!("{want} was expected here")));
             }
@@ -132,7 +134,7 @@ pub fn decompress(deb: &Path, out: &mut File) -> Result<(), DebError> {
     out.flush().map_err(DebError::Write)
 }
 
-/// Gives `read` the bytes of a member, then passes over what it left and the padding.
+/// Gives `read` the bytes of a member, then skips the unread rest and the padding.
 fn member<R: BufRead>(
     reader: &mut R,
     header: &ar::Header,
@@ -186,7 +188,7 @@ impl Codec {
     }
 }
 
-/// Copies a tar from front to back, and gathers its headers.
+/// Copies a tar from front to back and collects its headers.
 struct Copying<R, W> {
     from: R,
     out: Sink<W>,
@@ -195,7 +197,7 @@ struct Copying<R, W> {
     done: u64,
 }
 
-/// Keeps a write error apart: the archive's reader would take it for a fault of the archive.
+/// Keeps a write error separate: the archive's reader would report it as damage of the archive.
 struct Sink<W> {
     out: W,
     failed: Option<io::Error>,
@@ -211,10 +213,10 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// A tar that was copied.
+/// A copied tar.
 #[derive(Debug, Default)]
 struct Copied {
-    /// How many bytes that were.
+    /// Its size in bytes.
     len: u64,
     headers: Vec<u8>,
 }
@@ -272,7 +274,7 @@ fn copy_tar(from: impl Read, out: impl Write) -> Result<Copied, CopyError> {
         return Err(CopyError::Write(e));
     }
     all.map_err(CopyError::Tar)?;
-    // The rest is padding; it is read so that the decompressor comes to its checksums.
+    // The rest is padding; it is read so that the decompressor reaches its checksums.
     let endless = || io::Error::new(io::ErrorKind::InvalidData, "its padding has no end");
     match io::copy(&mut (&mut from).take(MOST_DATA), &mut io::sink()) {
         Ok(MOST_DATA) => Err(CopyError::Tar(endless().into())),
@@ -282,7 +284,7 @@ fn copy_tar(from: impl Read, out: impl Write) -> Result<Copied, CopyError> {
 }
 
 impl Deb {
-    /// Reads a plain form that [`decompress`] wrote.
+    /// Reads a plain form written by [`decompress`].
     ///
     /// # Errors
     /// A read error, or when it is damaged.

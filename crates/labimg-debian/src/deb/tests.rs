@@ -43,7 +43,7 @@ fn control() -> Vec<u8> {
 }
 
 fn data() -> Vec<u8> {
-    // xorshift: does not compress, so that damage in the middle hits the compressed data.
+    // xorshift does not compress, so damage in the middle hits the compressed data.
     let mut state = 1u32;
     let mut next = || {
         state ^= state << 13;
@@ -137,7 +137,7 @@ fn a_full_disk_is_not_a_damaged_package() {
         let error = decompress(&path, &mut full).unwrap_err();
         assert!(matches!(&error, DebError::Write(e) if e.kind() == io::ErrorKind::StorageFull), "{error}");
     }
-    // Past the write buffer, in the midst of a file.
+    // Beyond the write buffer, in the middle of a file.
     let large = tar_of(&[("a", &vec![7; 3 << 20])]);
     std::fs::write(&path, ar_of(&[("debian-binary", b"2.0\n"), ("control.tar", &control()), ("data.tar", &large)]))
         .unwrap();
@@ -207,7 +207,7 @@ fn the_store_keeps_the_plain_form() {
     let reporter = labimg_tree::progress::Silent;
     let all = open_all(&store, std::slice::from_ref(&locked), &reporter).unwrap();
     assert_eq!(all[0].1.entries.len(), 2);
-    // The second time the package file itself is not needed any more.
+    // The second time the package file itself is no longer needed.
     std::fs::remove_file(store.blob(&sha256).unwrap().unwrap().path()).unwrap();
     assert_eq!(open(&store, &sha256).unwrap().entries, all[0].1.entries);
     let missing = crate::lock::LockedPackage { sha256: Sha256::of("other"), name: "b".into(), ..locked };

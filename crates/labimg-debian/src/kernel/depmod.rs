@@ -11,14 +11,14 @@ use super::{KernelError, superfast};
 use labimg_tree::interrupt;
 use labimg_tree::{Blob, Content, Kind, Tree, TreeError};
 
-/// The lists that a kernel's build leaves beside its modules.
+/// The lists that a kernel build puts beside its modules.
 #[derive(Debug, Clone, Default)]
 pub struct Lists {
-    /// `modules.order`: paths without compression ending, in the order of linking.
+    /// `modules.order`: paths without the compression suffix, in link order.
     pub order: Vec<u8>,
-    /// `modules.builtin`: paths of what is built in.
+    /// `modules.builtin`: paths of built-in modules.
     pub builtin: Vec<u8>,
-    /// `modules.builtin.modinfo`: `module.key=value`, NUL-ended each.
+    /// `modules.builtin.modinfo`: `module.key=value`, each NUL-terminated.
     pub builtin_modinfo: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ pub fn run(tree: &mut Tree, version: &str) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// As [`run`], but writes the files to `out` as one archive that [`install`] takes: for keeping them in the store.
+/// As [`run`], but writes the files to `out` as one archive for [`install`], to be kept in the store.
 ///
 /// # Errors
 /// As [`run`], or a write error.
@@ -91,21 +91,22 @@ fn of_tree(tree: &Tree, version: &str) -> Result<BTreeMap<String, Vec<u8>>, Kern
     index(&modules, &lists)
 }
 
-/// One module in its place: `indices` below point into a list of these in the order of modules.order.
+/// One module. Indices point into a list of these in the order of modules.order.
 struct Entry<'a> {
     path: &'a str,
     name: Vec<u8>,
     module: Module,
-    /// Modules that it needs directly, by index.
+    /// Its direct dependencies, by index.
     needs: Vec<usize>,
 }
 
-/// The index files by name, from modules (path below the version's folder, content as packaged) and the kernel's lists.
+/// Makes the index files by name, from modules (path below the version's folder, content as packaged) and the kernel's
+/// lists.
 ///
 /// Of two modules of the same name the one below `updates/` counts (the default of depmod.d(5)), else the first by path.
 ///
 /// # Errors
-/// A module that cannot be read or understood, or modules that need each other in a circle.
+/// A module that cannot be read or understood, or a dependency cycle of modules.
 pub fn index(modules: &[(String, Content)], lists: &Lists) -> Result<BTreeMap<String, Vec<u8>>, KernelError> {
     let mut chosen: BTreeMap<Vec<u8>, &(String, Content)> = BTreeMap::new();
     for candidate in modules {
@@ -126,7 +127,7 @@ pub fn index(modules: &[(String, Content)], lists: &Lists) -> Result<BTreeMap<St
         })
         .collect::<Result<Vec<_>, KernelError>>()?;
 
-    // Of two modules that export one symbol, the later one in the order counts.
+    // Of two modules that export the same symbol, the later one counts.
     let mut symbols: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     for (index, entry) in entries.iter_mut().enumerate() {
         symbols.extend(std::mem::take(&mut entry.module.exports).into_iter().map(|name| (name, index)));
@@ -149,7 +150,7 @@ pub fn index(modules: &[(String, Content)], lists: &Lists) -> Result<BTreeMap<St
     Ok(outputs(&entries, &lines, &symbols, lists))
 }
 
-/// The chosen modules in the order of modules.order; those it does not list come last, in the order of kmod's table.
+/// The chosen modules in the order of modules.order; unlisted ones come last, in the order of kmod's hash table.
 fn in_order<'a>(
     chosen: &BTreeMap<Vec<u8>, &'a (String, Content)>,
     order: &[u8],
@@ -166,7 +167,7 @@ fn in_order<'a>(
     all
 }
 
-/// For each module its rank in an order where every module comes before those that it needs.
+/// The rank of each module, in an order where every module comes before its dependencies.
 fn topological(entries: &[Entry]) -> Result<Vec<usize>, KernelError> {
     let mut users = vec![0_u32; entries.len()];
     for &need in entries.iter().flat_map(|e| &e.needs) {
@@ -193,7 +194,7 @@ fn topological(entries: &[Entry]) -> Result<Vec<usize>, KernelError> {
     Ok(ranks)
 }
 
-/// The lines of modules.dep: each module with all that it needs, directly or not, users before what they use.
+/// The lines of modules.dep: each module with all its direct and indirect dependencies, users first.
 fn dependency_lines(entries: &[Entry], ranks: &[usize]) -> Vec<String> {
     (0..entries.len())
         .map(|start| {
@@ -302,7 +303,7 @@ fn builtin_alias(modinfo: &[u8]) -> Trie {
     trie
 }
 
-/// An alias with `_` for `-` outside of `[…]`; none when a bracket has no partner.
+/// An alias with `_` for `-` outside of `[…]`; `None` when brackets are unbalanced.
 fn normal_alias(alias: &[u8]) -> Option<Vec<u8>> {
     let mut inside = false;
     let mut normal = Vec::with_capacity(alias.len());
@@ -337,7 +338,7 @@ fn device_node(module: &Module) -> Option<(&[u8], String)> {
     node.zip(number)
 }
 
-/// `10-200`, with whatever after it.
+/// `10-200`, with any text after it.
 fn numbers(text: &[u8]) -> Option<(u32, u32)> {
     let text = std::str::from_utf8(text).ok()?;
     let (major, rest) = text.split_once('-')?;

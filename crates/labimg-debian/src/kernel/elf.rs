@@ -1,4 +1,4 @@
-//! What an executable needs to start: its loader and shared libraries, all found in the tree.
+//! The files an executable needs to start: its loader and shared libraries, found in the tree.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use object::{Endianness, elf};
 use super::KernelError;
 use labimg_tree::{Kind, Tree, TreePath};
 
-/// The files besides `program` that it needs to start: path to put each at → where the tree has it, links followed.
+/// The other files that `program` needs to start: the path where each belongs → its path in the tree, links followed.
 ///
 /// # Errors
-/// When the program or a library is missing or no ELF file.
+/// When the program or a library is missing or not an ELF file.
 pub fn closure(tree: &Tree, program: &str) -> Result<BTreeMap<TreePath, TreePath>, KernelError> {
     let mut found = BTreeMap::new();
     let mut todo = vec![tree.resolve(program)?];
@@ -38,7 +38,7 @@ pub fn closure(tree: &Tree, program: &str) -> Result<BTreeMap<TreePath, TreePath
     Ok(found)
 }
 
-/// Where the tree has a library: in the multiarch folder or `/usr/lib` itself, as Debian's loader searches.
+/// The path of a library in the tree: in the multiarch folder or `/usr/lib` itself, as Debian's loader searches.
 fn search(tree: &Tree, library: &[u8]) -> Option<TreePath> {
     let lib = TreePath::new("usr/lib").ok()?;
     let multiarch = tree.children(&lib).filter_map(|(path, _, inode)| {
@@ -51,10 +51,10 @@ fn search(tree: &Tree, library: &[u8]) -> Option<TreePath> {
         .find(|path| tree.resolve(path).is_ok_and(|real| tree.contains(real)))
 }
 
-/// What an ELF file names.
+/// The files that an ELF file names.
 #[derive(Default)]
 struct Needs {
-    /// Path of its loader; none for a library or a static program.
+    /// Path of its loader; `None` for a library or a static program.
     loader: Option<Vec<u8>>,
     /// File names of shared libraries.
     libraries: Vec<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! A small initramfs: busybox, e2fsck, the modules that lead to the root file system, and one `init`.
+//! A small initramfs: busybox, e2fsck, the modules needed to reach the root file system, and one `init`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,18 +10,18 @@ use labimg_tree::{Inode, Kind, Tree, TreeError};
 /// The first process; a POSIX shell script.
 const INIT: &str = include_str!("init.sh");
 
-/// Commands of busybox by their own names: what `init` uses, and what a person needs in a rescue shell.
+/// Commands of busybox that get their own names: those that `init` uses, and those needed in a rescue shell.
 const COMMANDS: &str = "[ blkid cat chroot cp cttyhack cut dd dmesg echo false findfs grep head hexdump insmod kill ln \
     ls lsmod mkdir mknod modprobe more mount mv od poweroff printf ps pwd readlink reboot rm rmmod sed setsid sh sleep \
     switch_root sync tail test tr true umount uname vi wc";
 
-/// Level of zstd: beyond it, files get hardly smaller and building gets slow.
+/// zstd level: higher ones hardly make the file smaller and slow down the build.
 const LEVEL: i32 = 12;
 
 /// Makes the initramfs of the kernel `version` from the tree's own packages: a cpio archive, for [`compress`].
 ///
-/// `wanted` are names of modules in the order to load them. Dependencies are added, what is built in is left out.
-/// The tree needs the indexes of [`super::depmod`].
+/// `wanted` are names of modules in load order. Dependencies are added, built-in modules are left out. The tree needs
+/// the indexes of [`super::depmod`].
 ///
 /// # Errors
 /// When a wanted module, busybox or a library is not in the tree, or a file cannot be read.
@@ -33,7 +33,7 @@ pub fn make(tree: &Tree, version: &str, wanted: &[String]) -> Result<Vec<u8>, Ke
     for folder in ["dev", "proc", "root", "run", "sys", "usr/bin", "usr/lib", "usr/sbin", "etc"] {
         root.mkdir(folder, 0o755)?;
     }
-    // The kernel opens it for the first process before that process can mount anything.
+    // The kernel opens `/dev/console` for the first process before that process can mount anything.
     let console = Inode {
         kind: Kind::Char(5, 1),
         mode: 0o600,
@@ -48,7 +48,7 @@ pub fn make(tree: &Tree, version: &str, wanted: &[String]) -> Result<Vec<u8>, Ke
     for command in COMMANDS.split_whitespace() {
         root.symlink(format!("usr/bin/{command}"), "busybox")?;
     }
-    // A root file system on something else than ext4 is not checked here, so e2fsprogs may be missing.
+    // Only an ext4 root file system is checked here, so e2fsprogs may be missing.
     if tree.contains("usr/sbin/e2fsck") {
         program(tree, &mut root, "usr/sbin/e2fsck")?;
         root.symlink("etc/mtab", "/proc/mounts")?;
@@ -73,7 +73,7 @@ pub fn compress(archive: &[u8], out: &mut File) -> Result<(), KernelError> {
     pack().map_err(|source| KernelError::Write { what: "the initramfs", source })
 }
 
-/// Copies a program and all that it needs to start.
+/// Copies a program and everything it needs to start.
 fn program(tree: &Tree, root: &mut Tree, path: &str) -> Result<(), KernelError> {
     if !tree.contains(tree.resolve(path)?) {
         return Err(KernelError::Program { path: format!("/{path}"), cause: "it is not in the tree".into() });
@@ -90,7 +90,7 @@ fn program(tree: &Tree, root: &mut Tree, path: &str) -> Result<(), KernelError> 
     Ok(())
 }
 
-/// Copies the wanted modules and all that they need, decompressed, with the lists that loading them takes.
+/// Copies the wanted modules and their dependencies, decompressed, with the lists needed to load them.
 fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Result<(), KernelError> {
     let folder = super::modules_folder(tree, version)?;
     let read = |name: &str| tree.read_text(folder.join(name).map_err(TreeError::Path)?);
@@ -118,7 +118,7 @@ fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Re
         dependencies.push('\n');
     }
     root.write(folder.join("modules.dep").map_err(TreeError::Path)?, 0o644, dependencies)?;
-    // busybox's modprobe looks into both when a name is not a module's.
+    // busybox's modprobe reads both when a name is not a module's.
     root.write(folder.join("modules.alias").map_err(TreeError::Path)?, 0o644, "")?;
     root.write(folder.join("modules.symbols").map_err(TreeError::Path)?, 0o644, "")?;
     let names: Vec<_> = chosen.iter().map(|(name, _)| name.as_str()).collect();
@@ -126,7 +126,7 @@ fn modules(tree: &Tree, root: &mut Tree, version: &str, wanted: &[String]) -> Re
     Ok(())
 }
 
-/// What the index files say about modules.
+/// The module indexes, parsed.
 struct Known<'a> {
     dependencies: &'a str,
     soft: &'a str,
@@ -135,7 +135,7 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// The wanted modules with all that they need, in the order to load them: name and line of modules.dep.
+    /// The wanted modules with their dependencies, in load order: name and line of modules.dep.
     ///
     /// The error is the name that is neither a module nor built in.
     fn choose(&self, wanted: &[String]) -> Result<Vec<(String, &'a str)>, String> {
@@ -149,7 +149,8 @@ impl<'a> Known<'a> {
         for line in self.soft.lines().filter_map(|l| l.strip_prefix("softdep ")) {
             let mut words = line.split_whitespace();
             if let Some(name) = words.next() {
-                // Both kinds, `pre:` and `post:`, are wanted beforehand here: the root must be reached after one pass.
+                // Both kinds, `pre:` and `post:`, are loaded before the module here: one pass must be enough to reach
+                // the root.
                 soft.entry(name).or_default().extend(words.filter(|w| !w.ends_with(':')));
             }
         }
@@ -166,7 +167,7 @@ impl<'a> Known<'a> {
         Ok(chosen)
     }
 
-    /// Adds one module behind all that it needs.
+    /// Adds one module after all its dependencies.
     fn visit(
         &self,
         name: String,
@@ -179,12 +180,12 @@ impl<'a> Known<'a> {
         if !seen.insert(name.clone()) {
             return;
         }
-        // A soft dependency may name an alias, and may be built in or not exist.
+        // A soft dependency may be an alias, built in, or missing.
         for wish in soft.get(name.as_str()).into_iter().flatten() {
             let wish = self.alias(wish).unwrap_or_else(|| plain(wish));
             self.visit(wish, lines, soft, seen, chosen);
         }
-        // A line names users before what they use.
+        // A line lists users before their dependencies.
         let needs = line.split_once(':').map_or("", |(_, needs)| needs);
         for need in needs.split_whitespace().rev() {
             self.visit(plain(need), lines, soft, seen, chosen);
@@ -192,7 +193,7 @@ impl<'a> Known<'a> {
         chosen.push((name, line));
     }
 
-    /// The module behind an alias without wildcards.
+    /// The module of an alias without wildcards.
     fn alias(&self, alias: &str) -> Option<String> {
         self.aliases.lines().find_map(|line| {
             let (found, module) = line.strip_prefix("alias ")?.split_once(' ')?;

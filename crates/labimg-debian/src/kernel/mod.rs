@@ -17,7 +17,7 @@ pub enum KernelError {
     /// The tree has no kernel modules of this version.
     #[error("the tree has no kernel modules at /lib/modules/{0}")]
     NoModules(String),
-    /// The tree has no kernel at all, or several.
+    /// The tree has no kernel, or several.
     #[error("the tree must have exactly one kernel below /lib/modules, found: {0}")]
     NotOneKernel(String),
     /// A module cannot be understood.
@@ -25,11 +25,11 @@ pub enum KernelError {
     Module {
         /// Its path in the tree or below the version's folder.
         path: String,
-        /// What is wrong.
+        /// What is wrong with it.
         #[source]
         cause: Cause,
     },
-    /// A module that a board wants does not exist.
+    /// A module that a board needs does not exist.
     #[error("the kernel {version} has no module `{name}`, neither as a file nor built in")]
     NoModule {
         /// The module's name.
@@ -42,22 +42,22 @@ pub enum KernelError {
     Program {
         /// Its path in the tree.
         path: String,
-        /// What is wrong.
+        /// What is wrong with it.
         #[source]
         cause: Cause,
     },
     /// A file cannot be written.
     #[error("cannot write {what}")]
     Write {
-        /// What was being written.
+        /// The file that was being written.
         what: &'static str,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Modules that need each other in a circle.
+    /// Modules depend on each other in a cycle.
     #[error("the kernel modules {0} need each other in a circle")]
     Cycle(String),
-    /// A kept index archive is damaged.
+    /// An index archive in the store is damaged.
     #[error("the kept module indexes are damaged")]
     Archive(#[source] std::io::Error),
     /// A tree operation failed.

@@ -8,15 +8,15 @@ use object::{Object, ObjectSection, ObjectSymbol};
 /// File name endings of kernel modules, as kmod knows them.
 pub const ENDINGS: [&str; 4] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"];
 
-/// A module that takes more than this when decompressed (bytes) is damaged or hostile: the largest real ones have a tenth.
+/// Largest decompressed module in bytes: a larger one is damaged or hostile. The largest real ones have a tenth of it.
 const LARGEST: u64 = 256 << 20;
 
 /// What `depmod` reads from a module.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Symbols that it offers to other modules.
+    /// Symbols that it exports.
     pub exports: Vec<Vec<u8>>,
-    /// Symbols that it takes from the kernel or other modules, in the order of its symbol table.
+    /// Symbols that it imports from the kernel or other modules, in the order of its symbol table.
     pub needs: Vec<Vec<u8>>,
     /// The `key=value` pairs of its `.modinfo` section.
     pub info: Vec<(Vec<u8>, Vec<u8>)>,
@@ -52,11 +52,11 @@ impl Module {
                 exports.push(name.to_vec());
             }
         }
-        // Since Linux 5.19 the checksums have no symbols of their own: then the names alone tell.
+        // Since Linux 5.19 the checksums have no symbols of their own: then only the names tell.
         if exports.is_empty() {
             exports = strings(section(b"__ksymtab_strings")?).map(<[u8]>::to_vec).collect();
         }
-        // `module_layout` and its like are needed without being in the symbol table.
+        // `module_layout` and similar ones are needed without being in the symbol table.
         let known: HashSet<&[u8]> = needs.iter().map(Vec::as_slice).collect();
         let more: Vec<Vec<u8>> = versions(section(b"__versions")?, file.is_64())
             .filter(|name| !known.contains(name))
@@ -78,8 +78,8 @@ fn strings(section: &[u8]) -> impl Iterator<Item = &[u8]> {
     section.split(|&b| b == 0).filter(|s| !s.is_empty())
 }
 
-/// The names in a `__versions` section: `struct modversion_info` of include/linux/module.h, 64 bytes with a
-/// checksum of the size of a long first.
+/// The names in a `__versions` section: `struct modversion_info` of include/linux/module.h, 64 bytes, of which the
+/// first are a checksum of the size of a `long`.
 fn versions(section: &[u8], is_64: bool) -> impl Iterator<Item = &[u8]> {
     let checksum = if is_64 { 8 } else { 4 };
     section.chunks_exact(64).filter_map(move |entry| {
@@ -89,7 +89,7 @@ fn versions(section: &[u8], is_64: bool) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Decompresses a module by its file name's ending.
+/// Decompresses a module according to its file name's suffix.
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence.
@@ -111,7 +111,7 @@ pub fn decompress(name: &[u8], packed: Vec<u8>) -> Result<Vec<u8>, String> {
     Ok(plain)
 }
 
-/// A module's path with no ending of compression.
+/// A module's path without the compression suffix.
 #[must_use]
 pub fn uncompressed(path: &str) -> &str {
     match path.rfind(".ko.") {
@@ -120,7 +120,7 @@ pub fn uncompressed(path: &str) -> &str {
     }
 }
 
-/// The module's name from its path: without folder and endings, with `_` for `-`.
+/// The module's name from its path: without folder and suffixes, with `_` for `-`.
 #[must_use]
 pub fn name(path: &[u8]) -> Vec<u8> {
     let file = path.rsplit(|&b| b == b'/').next().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use labimg_tree::{Content, ContentReader, Kind, Tree};
 
-/// Writes all of `tree` but its root folder. Equal trees give equal bytes; hard links become separate files.
+/// Writes all of `tree` except its root folder. Equal trees give equal bytes; hard links become separate files.
 ///
 /// # Errors
 /// A content that cannot be read or is 4 GiB or more, or a write error.

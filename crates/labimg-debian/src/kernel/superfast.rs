@@ -1,13 +1,14 @@
-//! The order in which kmod's hash table gives out its entries.
+//! The iteration order of kmod's hash table.
 //!
 //! `depmod` writes modules.symbols by walking a table keyed with Paul Hsieh's `SuperFastHash`: buckets in ascending
-//! order, byte order within a bucket. The kernel does not care, but equal files let a node's own `depmod` be compared.
+//! order, byte order within a bucket. The kernel does not depend on it, but equal files can be compared with those of a
+//! node's own `depmod`.
 
 use std::collections::BTreeMap;
 
-/// Buckets of the table of exported symbols.
+/// Buckets in the table of exported symbols.
 pub const SYMBOL_BUCKETS: u32 = 2048;
-/// Buckets of the table of modules by name.
+/// Buckets in the table of module names.
 pub const MODULE_BUCKETS: u32 = 512;
 
 /// The bucket of a key in a table of `buckets` (a power of two).
@@ -15,10 +16,10 @@ fn position(key: &[u8], buckets: u32) -> u32 {
     hash(key) & (buckets - 1)
 }
 
-/// The values of `table` in the order of such a walk.
+/// The values of `table` in the iteration order of kmod's hash table.
 pub fn walk<V>(table: &BTreeMap<Vec<u8>, V>, buckets: u32) -> Vec<(&[u8], &V)> {
     let mut entries: Vec<_> = table.iter().map(|(k, v)| (k.as_slice(), v)).collect();
-    // Stable, so the map's byte order stays within each bucket.
+    // A stable sort keeps the map's byte order within each bucket.
     entries.sort_by_key(|(key, _)| position(key, buckets));
     entries
 }

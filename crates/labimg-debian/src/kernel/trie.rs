@@ -1,9 +1,9 @@
-//! kmod's binary index: a radix trie of 7-bit keys, each with values by priority.
+//! kmod's binary index: a radix trie of 7-bit keys, each with values sorted by priority.
 //!
-//! The layout is described at the head of `libkmod/libkmod-index.c`: magic `0xB007F457`, version 2.1, then the
-//! offset of the root node. A node is an optional prefix (NUL-ended), an optional table of children (first and last
-//! character, then one offset for each from first to last) and an optional list of values (count, then priority and
-//! NUL-ended text each). All numbers are big-endian; the top bits of an offset say which parts a node has.
+//! The layout is described at the top of `libkmod/libkmod-index.c`: magic `0xB007F457`, version 2.1, then the offset of
+//! the root node. A node is an optional prefix (NUL-terminated), an optional table of children (first and last
+//! character, then one offset for each from first to last) and an optional list of values (count, then a priority and a
+//! NUL-terminated text each). All numbers are big-endian; the top bits of an offset say which parts a node has.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const HAS_PREFIX: u32 = 0x8000_0000;
 const HAS_VALUES: u32 = 0x4000_0000;
 const HAS_CHILDREN: u32 = 0x2000_0000;
 
-/// An index that is being filled.
+/// An index under construction.
 #[derive(Default)]
 pub struct Trie {
     root: Node,
@@ -23,7 +23,7 @@ pub struct Trie {
 struct Node {
     prefix: Vec<u8>,
     children: BTreeMap<u8, Node>,
-    /// By priority; among equals the one added last comes first.
+    /// Sorted by priority; of equal ones the last added comes first.
     values: Vec<(u32, Vec<u8>)>,
 }
 
@@ -54,7 +54,7 @@ impl Trie {
         true
     }
 
-    /// The file.
+    /// The bytes of the index file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -67,7 +67,7 @@ impl Trie {
     }
 }
 
-/// Puts a number into a place that was left for it.
+/// Writes a number into reserved space.
 fn fill(out: &mut [u8], at: usize, number: u32) {
     if let Some(place) = out.get_mut(at..at + 4) {
         place.copy_from_slice(&number.to_be_bytes());
@@ -75,7 +75,7 @@ fn fill(out: &mut [u8], at: usize, number: u32) {
 }
 
 impl Node {
-    /// Makes the first `at` bytes of the prefix a node of its own above the rest.
+    /// Splits off the first `at` bytes of the prefix as a parent node.
     fn split(&mut self, at: usize) {
         let prefix = std::mem::take(&mut self.prefix);
         let (above, below) = prefix.split_at(at);
@@ -85,7 +85,7 @@ impl Node {
         self.children.insert(character, lower);
     }
 
-    /// Appends the node and all below it; returns its offset with the flags.
+    /// Appends the node and everything below it; returns its offset with the flags.
     fn write(&self, out: &mut Vec<u8>) -> u32 {
         let mut flags = 0;
         let start = out.len() as u32;

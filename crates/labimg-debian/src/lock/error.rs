@@ -1,4 +1,4 @@
-//! Why there is no lock.
+//! Why a lock could not be made.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// Why there is no lock.
+/// Why a lock could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// A keyring cannot be used.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
-    /// The mirror does not give a release file.
+    /// The mirror does not deliver a release file.
     #[error("the mirror {mirror} cannot be asked for its packages")]
     Mirror {
-        /// The mirror's addresses and who named them.
+        /// The mirror's addresses and where they come from.
         mirror: String,
-        /// Why not.
+        /// The cause.
         source: HttpError,
     },
     /// The mirror has no such suite.
@@ -31,15 +31,15 @@ pub enum LockError {
     NoSuite {
         /// The suite.
         suite: String,
-        /// Where it should be.
+        /// The address where it should be.
         url: String,
     },
-    /// A release file is not signed by a key that counts.
+    /// A release file is not signed by a trusted key.
     #[error("{url} is not trusted")]
     Signature {
         /// The file.
         url: String,
-        /// Why not.
+        /// The cause.
         source: SignatureError,
     },
     /// A release file must not be used.
@@ -47,9 +47,9 @@ pub enum LockError {
     Release {
         /// The file.
         url: String,
-        /// The keys, each with fingerprint and user ID.
+        /// The keys that signed it, each with fingerprint and user ID.
         signers: String,
-        /// Why not.
+        /// The cause.
         source: Box<ReleaseError>,
     },
     /// A release file does not list an index.
@@ -60,20 +60,20 @@ pub enum LockError {
         /// The index.
         path: String,
     },
-    /// A verified index cannot be unpacked.
+    /// A verified index cannot be decompressed.
     #[error("{url}, as it lies in the cache, cannot be unpacked")]
     Unpack {
         /// The index file.
         url: String,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A verified index cannot be read.
+    /// A verified index cannot be parsed.
     #[error("the index {url} cannot be read")]
     Index {
         /// The index file.
         url: String,
-        /// Why not.
+        /// The cause.
         source: TableError,
     },
     /// A table in the cache was damaged.
@@ -87,14 +87,14 @@ pub enum LockError {
     /// The control file of a locked package cannot be used.
     #[error("the control file of {package} {version}: {what}")]
     Control {
-        /// The package, as the lock names it.
+        /// The package's name in the lock.
         package: String,
         /// Its version there.
         version: String,
         /// What is wrong with the file.
         what: String,
     },
-    /// A suite such as `stable` means another release than when the lock was made.
+    /// A suite such as `stable` is another release now than when the lock was made.
     #[error("the lock is of {locked} and the mirror's release is {now}: they do not go together")]
     Moved {
         /// Code name in the lock.
@@ -112,13 +112,13 @@ pub enum LockError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The packages cannot be had together.
+    /// The packages cannot be installed together.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
 }
@@ -134,7 +134,7 @@ impl Fault for LockError {
             Self::Index { source, .. } => source.kind(),
             Self::Unpack { source, .. } | Self::Memory { source, .. } => Fault::kind(source),
             Self::NoIndex { .. } | Self::Table { .. } | Self::Control { .. } | Self::Digest(_) => FaultKind::World,
-            // The lock's suite and the request's go by another release now.
+            // The suite in the lock and the request is another release now.
             Self::Moved { .. } => FaultKind::Configuration,
             Self::Store(source) => source.kind(),
             Self::Resolve(source) => source.kind(),
@@ -182,7 +182,7 @@ pub enum MirrorError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A list of the host's apt has a wrong syntax.
@@ -195,7 +195,7 @@ pub enum MirrorError {
     },
 }
 
-/// A mirror is named on the command line or in a list of the host's apt.
+/// A mirror comes from the command line or from a list of the host's apt.
 impl Fault for MirrorError {
     fn kind(&self) -> FaultKind {
         match self {

@@ -1,4 +1,4 @@
-//! Why a request cannot be met, in Debian's words: the smallest part of it that cannot, and the chain that leads there.
+//! Why a request cannot be met, in Debian's terms: the smallest part that is impossible, and the chain of reasons.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,12 +8,12 @@ use super::solve::solve;
 use super::universe::{BadRelation, Group, Id, Rejection, Universe};
 use crate::relation::Relation;
 
-/// An explanation: sentences, the most telling last.
+/// An explanation: sentences, the most specific last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// The packages asked for that cannot be had together, or the one that cannot be had at all.
+    /// The requested packages that cannot be installed together, or the one that cannot be installed at all.
     pub requests: Vec<String>,
-    /// The chain from there to the reason.
+    /// The chain from them to the reason.
     pub chain: Vec<String>,
 }
 
@@ -47,10 +47,10 @@ pub fn explain(universe: &Universe, roots: &[Group]) -> Result<Trouble, BadRelat
     Ok(Trouble { requests, chain })
 }
 
-/// Leaves out one root after the other as long as the rest still has no solution.
+/// Leaves out roots one by one while the rest still has no solution.
 fn smallest<'a>(universe: &Universe<'a>, roots: &[Group<'a>]) -> Result<Vec<Group<'a>>, BadRelation> {
     let mut left = roots.to_vec();
-    // Halves first: most requests have nothing to do with the trouble.
+    // Halves first: most requests are unrelated to the problem.
     let mut size = left.len().div_ceil(2);
     loop {
         let mut start = 0;
@@ -70,7 +70,7 @@ fn smallest<'a>(universe: &Universe<'a>, roots: &[Group<'a>]) -> Result<Vec<Grou
     }
 }
 
-/// The chain to a package that has a need nobody can meet, conflicts aside.
+/// The chain to a package with a dependency that no package can meet, ignoring conflicts.
 fn missing(universe: &Universe, roots: &[Group]) -> Result<Option<Vec<String>>, BadRelation> {
     let mut needs: BTreeMap<Id, Vec<Group>> = BTreeMap::new();
     let mut queue: Vec<Id> = roots.iter().flat_map(|g| g.satisfied_by.iter().copied()).collect();
@@ -80,7 +80,7 @@ fn missing(universe: &Universe, roots: &[Group]) -> Result<Option<Vec<String>>, 
             queue.extend(groups.iter().flat_map(|g| g.satisfied_by.iter().copied()));
         }
     }
-    // Those with a need that only such packages meet, too, until there are no more; each with its reason.
+    // Also packages with a dependency that only such packages meet, until there are no more; each with its reason.
     let mut lost: BTreeMap<Id, &Group> = BTreeMap::new();
     loop {
         let before = lost.len();
@@ -98,7 +98,7 @@ fn missing(universe: &Universe, roots: &[Group]) -> Result<Option<Vec<String>>, 
     let first = roots.iter().filter_map(|g| g.satisfied_by.first()).find(|id| lost.contains_key(*id));
     let Some(mut id) = first.copied() else { return Ok(None) };
     let mut chain = Vec::new();
-    // A package is lost before those that need it, so the reasons lead to one without any candidate.
+    // A package is lost before those that depend on it, so the reasons lead to one without any candidate.
     while let Some(group) = lost.get(&id) {
         let start = depends(universe, id, group);
         let Some(next) = group.satisfied_by.first() else {
@@ -121,7 +121,7 @@ pub(super) fn words(group: &Group) -> String {
     group.alternatives.iter().map(Relation::to_string).collect::<Vec<_>>().join(" | ")
 }
 
-/// What there is in place of what a relation asks for.
+/// What is available instead of what a relation asks for.
 fn available(universe: &Universe, relation: &Relation) -> String {
     let name = relation.name;
     let candidate = universe.find(name).map(|id| universe.get(id).record);
@@ -139,17 +139,17 @@ fn available(universe: &Universe, relation: &Relation) -> String {
     }
 }
 
-/// What must be installed whatever is chosen.
+/// What must be installed in any solution.
 struct Forced<'u, 'a> {
     universe: &'u Universe<'a>,
-    /// Who needs it; `None` for what was asked for.
+    /// The packages, each with the one that depends on it; `None` for requested ones.
     inside: BTreeMap<Id, Option<Id>>,
-    /// Whom they reject, in a sentence.
+    /// The packages that they reject, with the reason as a sentence.
     rejected: BTreeMap<Id, String>,
 }
 
 impl<'a> Forced<'_, 'a> {
-    /// Follows what has no alternative until a contradiction; empty when choices would have to be tried to find one.
+    /// Follows dependencies without alternatives to a contradiction; empty when that would need trying choices.
     fn contradiction(universe: &Universe<'a>, roots: &[Group<'a>]) -> Result<Vec<String>, BadRelation> {
         let mut this = Forced { universe, inside: BTreeMap::new(), rejected: BTreeMap::new() };
         let mut open: Vec<(Option<Id>, Group)> = roots.iter().map(|g| (None, g.clone())).collect();
@@ -182,7 +182,7 @@ impl<'a> Forced<'_, 'a> {
         }
     }
 
-    /// Installs a package and gives its needs.
+    /// Installs a package and returns its dependencies.
     fn put(&mut self, id: Id, parent: Option<Id>) -> Result<Vec<Group<'a>>, BadRelation> {
         self.inside.insert(id, parent);
         for rejection in self.universe.rejects(id)? {
@@ -214,7 +214,7 @@ impl<'a> Forced<'_, 'a> {
         format!("{} {verb} {relation}{provided}", name(id))
     }
 
-    /// `(a is wanted by b, which is wanted by c)`; nothing for what was asked for.
+    /// `(a is wanted by b, which is wanted by c)`; empty for requested packages.
     fn wanted(&self, id: Id) -> String {
         let name = |id: Id| self.universe.get(id).record.name;
         let parent = |id: Id| self.inside.get(&id).copied().flatten();
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use crate::lock::table;
 
-    /// `a 1 Depends: b, c | d; Conflicts: e` a line.
+    /// One `a 1 Depends: b, c | d; Conflicts: e` per line.
     fn explained(packages: &str, requests: &[&str]) -> String {
         let hash = "0".repeat(64);
         let text: String = packages
@@ -276,7 +276,7 @@ mod tests {
             explained("a 1 Depends: v (>= 1) | w\nb 1 Provides: v", &["a"]),
             "a cannot be installed: a depends on v (>= 1) | w, but v is only provided in other versions, by b and there is no package w"
         );
-        // A circle is no reason, what it needs is.
+        // A cycle is not a reason, but what it depends on is.
         assert_eq!(
             explained("a 1 Depends: b\nb 1 Depends: a, c\nc 1 Depends: d", &["a"]),
             "a cannot be installed: a depends on b; b depends on c; c depends on d, but there is no package d"

@@ -1,6 +1,6 @@
 //! Which mirror packages come from: the one given, the one the host's own apt uses, or a public one.
 //!
-//! The host's list is read in both of its forms, sources.list(5): one line a source, and deb822 stanzas.
+//! The host's list is read in both formats of sources.list(5): one source per line, and deb822 stanzas.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use labimg_store::http::shown;
 const DEFAULT_ARCHIVE: &str = "https://mirrors.kernel.org/debian";
 const DEFAULT_SECURITY: &str = "https://mirrors.kernel.org/debian-security";
 
-/// Debian's suites and the code names of the releases that are or will be on the mirrors.
+/// Debian's suites and the code names of current and future releases.
 const SUITES: &[&str] = &[
     "stable",
     "oldstable",
@@ -33,25 +33,25 @@ const SUITES: &[&str] = &[
     "duke",
 ];
 
-/// Where the two archives are.
+/// The addresses of the two archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// Base URL of the archive, without a slash at its end: `dists/` and `pool/` are below it.
+    /// Base URL of the archive, without a trailing slash: `dists/` and `pool/` are below it.
     pub archive: String,
     /// Base URL of the archive of security updates.
     pub security: String,
-    /// Who named them.
+    /// Where they come from.
     pub origin: Origin,
 }
 
-/// Who named a mirror.
+/// Where a mirror comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The caller: `--mirror` or `LABIMG_MIRROR`.
     Given,
-    /// This file of the host's apt.
+    /// From this file of the host's apt.
     Host(PathBuf),
-    /// Nobody: it is the public default.
+    /// The public default.
     Default,
 }
 
@@ -69,18 +69,18 @@ impl fmt::Display for Mirror {
 impl Mirror {
     /// Chooses: `given`, else what apt uses on the host whose root folder is `root`, else a public mirror.
     ///
-    /// `given` is the archive's URL, or two with a comma between them: archive, security archive. Without the second
-    /// it is the host's own one if that is on the same server, else `debian-security` beside the archive.
+    /// `given` is the archive's URL, or two separated by a comma: archive, security archive. Without the second, the
+    /// security archive is the host's if that is on the same server, else `debian-security` beside the archive.
     ///
     /// # Errors
-    /// A URL that is none; without `given` also lists of the host that cannot be read or are no lists.
+    /// An invalid URL; without `given` also lists of the host that cannot be read or parsed.
     pub fn choose(given: Option<&str>, root: &Path) -> Result<Self, MirrorError> {
         if let Some(given) = given {
             let (archive, security) = given.split_once(',').map_or((given, None), |(a, s)| (a, Some(s)));
             let archive = checked(archive)?;
             let security = match security {
                 Some(url) => checked(url)?,
-                // The host's list is only a hint here: one that cannot be read must not stop who named a mirror.
+                // The host's list is only a hint here: a mirror was given, so an unreadable list is not an error.
                 None => host_sources(root)
                     .unwrap_or_default()
                     .into_iter()
@@ -102,20 +102,20 @@ impl Mirror {
             .iter()
             .find(same_server)
             .or_else(|| sources.iter().find(|s| s.is_security()))
-            // Many mirrors carry no security archive, so a guess beside the archive would often be wrong.
+            // Many mirrors have no security archive, so guessing one beside the archive would often be wrong.
             .map_or_else(|| DEFAULT_SECURITY.to_owned(), |s| s.url.clone());
         Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()) })
     }
 
-    /// The URLs of archive and security archive that a node's apt is to use: without user name and password, which are
-    /// this computer's own, and the public mirror in place of one that only this computer reaches.
+    /// The URLs of archive and security archive for a node's apt: without user name and password, which belong to this
+    /// computer, and the public mirror instead of one that only this computer can reach.
     #[must_use]
     pub fn for_nodes(&self) -> (String, String) {
         (for_nodes(&self.archive, DEFAULT_ARCHIVE), for_nodes(&self.security, DEFAULT_SECURITY))
     }
 }
 
-/// A URL as a node is to use it: without user name and password; `default` in place of one on this computer itself.
+/// A URL for use on a node: without user name and password; `default` instead of one on this computer.
 pub fn for_nodes(url: &str, default: &str) -> String {
     match Url::parse(url) {
         Ok(parsed) if parsed.host_str().is_none_or(is_local) => default.to_owned(),
@@ -128,7 +128,7 @@ pub fn for_nodes(url: &str, default: &str) -> String {
     }
 }
 
-/// Whether a URL's host is this computer itself (RFC 6761 section 6.3 for the name).
+/// Whether a URL's host is this computer (RFC 6761 section 6.3 for the name).
 fn is_local(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     let name = host.trim_end_matches('.');
@@ -151,14 +151,14 @@ fn server(url: &str) -> &str {
     &url[..end]
 }
 
-/// `debian-security` in the folder where the archive's base is.
+/// `debian-security` in the archive's parent folder.
 fn sibling(archive: &str) -> String {
     let server = server(archive);
     let folder = archive[server.len()..].rsplit_once('/').map_or("", |(folder, _)| folder);
     format!("{server}{folder}/debian-security")
 }
 
-/// One URL of one binary source that is enabled.
+/// One URL of one enabled binary source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
     url: String,
@@ -177,13 +177,13 @@ impl Source {
 }
 
 fn is_debian(suite: &str) -> bool {
-    // bullseye was the first with `-security`; `buster/updates` is the older form.
+    // bullseye was the first release with `-security`; `buster/updates` is the older form.
     let base = suite.split(['-', '/']).next().unwrap_or(suite);
     SUITES.contains(&base)
 }
 
 /// The host's sources in apt's order: `sources.list` first, then the folder by name. Lists that this user may not read
-/// are passed over: those are of private archives, with a password inside.
+/// are skipped: they belong to private archives and contain a password.
 fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
     let apt = root.join("etc/apt");
     let folder = apt.join("sources.list.d");
@@ -212,7 +212,7 @@ fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
             text => text.map_err(error(&path))?,
         };
         let text = String::from_utf8_lossy(&text);
-        // The path as the host's user knows it.
+        // The path as seen on the host.
         let shown = path.strip_prefix(root).map_or_else(|_| path.clone(), |p| Path::new("/").join(p));
         let found = if deb822 {
             stanzas(&text).map_err(|source| MirrorError::Syntax { path: shown.clone(), source })?
@@ -248,7 +248,7 @@ fn stanzas(text: &str) -> Result<Vec<(String, Vec<String>)>, Deb822Error> {
     for stanza in Stanzas::new(text) {
         let stanza = stanza?;
         let words = |field| stanza.get(field).unwrap_or("").split_whitespace();
-        // apt takes these words, in any case, for "no".
+        // apt reads these words, in upper or lower case, as "no".
         let off = stanza.get("Enabled").is_some_and(|v| {
             ["no", "false", "without", "off", "disable", "0"].iter().any(|n| v.eq_ignore_ascii_case(n))
         });
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(choose(None, &files), (DEFAULT_ARCHIVE.into(), DEFAULT_SECURITY.into(), Origin::Default));
         let bare = tempfile::tempdir().unwrap();
         assert_eq!(Mirror::choose(None, bare.path()).unwrap().origin, Origin::Default);
-        // No security archive of its own: the public one.
+        // Without its own security archive: the public one.
         let (archive, security, _) = choose(None, &[("sources.list", "deb http://a.example/debian trixie main\n")]);
         assert_eq!((archive.as_str(), security.as_str()), ("http://a.example/debian", DEFAULT_SECURITY));
     }
@@ -372,7 +372,7 @@ mod tests {
         assert!(error.to_string().starts_with("/etc/apt/sources.list.d/x.sources "), "{error}");
         assert!(causes(&error)[0].starts_with("line 2: "), "{error:?}");
         assert!(error.help().unwrap().contains("--mirror"), "{error:?}");
-        // With a given mirror nothing of it is needed.
+        // With a given mirror the list is not needed.
         let given = Mirror::choose(Some("http://x.example/debian"), root.path()).unwrap();
         assert_eq!(given.security, "http://x.example/debian-security");
     }

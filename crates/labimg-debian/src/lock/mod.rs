@@ -1,6 +1,6 @@
 //! Every input of an image by name, version, size and SHA-256: made from signed indexes ([`Plan`](labimg::plan::Plan) → [`Lock`]).
 //!
-//! [`make`] asks the mirror for the suite, its updates and its security updates, verifies what comes, and resolves the
+//! [`make`] asks the mirror for the suite, its updates and its security updates, verifies them, and resolves the
 //! request as apt would without recommended packages.
 
 pub mod archive;
@@ -33,7 +33,7 @@ pub struct Lock {
     pub suite: String,
     /// Debian's name of the architecture, such as `arm64`.
     pub architecture: String,
-    /// The newest `Date` of the Release files, seconds since 1970: the time of everything that labimg itself makes.
+    /// The newest `Date` of the Release files, seconds since 1970: the time of everything that labimg itself creates.
     pub date: i64,
     /// The packages, sorted by name.
     pub packages: Vec<LockedPackage>,
@@ -52,13 +52,13 @@ pub struct LockedPackage {
     pub size: u64,
     /// SHA-256 of the `.deb`.
     pub sha256: Sha256,
-    /// Which of Debian's archives has it.
+    /// The archive that has it.
     pub archive: ArchiveName,
-    /// Its path below the archive's base, as part of a URL.
+    /// Its path below the archive's base URL.
     pub path: String,
-    /// Where it is to be found, best first.
+    /// Its addresses, best first.
     pub urls: Vec<String>,
-    /// True when nothing but dependencies asked for it (`apt-mark showauto`).
+    /// True when only installed as a dependency (`apt-mark showauto`).
     pub auto: bool,
 }
 
@@ -66,32 +66,32 @@ pub struct LockedPackage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArchiveName {
-    /// All suites but the security updates'.
+    /// All suites except security updates.
     Debian,
     /// Security updates.
     Security,
 }
 
-/// What a lock is made for.
+/// The request for a lock.
 #[derive(Debug, Clone)]
 pub struct LockRequest {
-    /// Code name or suite, such as `trixie`; its `-updates` and `-security` come along.
+    /// Code name or suite, such as `trixie`; its `-updates` and `-security` are used too.
     pub suite: String,
-    /// Further suites of the archive that requests name, such as `trixie-backports`.
+    /// More suites of the archive, named by requests, such as `trixie-backports`.
     pub extra_suites: Vec<String>,
     /// Debian's name of the architecture, such as `arm64`.
     pub architecture: String,
     /// `name`, `name=version` or `name/suite`.
     pub packages: Vec<String>,
-    /// Where from.
+    /// The mirror to use.
     pub mirror: Mirror,
-    /// Files of `OpenPGP` public keys that are trusted besides Debian's.
+    /// Files of `OpenPGP` public keys that are trusted in addition to Debian's.
     pub keyrings: Vec<PathBuf>,
-    /// The time now, seconds since 1970: releases that expired or are from the future are refused.
+    /// The current time, seconds since 1970: expired releases and those from the future are refused.
     pub now: i64,
 }
 
-/// Makes the lock of a request from what the mirror has now. Nothing is downloaded but what changed since the last time.
+/// Makes the lock of a request from what the mirror has now. Only downloads what changed since the last time.
 ///
 /// # Errors
 /// [`LockError`]

@@ -1,4 +1,4 @@
-//! Signatures of the archive: `OpenPGP` clear-signed texts (RFC 9580 section 7) by keys we know.
+//! Signatures of the archive: `OpenPGP` clear-signed texts (RFC 9580 section 7) made by known keys.
 
 use std::fmt;
 use std::io::Read;
@@ -34,7 +34,7 @@ const DEBIAN: &[(&str, &[u8])] = &[
     ("debian-archive-bookworm-stable.pgp", include_bytes!("keys/debian-archive-bookworm-stable.pgp")),
 ];
 
-/// The keys whose signatures count.
+/// The trusted keys.
 #[derive(Debug, Clone)]
 pub struct Keyring(Vec<Cert>);
 
@@ -46,15 +46,15 @@ pub enum KeyringError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It holds something else than public keys.
+    /// It holds something other than public keys.
     #[error("{} holds no OpenPGP public keys", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's message.
         #[source]
         cause: Cause,
     },
@@ -63,15 +63,15 @@ pub enum KeyringError {
 /// Why a signed text is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not a signed text at all, or damaged beyond reading.
+    /// Not a signed text, or too damaged to read.
     #[error("it is not a text with an OpenPGP signature")]
     NotSigned(#[source] Cause),
-    /// No signature is good; what is wrong with each.
+    /// No signature is good; the list says what is wrong with each.
     #[error("no good signature by a known key: {}", .0.join("; "))]
     NoneGood(Vec<String>),
 }
 
-/// A keyring besides Debian's own is one that was named.
+/// A keyring other than Debian's was named by the user.
 impl Fault for KeyringError {
     fn kind(&self) -> FaultKind {
         match self {
@@ -124,7 +124,7 @@ impl Keyring {
     /// Debian's keys, and those of `extra` files, armored or binary.
     ///
     /// # Errors
-    /// The first file that holds no keys.
+    /// The first file without keys.
     pub fn load(extra: &[PathBuf]) -> Result<Self, KeyringError> {
         let mut certs = Vec::new();
         for (name, bytes) in DEBIAN {
@@ -145,14 +145,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Cert>, KeyringError> {
     if certs.is_empty() { Err(error("it is empty".to_owned())) } else { Ok(certs) }
 }
 
-/// Gives the signed text and who signed it, when at least one signature is good at `now` (seconds since 1970):
-/// made by a key of `keyring` that is allowed to sign, not expired and not revoked. Signatures by unknown keys do no harm.
+/// Returns the signed text and its signers if at least one signature is good at `now` (seconds since 1970): made by a
+/// key of `keyring` that is allowed to sign, not expired and not revoked. Signatures by unknown keys are ignored.
 ///
 /// # Errors
 /// What is wrong with every signature.
 pub fn verify(message: &[u8], keyring: &Keyring, now: i64) -> Result<(String, Vec<Signer>), SignatureError> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(now).unwrap_or(0));
-    // A signature may be as far ahead of our clock as the release's own date.
+    // A signature may be as far in the future as the release's own date.
     let latest = time + Duration::from_secs(CLOCK_SLACK.unsigned_abs());
     let policy = StandardPolicy::at(time);
     let not_signed = |why: &dyn fmt::Display| SignatureError::NotSigned(why.to_string().into());
@@ -182,7 +182,7 @@ struct Helper<'a> {
 }
 
 impl Helper<'_> {
-    /// sequoia judges the key at the signature's time; an archive's key must be good today as well.
+    /// sequoia checks the key at the signature's time; an archive's key must also be good today.
     fn judge(&self, good: &GoodChecksum) -> Result<Signer, String> {
         let cert = good.ka.cert();
         let fingerprint = cert.fingerprint().to_hex();
@@ -229,7 +229,7 @@ impl VerificationHelper for Helper<'_> {
                 }
             }
         }
-        // An error here would be the reader's, without the reasons; the caller looks at both lists.
+        // An error here would be reported by the reader without the reasons. The caller checks both lists.
         Ok(())
     }
 }
@@ -269,7 +269,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Time of all signatures of these tests.
+    /// Time of all signatures in these tests.
     pub const NOW: i64 = 1_795_400_000;
     const YEAR: u64 = 365 * 86400;
 
@@ -349,7 +349,7 @@ pub(super) mod tests {
         assert!(stranger.help().unwrap().contains("--keyring"), "{stranger:?}");
         assert!(why(b"Suite: trixie\n").contains("not a text with an OpenPGP signature"));
         assert!(!why(b"").is_empty() && !why(&message[..message.len() / 2]).is_empty());
-        // Text around the signed part is not part of what is trusted.
+        // Text around the signed part is not trusted.
         let around = [b"Suite: evil\n\n", message.as_slice(), b"\nSuite: evil\n"].concat();
         if let Ok((text, _)) = verify(&around, &ring, NOW) {
             assert!(!text.contains("evil"));

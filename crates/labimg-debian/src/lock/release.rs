@@ -1,4 +1,4 @@
-//! `Release` files: what a suite's index files are, and when that was (Debian wiki, DebianRepository/Format).
+//! `Release` files: a suite's index files at some time (Debian wiki, DebianRepository/Format).
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::deb822::{Deb822Error, Stanza};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
-/// How far ahead of our clock the archive's may be, in seconds.
+/// How far the archive's clock may be ahead of ours, in seconds.
 pub(super) const CLOCK_SLACK: i64 = 3600;
 
-/// What a `Release` file says, as far as it is used here.
+/// The fields of a `Release` file that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Such as `stable-updates`; may be missing.
@@ -20,11 +20,11 @@ pub struct Release {
     pub codename: Option<String>,
     /// When it was made, seconds since 1970.
     pub date: i64,
-    /// When it stops being true, seconds since 1970.
+    /// When it expires, seconds since 1970.
     pub valid_until: Option<i64>,
-    /// Whether index files are also found under their hash.
+    /// Whether index files are also available by hash.
     pub by_hash: bool,
-    /// `NotAutomatic`: its packages are taken only when asked for, as backports are (`apt_preferences(5)`).
+    /// `NotAutomatic`: its packages are used only on request, like backports (`apt_preferences(5)`).
     pub not_automatic: bool,
     /// The index files by their path below the suite's folder.
     pub files: BTreeMap<String, IndexFile>,
@@ -39,7 +39,7 @@ pub struct IndexFile {
     pub sha256: Sha256,
 }
 
-/// A `Release` file that cannot be read or must not be used.
+/// A `Release` file that cannot be parsed or must not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// Not a control file.
@@ -53,27 +53,27 @@ pub enum ReleaseError {
     Field {
         /// Name of the field.
         field: &'static str,
-        /// The value or its line, shortened.
+        /// The value or its line, truncated.
         value: String,
         /// What it should be.
         want: &'static str,
     },
-    /// It is of another suite.
+    /// It belongs to another suite.
     #[error("it is of suite `{suite}` (code name `{codename}`), not of `{wanted}`")]
     OtherSuite {
-        /// Suite it is of.
+        /// Its suite.
         suite: String,
         /// Its code name.
         codename: String,
-        /// Suite asked for.
+        /// The requested suite.
         wanted: String,
     },
-    /// It was true once.
+    /// It has expired.
     #[error("it expired on {until}, and now it is {now}")]
     Expired {
         /// Its `Valid-Until`.
         until: String,
-        /// The time now.
+        /// The current time.
         now: String,
     },
     /// It is from the future.
@@ -81,10 +81,10 @@ pub enum ReleaseError {
     Future {
         /// Its `Date`.
         date: String,
-        /// The time now.
+        /// The current time.
         now: String,
     },
-    /// An older one than was seen before.
+    /// It is older than one seen before.
     #[error(
         "it is of {date}, older than the one of {seen} seen before from the same mirror: the mirror went back, or somebody replays an old state"
     )]
@@ -128,7 +128,7 @@ impl Fault for ReleaseError {
 }
 
 impl Release {
-    /// Reads the text of a `Release` file: a pure function, the signature is checked elsewhere.
+    /// Parses the text of a `Release` file. A pure function; the signature is checked elsewhere.
     ///
     /// # Errors
     /// A syntax error, a missing or a bad field.
@@ -159,7 +159,7 @@ impl Release {
         })
     }
 
-    /// Whether it is of the suite `wanted` and true at `now`, seconds since 1970.
+    /// Checks that it belongs to the suite `wanted` and is valid at `now`, seconds since 1970.
     ///
     /// # Errors
     /// [`ReleaseError::OtherSuite`], [`ReleaseError::Expired`] or [`ReleaseError::Future`].
@@ -189,13 +189,13 @@ impl ReleaseError {
     }
 }
 
-/// A time as people read it, `2026-09-12 07:55:41 UTC`.
+/// A time in human-readable form, `2026-09-12 07:55:41 UTC`.
 fn shown(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map_or_else(|_| format!("{seconds} s since 1970"), |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
-/// `Sat, 12 Sep 2026 07:55:41 UTC`: RFC 2822, but with `UTC`, which that does not have.
+/// `Sat, 12 Sep 2026 07:55:41 UTC`: RFC 2822, but with `UTC`, which RFC 2822 does not have.
 fn date(field: &'static str, value: &str) -> Result<i64, ReleaseError> {
     let numeric = value.strip_suffix("UTC").or_else(|| value.strip_suffix('Z')).map(|v| format!("{v}+0000"));
     DateTimeParser::new().parse_timestamp(numeric.as_deref().unwrap_or(value)).map(jiff::Timestamp::as_second).map_err(
@@ -213,7 +213,7 @@ fn index_file(line: &str) -> Option<(&str, IndexFile)> {
     (inside && words.next().is_none()).then_some((path, IndexFile { size, sha256 }))
 }
 
-/// Enough of a foreign text for a message.
+/// A text truncated for a message.
 fn short(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|c| !c.is_control()).take(160).collect()

@@ -24,15 +24,15 @@ pub enum ResolveError {
         name: String,
         /// The architecture.
         architecture: String,
-        /// Names that look like it, the nearest first.
+        /// Similar names, the nearest first.
         nearest: Vec<String>,
     },
-    /// A name that several packages provide.
+    /// A virtual package with several providers.
     #[error("`{name}` is not a package but provided by {}", .providers.join(", "))]
     Virtual {
         /// The name asked for.
         name: String,
-        /// Who provides it.
+        /// Its providers.
         providers: Vec<String>,
     },
     /// The package has no such version.
@@ -40,21 +40,21 @@ pub enum ResolveError {
     Version {
         /// The request.
         request: String,
-        /// The versions there are, with their suites.
+        /// The available versions, with their suites.
         versions: Vec<String>,
     },
     /// The same name with two versions.
     #[error("`{0}` is asked for in two different versions")]
     Twice(String),
-    /// A package that is to be renewed is not there any more.
+    /// A package to be renewed is no longer available.
     #[error("the mirror no longer has `{request}`")]
     Gone {
         /// Its name, or the request for it.
         request: String,
-        /// Packages of the lock that need it.
+        /// Packages of the lock that depend on it.
         needed_by: Vec<String>,
     },
-    /// The index has a relation that cannot be read.
+    /// The index has a relation that cannot be parsed.
     #[error(transparent)]
     Relation(#[from] BadRelation),
     /// No set of packages meets the request.
@@ -71,7 +71,7 @@ impl Fault for ResolveError {
             | Self::Version { .. }
             | Self::Twice(_)
             | Self::Gone { .. }
-            // Another choice of packages may do without the bad one.
+            // Another choice of packages may avoid the bad one.
             | Self::Relation(_)
             | Self::Unsolvable(_) => FaultKind::Configuration,
         }
@@ -94,14 +94,15 @@ impl Fault for ResolveError {
 /// A chosen package.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a> {
-    /// What the index says of it, and the place of its suite.
+    /// Its record in the index, and the index of its suite.
     pub candidate: Candidate<'a>,
-    /// True when only dependencies asked for it.
+    /// True when only installed as a dependency.
     pub auto: bool,
 }
 
-/// Chooses packages that meet all of `requests`, sorted by name. `suites` names the suites that records refer to by
-/// their place, `manual` those whose packages are taken only when asked for; with `base`, `Essential: yes`, `Priority: required` and apt itself are requests as well.
+/// Chooses packages that meet all of `requests`, sorted by name. `suites` are the names of the suites that records
+/// refer to by index, `manual` those whose packages are used only on request. With `base`, `Essential: yes`, `Priority:
+/// required` and apt itself are requests as well.
 ///
 /// # Errors
 /// [`ResolveError`]
@@ -115,7 +116,7 @@ pub fn resolve<'a>(
 ) -> Result<Vec<Chosen<'a>>, ResolveError> {
     let (names, pins) = split_all(requests, suites)?;
     let universe = Universe::new(records, architecture, &pins, |place| !manual.contains(&place))?;
-    // In the order of the request, which is the order of choice; the base after it.
+    // In the order of the request, which is the order of choice; then the base.
     let mut roots = Vec::new();
     for (name, request) in names.into_iter().zip(requests) {
         roots.push(target(&universe, name, request, suites)?);
@@ -145,7 +146,7 @@ pub fn resolve<'a>(
     Ok(chosen)
 }
 
-/// What apt's walk gives, else what a search finds; `None` when there is nothing to be found.
+/// The result of apt's walk, else of a search; `None` when there is no solution.
 pub(super) fn choose(universe: &Universe, groups: &[Group]) -> Result<Option<BTreeSet<Id>>, BadRelation> {
     match walk(universe, groups)? {
         Some(chosen) => Ok(Some(chosen)),
@@ -186,7 +187,7 @@ fn split<'r>(request: &'r str, suites: &[&str]) -> Result<(&'r str, Option<Pin>)
     if is_package_name(name) { Ok((name, pin)) } else { Err(bad()) }
 }
 
-/// The candidate that a request means: of that name, or the only one that provides it.
+/// The candidate for a request: the package with that name, or the only one that provides it.
 fn target(universe: &Universe, name: &str, request: &str, suites: &[&str]) -> Result<Id, ResolveError> {
     if let Some(id) = universe.find(name) {
         return Ok(id);
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
     use crate::lock::table;
 
-    /// `name fields` a line, fields between `; `.
+    /// Packages as lines `name fields`, with fields separated by `; `.
     fn chosen(packages: &str, requests: &[&str]) -> Result<String, ResolveError> {
         let end = format!("Version: 1\nArchitecture: all\nFilename: x\nSize: 1\nSHA256: {}\n\n", "0".repeat(64));
         let stanza = |line: &str| {
@@ -239,7 +240,7 @@ mod tests {
         let packages = "a Depends: x | y\nb Depends: y\nv Depends: mta\nm Provides: mta\nn Priority: required; Provides: mta\nx\ny";
         assert_eq!(chosen(packages, &["a"]).unwrap(), "a x");
         assert_eq!(chosen(packages, &["a", "y"]).unwrap(), "a y");
-        // As apt: the alternative is taken before the later need for the other one is seen.
+        // As apt does: the alternative is chosen before the later dependency on the other one is seen.
         assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b x y");
         assert_eq!(chosen(packages, &["b", "a"]).unwrap(), "a b y");
         assert_eq!(chosen(packages, &["v"]).unwrap(), "n v");
@@ -255,7 +256,7 @@ mod tests {
     fn a_search_where_first_choices_collide() {
         let packages = "a Depends: x | y\nb Depends: z\nz Conflicts: x\nx\ny";
         assert_eq!(chosen(packages, &["a", "b"]).unwrap(), "a b y z");
-        // The walk steps back by itself where an alternative leads nowhere.
+        // The walk backtracks when an alternative leads nowhere.
         assert_eq!(chosen("a Depends: x | y\nx Depends: w\nw Depends: gone\ny", &["a"]).unwrap(), "a y");
     }
 

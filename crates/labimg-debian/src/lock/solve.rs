@@ -1,4 +1,4 @@
-//! Chooses packages: every need met, no conflict, first alternatives preferred, nothing that is not needed.
+//! Chooses packages: every dependency met, no conflicts, first alternatives preferred, nothing unneeded.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use resolvo::{
 
 use super::universe::{BadRelation, Group, Id, Universe};
 
-/// A set of packages that meets `roots` and all needs of those in it; `None` when there is none.
+/// A set of packages that meets `roots` and all dependencies within it; `None` when there is none.
 ///
 /// # Errors
 /// A relation that cannot be read.
@@ -32,7 +32,7 @@ pub fn solve(universe: &Universe, roots: &[Group]) -> Result<Option<BTreeSet<Id>
     }
 }
 
-/// Those of `chosen` that the roots lead to: what a search tried and no longer needs is left out.
+/// Those of `chosen` that the roots lead to, without what the search tried and no longer needs.
 fn needed(universe: &Universe, roots: &[Group], chosen: &BTreeSet<Id>) -> Result<BTreeSet<Id>, BadRelation> {
     let met = |group: &Group| group.satisfied_by.iter().copied().find(|id| chosen.contains(id));
     let mut reached = BTreeSet::new();
@@ -45,10 +45,11 @@ fn needed(universe: &Universe, roots: &[Group], chosen: &BTreeSet<Id>) -> Result
     Ok(reached)
 }
 
-/// The universe in the solver's words: a name has one solvable, its candidate, both with the candidate's number.
+/// The universe in the solver's terms: each name has one solvable, its candidate, and both have the candidate's number.
 ///
-/// There are two version sets a name: `2n` holds its candidate (for needs), `2n + 1` nothing (for conflicts: "if it
-/// is installed, then in none of its versions"). The name after the last has no solvable: what nobody satisfies.
+/// Each name has two version sets: `2n` holds its candidate (for dependencies), `2n + 1` is empty (for conflicts: "if
+/// installed, then in none of its versions"). The name after the last has no solvable and stands for what no package
+/// satisfies.
 struct Provider<'u, 'a> {
     universe: &'u Universe<'a>,
     unions: RefCell<Vec<Vec<VersionSetId>>>,
@@ -111,7 +112,7 @@ impl Interner for Provider<'_, '_> {
     }
 
     fn resolve_condition(&self, _: ConditionId) -> Condition {
-        // Conditions are never made here.
+        // Conditions are never used here.
         Condition::Requirement(VersionSetId(self.universe.count() as u32 * 2))
     }
 }

@@ -1,13 +1,13 @@
-//! A `Packages` file boiled down to what resolving needs: one line a package, its fields between tabs.
+//! A `Packages` file reduced to what resolving needs: one line per package, with tabs between its fields.
 //!
-//! Reading the 56 MB of Debian's `main` takes long enough to be felt; this form is a third of that and needs no parser.
+//! Reading the 56 MB of Debian's `main` takes noticeable time; this form has a third of the size and needs no parser.
 
 use crate::deb822::{Deb822Error, Stanza, Stanzas};
 use crate::relation::is_package_name;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
-/// Changes whenever the form of the lines does, so that no older table is read.
+/// Changes whenever the line format does, so that older tables are not read.
 pub const KIND: &str = "packages-table-1";
 
 const COLUMNS: usize = 14;
@@ -23,19 +23,19 @@ pub struct Record<'a> {
     pub architecture: &'a str,
     /// `Multi-Arch: allowed`: `name:any` is also satisfied by it.
     pub allowed: bool,
-    /// `Essential: yes`.
+    /// Value of `Essential: yes`.
     pub essential: bool,
     /// From 1, `required`, to 5, `extra`.
     pub priority: u8,
-    /// The fields of the same names, folded lines joined.
+    /// The field with the same name, with folded lines joined.
     pub pre_depends: &'a str,
-    /// As above.
+    /// As for `pre_depends`.
     pub depends: &'a str,
-    /// As above.
+    /// As for `pre_depends`.
     pub provides: &'a str,
-    /// As above.
+    /// As for `pre_depends`.
     pub conflicts: &'a str,
-    /// As above.
+    /// As for `pre_depends`.
     pub breaks: &'a str,
     /// Path below the archive's base.
     pub filename: &'a str,
@@ -45,16 +45,16 @@ pub struct Record<'a> {
     pub sha256: &'a str,
 }
 
-/// A `Packages` file that cannot be used.
+/// Why a `Packages` file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// Not made of control stanzas.
     #[error(transparent)]
     Syntax(#[from] Deb822Error),
-    /// A stanza lacks a field, or its value cannot be.
+    /// A stanza lacks a field, or has an invalid value.
     #[error("package `{package}` has {field} `{value}`, which is not valid")]
     Field {
-        /// The package, as far as it is named.
+        /// The package, if its name is known.
         package: String,
         /// The field.
         field: &'static str,
@@ -72,10 +72,10 @@ impl Fault for TableError {
     }
 }
 
-/// Makes the table of a `Packages` file for `architecture`: a pure function.
+/// Makes the table of a `Packages` file for `architecture`. A pure function.
 ///
 /// # Errors
-/// The first stanza that is no package.
+/// The first stanza that is not a package.
 pub fn make(packages: &str, architecture: &str) -> Result<String, TableError> {
     let mut table = String::with_capacity(packages.len() / 2);
     for stanza in Stanzas::new(packages) {
@@ -84,7 +84,7 @@ pub fn make(packages: &str, architecture: &str) -> Result<String, TableError> {
     Ok(table)
 }
 
-/// Makes the table of one package from its own control file and what an index says of the file besides.
+/// Makes the table of one package from its control file and the fields that an index adds.
 ///
 /// # Errors
 /// As [`make`].
@@ -95,7 +95,7 @@ pub fn of_control(
     sha256: &Sha256,
     architecture: &str,
 ) -> Result<String, TableError> {
-    // The first of equal fields counts, and these are not the control file's to say.
+    // Of equal fields the first counts, and the control file must not set these.
     make(&format!("Filename: {filename}\nSize: {size}\nSHA256: {sha256}\n{control}"), architecture)
 }
 
@@ -153,7 +153,7 @@ fn row(stanza: &Stanza, architecture: &str, table: &mut String) -> Result<(), Ta
     Ok(())
 }
 
-/// The packages of a table. A line that [`make`] cannot have written is `Err` with its number from 1.
+/// The packages of a table. A line that [`make`] cannot have written is `Err` with its line number from 1.
 pub fn records(table: &str) -> impl Iterator<Item = Result<Record<'_>, usize>> {
     table.lines().enumerate().map(|(number, line)| record(line).ok_or(number + 1))
 }

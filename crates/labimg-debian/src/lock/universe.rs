@@ -1,7 +1,9 @@
-//! All packages that could be installed, and which of them satisfy a relation: one architecture, one candidate a name.
+//! All packages that could be installed, and which of them satisfy a relation: one architecture, one candidate per
+//! name.
 //!
-//! As for apt, only the candidate of a name (the highest version, or the one asked for) can be chosen. Where versions of a
-//! lock are to be kept, a name has two: the kept one and the index's. They reject one another, and either can be banned.
+//! As for apt, only the candidate of a name (the highest version, or the one asked for) can be chosen. When a lock's
+//! versions should be kept, a name has two candidates: the kept one and the index's. They exclude each other, and
+//! either can be banned.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -11,15 +13,15 @@ use crate::relation::{self, Operator, Relation, RelationError};
 use crate::version;
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// A package by its place in [`Universe::candidates`].
+/// A package by its index in [`Universe::candidates`].
 pub type Id = usize;
 
 /// A record and the suite it is from.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// What the index says of it.
+    /// Its record in the index.
     pub record: Record<'a>,
-    /// Place of its suite in the caller's list.
+    /// Index of its suite in the caller's list.
     pub suite: usize,
 }
 
@@ -35,29 +37,29 @@ struct Provider<'a> {
 #[derive(Debug)]
 pub struct Universe<'a> {
     architecture: &'a str,
-    /// All versions, by name, the highest first: names are found by bisection, which is cheaper than a map of all.
+    /// All versions, by name, the highest first: names are found by binary search, which is cheaper than a map of all.
     versions: Vec<Candidate<'a>>,
-    /// By name, one each; where a version is kept and the index has another, that one after it.
+    /// Sorted by name, one each. When the index has another version than the kept one, it comes after that.
     candidates: Vec<Candidate<'a>>,
-    /// Place for place with `candidates`.
+    /// In the order of `candidates`.
     standings: Vec<Standing>,
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
-    /// Those that cannot be chosen now.
+    /// Candidates that cannot be chosen now.
     banned: BTreeSet<Id>,
 }
 
-/// What is preferred among alternatives: what a lock has stays rather than giving way to another package.
+/// Preference among alternatives: a package of the lock is preferred over another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
-    /// In the version that the lock has, or to be renewed whatever it takes.
+    /// The lock's version, or a package that is to be renewed in any case.
     Kept,
-    /// The index's version of a package that is kept if that can be.
+    /// The index's version of a package that should be kept if possible.
     Renewed,
     /// Not in the lock.
     Other,
 }
 
-/// A relation of a package that cannot be read.
+/// A relation of a package that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a relation of package {package} {version} cannot be read")]
 pub struct BadRelation {
@@ -80,25 +82,25 @@ impl Fault for BadRelation {
 pub struct Group<'a> {
     /// The alternatives.
     pub alternatives: Vec<Relation<'a>>,
-    /// Who satisfies one of them.
+    /// Candidates that satisfy one of them.
     pub satisfied_by: Vec<Id>,
 }
 
-/// A relation that keeps packages out, and the candidates that it means.
+/// A relation that excludes packages, and the candidates that it excludes.
 #[derive(Debug, Clone)]
 pub struct Rejection<'a> {
     /// `conflicts with`, `breaks` or `replaces`.
     pub verb: &'static str,
     /// As written.
     pub relation: Relation<'a>,
-    /// Whom it keeps out.
+    /// The candidates that it excludes.
     pub others: Vec<Id>,
 }
 
 impl<'a> Universe<'a> {
-    /// Sorts out `records` (each with the place of its suite) for `architecture`. `pins` names the version that is the
-    /// candidate of a name in place of the highest; versions of suites that `automatic` denies (by their place) are
-    /// candidates only when pinned, or when no other suite has the name.
+    /// Builds the universe of `records` (each with the index of its suite) for `architecture`. `pins` gives the version
+    /// that is the candidate of a name instead of the highest. Versions from suites for which `automatic` returns false
+    /// (by index) are candidates only when pinned, or when no other suite has the name.
     ///
     /// # Errors
     /// A `Provides` that cannot be read.
@@ -111,8 +113,8 @@ impl<'a> Universe<'a> {
         Self::keeping(records, architecture, pins, automatic, &HashMap::new())
     }
 
-    /// As [`new`](Self::new), with what a lock has: by name, the version that is a candidate besides the index's, or none
-    /// where only the index's is to be one.
+    /// As [`new`](Self::new), with the packages of a lock: by name, the version that is a second candidate beside the
+    /// index's, or none when only the index's should be one.
     ///
     /// # Errors
     /// A `Provides` that cannot be read.
@@ -124,7 +126,7 @@ impl<'a> Universe<'a> {
         kept: &HashMap<&'a str, Option<Candidate<'a>>>,
     ) -> Result<Self, BadRelation> {
         let mut versions: Vec<_> = records.into_iter().map(|(suite, record)| Candidate { record, suite }).collect();
-        // Stable: of equal versions the first suite's comes first.
+        // A stable sort: of equal versions the first suite's comes first.
         versions.sort_by(|a, b| {
             let (a, b) = (&a.record, &b.record);
             a.name.cmp(b.name).then_with(|| version::compare(b.version, a.version))
@@ -133,7 +135,7 @@ impl<'a> Universe<'a> {
         for list in versions.chunk_by(|a, b| a.record.name == b.record.name) {
             let pin = list.first().and_then(|c| pins.get(c.record.name));
             let candidate = match pin {
-                // A pin that fits nothing leaves the name without a candidate.
+                // A pin that matches nothing leaves the name without a candidate.
                 Some(pin) => list.iter().find(|c| pin.fits(c)),
                 None => list.iter().find(|c| automatic(c.suite)).or(list.first()),
             };
@@ -189,19 +191,19 @@ impl<'a> Universe<'a> {
         self.architecture
     }
 
-    /// How many candidates there are; their numbers are below that.
+    /// Number of candidates; their ids are below it.
     #[must_use]
     pub fn count(&self) -> usize {
         self.candidates.len()
     }
 
-    /// The candidate of a name; of two, the kept one unless it is banned.
+    /// The candidate of a name; of two, the kept one unless banned.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Id> {
         self.of_name(name).find(|id| !self.banned.contains(id))
     }
 
-    /// All candidates of a name, banned ones too: the kept one first.
+    /// All candidates of a name, including banned ones, the kept one first.
     #[must_use]
     pub fn of_name(&self, name: &str) -> Range<Id> {
         let start = self.candidates.partition_point(|c| c.record.name < name);
@@ -209,22 +211,22 @@ impl<'a> Universe<'a> {
         start..start + rest.iter().take_while(|c| c.record.name == name).count()
     }
 
-    /// Lets a candidate not be chosen, by whatever relation.
+    /// Prevents a candidate from being chosen.
     pub fn ban(&mut self, id: Id) {
         self.banned.insert(id);
     }
 
-    /// Lets a candidate be chosen again.
+    /// Allows a candidate to be chosen again.
     pub fn permit(&mut self, id: Id) {
         self.banned.remove(&id);
     }
 
-    /// Lets all candidates be chosen again.
+    /// Allows all candidates to be chosen again.
     pub fn permit_all(&mut self) {
         self.banned.clear();
     }
 
-    /// Whether a candidate cannot be chosen now.
+    /// Whether a candidate is banned.
     #[must_use]
     pub fn is_banned(&self, id: Id) -> bool {
         self.banned.contains(&id)
@@ -257,7 +259,7 @@ impl<'a> Universe<'a> {
             Some(other) if other == self.architecture => false,
             Some(_) => return Vec::new(),
         };
-        // deb-multiarch: `:any` asks for a package that says `Multi-Arch: allowed`.
+        // deb-multiarch: `:any` asks for a package with `Multi-Arch: allowed`.
         let fits = |id: &Id| (!any || self.candidates[*id].record.allowed) && !self.banned.contains(id);
         let accepted = |id: &Id| relation.accepts(self.candidates[*id].record.version);
         let mut found: Vec<Id> = self.of_name(relation.name).filter(fits).filter(accepted).collect();
@@ -266,7 +268,7 @@ impl<'a> Universe<'a> {
             .get(relation.name)
             .into_iter()
             .flatten()
-            // Policy 7.5: a relation with a version is satisfied by a provided version only.
+            // Policy 7.5: a versioned relation is only satisfied by a versioned `Provides`.
             .filter(|p| relation.version.is_none() || p.version.is_some_and(|v| relation.accepts(v)))
             .map(|p| p.id)
             .filter(|id| fits(id) && !found.contains(id))
@@ -280,7 +282,7 @@ impl<'a> Universe<'a> {
         found
     }
 
-    /// What a candidate needs: `Pre-Depends`, then `Depends`.
+    /// The dependencies of a candidate: `Pre-Depends`, then `Depends`.
     ///
     /// # Errors
     /// A field that cannot be read.
@@ -291,7 +293,8 @@ impl<'a> Universe<'a> {
         Ok(groups.into_iter().map(|alternatives| self.group(alternatives)).collect())
     }
 
-    /// An or-group with those that satisfy it, each once, in the order of the alternatives; what is kept comes first.
+    /// An or-group with the candidates that satisfy it, each once, in the order of the alternatives; kept ones come
+    /// first.
     #[must_use]
     pub fn group(&self, alternatives: Vec<Relation<'a>>) -> Group<'a> {
         let mut satisfied_by = Vec::new();
@@ -306,7 +309,7 @@ impl<'a> Universe<'a> {
         Group { alternatives, satisfied_by }
     }
 
-    /// With whom a candidate cannot be: `Conflicts`, then `Breaks`, then the other version of the same name; never itself.
+    /// What a candidate excludes: `Conflicts`, then `Breaks`, then the other version of the same name; never itself.
     ///
     /// # Errors
     /// A field that cannot be read.
@@ -331,12 +334,12 @@ impl<'a> Universe<'a> {
     }
 }
 
-/// Which version of a name is to be its candidate.
+/// Which version of a name is its candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pin {
     /// `name=version`
     Version(String),
-    /// `name/suite`, by its place in the caller's list.
+    /// `name/suite`, as an index in the caller's list.
     Suite(usize),
 }
 

@@ -1,22 +1,22 @@
-//! The first choice everywhere, depth first, in the order of the fields: how apt's classic solver walks.
+//! Takes the first choice everywhere, depth first, in the order of the fields, like apt's classic solver.
 //!
-//! What apt installs depends on the order in which it comes across alternatives, so that order is kept here. The walk
-//! gives up where first choices collide: then [`solve`](super::solve) searches.
+//! What apt installs depends on the order in which it sees alternatives, so that order is kept here. The walk gives up
+//! when first choices conflict; then [`solve`](super::solve) searches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::universe::{BadRelation, Group, Id, Universe};
 
-/// Chains of needs that are longer are left to the search, which does not use the stack. Debian's longest are below 200.
+/// Longer dependency chains are left to the search, which does not use the stack. Debian's longest are below 200.
 const DEEPEST: usize = 1000;
 
-/// The packages that apt's walk gives for `roots`; `None` where it finds no way.
+/// The packages that apt's walk chooses for `roots`; `None` when it finds no solution.
 ///
 /// # Errors
 /// A relation that cannot be read.
 pub fn walk(universe: &Universe, roots: &[Group]) -> Result<Option<BTreeSet<Id>>, BadRelation> {
     let mut walk = Walk { universe, chosen: Vec::new(), inside: BTreeSet::new(), rejected: BTreeMap::new() };
-    // All that was asked for is there before the first alternative is looked at.
+    // All requested packages are chosen before the first alternative is considered.
     let mut asked = Vec::new();
     for group in roots {
         let Some(id) = group.satisfied_by.first().copied() else { return Ok(None) };
@@ -38,15 +38,15 @@ pub fn walk(universe: &Universe, roots: &[Group]) -> Result<Option<BTreeSet<Id>>
 
 struct Walk<'u, 'a> {
     universe: &'u Universe<'a>,
-    /// In order, each with those it rejects.
+    /// In order, each with the packages that it rejects.
     chosen: Vec<(Id, Vec<Id>)>,
     inside: BTreeSet<Id>,
-    /// How many of the chosen reject it.
+    /// How many chosen packages reject a package.
     rejected: BTreeMap<Id, usize>,
 }
 
 impl Walk<'_, '_> {
-    /// Takes a package in, unless it collides with one that is.
+    /// Adds a package, unless it conflicts with a chosen one.
     fn put(&mut self, id: Id) -> Result<bool, BadRelation> {
         let rejects: Vec<Id> = self.universe.rejects(id)?.into_iter().flat_map(|r| r.others).collect();
         if self.rejected.contains_key(&id) || rejects.iter().any(|other| self.inside.contains(other)) {
@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
         Ok(true)
     }
 
-    /// Takes out all that came in since there were `count`.
+    /// Removes all packages after the first `count`.
     fn undo(&mut self, count: usize) {
         for (id, rejects) in self.chosen.drain(count..) {
             self.inside.remove(&id);
@@ -79,7 +79,7 @@ impl Walk<'_, '_> {
         group.satisfied_by.iter().any(|id| self.inside.contains(id))
     }
 
-    /// Brings in what a package needs; false, with all of it undone, when that cannot be.
+    /// Adds the dependencies of a package. If that is impossible it undoes everything and returns false.
     fn meet(&mut self, id: Id, depth: usize) -> Result<bool, BadRelation> {
         if depth > DEEPEST {
             return Ok(false);

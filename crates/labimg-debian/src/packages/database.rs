@@ -8,12 +8,12 @@ use labimg_tree::{Tree, TreeError, TreePath};
 
 const DPKG: &str = "var/lib/dpkg";
 
-/// Writes what dpkg and apt know of the packages, in the states that they have now: `status`, `triggers/`, `arch`, and
-/// `/var/lib/apt/extended_states`. `diversions` and `statoverride` are kept when they are there.
-/// To be called when nothing changes the packages any more.
+/// Writes what dpkg and apt know about the packages in their current states: `status`, `triggers/`, `arch`, and
+/// `/var/lib/apt/extended_states`. `diversions` and `statoverride` are kept if they exist. Call it when nothing changes
+/// the packages any more.
 ///
 /// # Errors
-/// A control file that cannot be read, or something in the way in the tree.
+/// A control file that cannot be parsed, or a conflict in the tree.
 pub fn write_database(tree: &mut Tree, installed: &Installed) -> Result<(), PackagesError> {
     let mut packages: Vec<&Package> = installed.packages.iter().collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
@@ -49,7 +49,7 @@ fn write_files(tree: &mut Tree, installed: &Installed, packages: &[&Package], st
     write_triggers(tree, &installed.packages)?;
     let mut automatic = String::new();
     for package in packages.iter().filter(|package| package.auto) {
-        // Writing to a string cannot fail. apt files packages for all architectures under the native one.
+        // Writing to a string cannot fail. apt lists packages of architecture `all` under the native one.
         let _ = write!(
             automatic,
             "Package: {}\nArchitecture: {}\nAuto-Installed: 1\n\n",
@@ -59,7 +59,8 @@ fn write_files(tree: &mut Tree, installed: &Installed, packages: &[&Package], st
     tree.write("var/lib/apt/extended_states", 0o644, automatic)
 }
 
-/// Who is interested in which paths (`triggers/File`) and names (a file for each), as `triggers.txt` of dpkg's documentation says.
+/// Which packages are interested in which paths (`triggers/File`) and names (one file each), as in `triggers.txt` of
+/// dpkg's documentation.
 fn write_triggers(tree: &mut Tree, packages: &[Package]) -> Result<(), TreeError> {
     let mut paths = String::new();
     let mut names: BTreeMap<&str, String> = BTreeMap::new();

@@ -1,7 +1,8 @@
-//! Puts the files of a package into the tree as dpkg does when it unpacks one that was not installed before.
+//! Puts the files of a package into the tree as dpkg does when it unpacks a new package.
 //!
-//! dpkg's rules (its `tarobject`): paths go through links to folders; a folder that is there, or a link to one, is kept as it
-//! is; a link does not replace a folder; a file of another package is replaced only under `Replaces`, in either direction.
+//! dpkg's rules (its `tarobject`): paths go through links to folders; an existing folder, or a link to one, is kept
+//! unchanged; a link does not replace a folder; a file of another package is replaced only under `Replaces`, in either
+//! direction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,20 +16,21 @@ use labimg_tree::{Inode, Kind, LayerId, Tree, TreeError, TreePath};
 /// The files of all packages so far.
 #[derive(Debug, Default)]
 pub(super) struct Unpacker {
-    /// Whose a path is: an index into the packages unpacked so far, and what that package calls it. Folders are shared and not in it.
+    /// The owner of a path: an index into the packages unpacked so far, and that package's path for it. Folders are
+    /// shared and not listed.
     owner: HashMap<TreePath, (usize, TreePath)>,
     packages: Vec<Package>,
-    /// What other packages took over, as the first owner called it.
+    /// Paths that other packages took over, under the first owner's name.
     lost: HashMap<usize, HashSet<TreePath>>,
 }
 
-/// What is known while one package is unpacked.
+/// The state while one package is unpacked.
 struct Current<'a> {
     deb: &'a Deb,
     package: Package,
     index: usize,
     layer: LayerId,
-    /// Folders as the package names them, and where they really are.
+    /// Folders by the package's path, and their real paths.
     folders: HashMap<TreePath, TreePath>,
 }
 
@@ -48,7 +50,7 @@ impl Unpacker {
         Ok(())
     }
 
-    /// The packages, in the order in which they were added, each with the files that are still its own.
+    /// The packages in the order in which they were added, each with the files that it still owns.
     pub fn finish(self) -> Vec<Package> {
         let mut packages = self.packages;
         for (index, lost) in self.lost {
@@ -59,7 +61,7 @@ impl Unpacker {
         packages
     }
 
-    /// Puts one entry into the tree; false when another package's file stands in its place and stays.
+    /// Puts one entry into the tree; false when another package's file is there and stays.
     fn place(
         &mut self,
         tree: &mut Tree,
@@ -69,7 +71,7 @@ impl Unpacker {
         owners: &Owners,
     ) -> Result<bool, PackagesError> {
         let Some(parent) = path.parent() else {
-            // The root folder is there.
+            // The root folder exists.
             return Ok(true);
         };
         let parent = if let Some(real) = current.folders.get(&parent) {
@@ -121,7 +123,7 @@ impl Unpacker {
             self.owner.insert(at.clone(), (current.index, path.clone()));
         }
         if matches!(kind, Kind::Symlink(_)) {
-            // The folders known so far may lead elsewhere from here on.
+            // The known folders may now lead elsewhere.
             current.folders.clear();
         }
         let inode = Inode {
@@ -137,7 +139,7 @@ impl Unpacker {
         Ok(true)
     }
 
-    /// Whether the file at `at` makes room for one of the current package.
+    /// Whether the current package may replace the file at `at`.
     fn may_replace(&mut self, current: &Current<'_>, at: &TreePath) -> Result<bool, PackagesError> {
         let Some((index, theirs)) = self.owner.get(at).filter(|(index, _)| *index != current.index) else {
             return Ok(true);
@@ -173,7 +175,7 @@ impl Current<'_> {
     }
 }
 
-/// A path of an archive as one inside the tree.
+/// A path of an archive as a path inside the tree.
 pub(super) fn inner_path(path: &[u8]) -> Result<TreePath, &'static str> {
     if path.starts_with(b"/") {
         return Err("an absolute path");

@@ -5,7 +5,7 @@ use labimg_tree::{Tree, TreeError};
 
 pub(super) const FOLDER: &str = "var/lib/dpkg/info";
 
-/// Writes `PACKAGE[:ARCH].list`, `.md5sums`, `.postinst` and so on; `time` is when the control archive was made.
+/// Writes `PACKAGE[:ARCH].list`, `.md5sums`, `.postinst` and so on; `time` is the time of the control archive.
 pub(super) fn write(tree: &mut Tree, package: &Package, time: i64) -> Result<(), TreeError> {
     tree.begin_layer(format!("package {} {}", package.name, package.version));
     let base = format!("{FOLDER}/{}", package.info_name());

@@ -1,4 +1,4 @@
-//! Packages: unpacked into the tree as dpkg would, and dpkg's own database of them.
+//! Packages: unpacks them into the tree as dpkg would, and writes dpkg's database.
 
 mod database;
 mod files;
@@ -23,7 +23,7 @@ use labimg_tree::{Tree, TreeError, TreePath};
 /// Why packages cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
-    /// A file of the control archive is bad, or is not of the package that the lock names.
+    /// A file of the control archive is bad, or does not belong to the locked package.
     #[error("package {package}: {what}")]
     Control {
         /// The package.
@@ -41,7 +41,7 @@ pub enum PackagesError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Two packages have a file of the same name.
+    /// Two packages have a file with the same path.
     #[error(
         "package {package} would overwrite {path}, which is also in package {other}: they cannot be installed together"
     )]
@@ -50,15 +50,15 @@ pub enum PackagesError {
         path: TreePath,
         /// The package that came later.
         package: String,
-        /// Whose the file is.
+        /// The package that owns the file.
         other: String,
     },
-    /// A change that the tree refuses, such as a path that leads out of it.
+    /// The tree refuses a change, such as a path that leads out of it.
     #[error("the files of package {package} cannot be put into the tree")]
     Tree {
         /// The package.
         package: String,
-        /// The tree's reason.
+        /// The tree's error.
         source: TreeError,
     },
     /// The user asked to stop.
@@ -83,11 +83,11 @@ impl Fault for PackagesError {
     }
 }
 
-/// Unpacks packages into `tree` and writes dpkg's `info` files of them. Their contents stay in the packages' blobs.
-/// The result is in dpkg's configuration order, whatever the order of `debs`, and every package is [`State::Unpacked`].
+/// Unpacks packages into `tree` and writes their dpkg `info` files. Contents stay in the packages' blobs. The result is
+/// in dpkg's configuration order, regardless of the order of `debs`, and every package is [`State::Unpacked`].
 ///
 /// # Errors
-/// A package that is not the one locked, whose files leave the tree, or that has a file in common with another without
+/// A package that is not the locked one, has paths outside the tree, or shares a file with another one without
 /// `Replaces`.
 pub fn unpack(
     tree: &mut Tree,
@@ -104,7 +104,7 @@ pub fn unpack(
     let order = order::configuration(&read.iter().map(|(package, _)| package).collect::<Vec<_>>())?;
     let mut slots: Vec<_> = read.into_iter().map(Some).collect();
     let mut ordered: Vec<_> = order.into_iter().filter_map(|index| slots.get_mut(index)?.take()).enumerate().collect();
-    // The links of a merged /usr must be there before anything goes through them.
+    // The links of a merged /usr must exist before any path goes through them.
     ordered.sort_by_key(|(_, (_, deb))| !brings_top_links(deb));
     let mut unpacker = files::Unpacker::default();
     let mut places = Vec::with_capacity(ordered.len());
@@ -124,7 +124,7 @@ pub fn unpack(
     Ok(Installed { architecture: architecture.to_owned(), packages })
 }
 
-/// Whether a package has symbolic links directly below the root, such as `/bin`.
+/// True when a package has symbolic links directly below the root, such as `/bin`.
 fn brings_top_links(deb: &Deb) -> bool {
     deb.entries.iter().any(|entry| {
         let top = files::inner_path(&entry.path).is_ok_and(|path| !path.as_bytes().contains(&b'/'));

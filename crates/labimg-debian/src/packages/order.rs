@@ -1,9 +1,10 @@
 //! The order in which `dpkg --configure --pending` configures packages that are all unpacked.
 //!
-//! dpkg goes through its hash table of packages (FNV-1a of the name, 65,521 chains) and puts each package whose dependencies
-//! are not configured yet to the end of its queue. When nothing moves any more it breaks a cycle of dependencies, where it
-//! can at a package without a `postinst`. Before that, apt has the essential packages configured, then the protected ones and
-//! all that others pre-depend on, each with what they depend on. User and group numbers that scripts allocate follow from this order.
+//! dpkg walks its hash table of packages (FNV-1a of the name, 65,521 chains) and moves each package whose dependencies
+//! are not configured yet to the end of its queue. When it makes no more progress it breaks a dependency cycle, if
+//! possible at a package without a `postinst`. Before that, apt has the essential packages configured, then the
+//! protected ones and everything that others pre-depend on, each with its dependencies. The uids and gids that scripts
+//! allocate follow from this order.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -36,7 +37,7 @@ pub(super) fn configuration(packages: &[&Package]) -> Result<Vec<usize>, Package
     Ok(order)
 }
 
-/// dpkg's queue: what cannot be configured yet goes to its end.
+/// dpkg's queue: a package that cannot be configured yet goes to its end.
 fn run_queue(
     mut queue: VecDeque<usize>,
     needs: &[Needs],
@@ -54,7 +55,7 @@ fn run_queue(
             queue.push_back(package);
             continue;
         } else {
-            // Everything in the queue waits for something in the queue, so following that comes back to where it was.
+            // Every package in the queue waits for another one in it, so following that chain leads back to the start.
             queue.push_front(package);
             let next = break_cycle(package, needs, packages, done);
             queue.retain(|&p| p != next);
@@ -66,7 +67,7 @@ fn run_queue(
     }
 }
 
-/// The member of a cycle that is configured although it depends on another one: without a `postinst` it does no harm.
+/// The member of a cycle that is configured although a dependency is not: one without a `postinst` does no harm.
 fn break_cycle(from: usize, needs: &[Needs], packages: &[&Package], done: &[bool]) -> usize {
     let mut path = vec![from];
     loop {
@@ -82,7 +83,7 @@ fn break_cycle(from: usize, needs: &[Needs], packages: &[&Package], done: &[bool
     }
 }
 
-/// For each name, which packages have or provide it, and in which version.
+/// For each name, the packages that have or provide it, and the version.
 type Providers<'a> = HashMap<&'a str, Vec<(usize, Option<&'a str>)>>;
 
 fn providers<'a>(packages: &[&'a Package]) -> Result<Providers<'a>, PackagesError> {
@@ -102,10 +103,10 @@ fn relations<'a>(package: &'a Package, field: &str) -> Result<Vec<Vec<Relation<'
         .map_err(|e| PackagesError::Control { package: package.name.clone(), what: format!("{field}: {e}") })
 }
 
-/// What a package depends on: groups of which one member must be configured before it; no group is empty.
+/// The dependencies of a package: groups of which one member must be configured before it. No group is empty.
 type Needs = Vec<Vec<usize>>;
 
-/// For each package what these fields ask for, as indices.
+/// The dependencies of each package in these fields, as indices.
 fn dependencies(
     packages: &[&Package],
     providers: &Providers<'_>,
@@ -123,7 +124,7 @@ fn dependencies(
                     let provided = providers.get(r.name).map(Vec::as_slice).unwrap_or_default();
                     provided.iter().filter(|(_, version)| meets(r, *version)).map(|(i, _)| *i)
                 });
-                // Any one that is met will do, and the package itself meets it at once.
+                // Any member will do, and the package itself meets its own group.
                 let candidates: Vec<usize> = candidates.collect();
                 if !candidates.is_empty() && !candidates.contains(&index) {
                     own.push(candidates);
@@ -146,7 +147,7 @@ fn closure(roots: Vec<usize>, needs: &[Needs]) -> BTreeSet<usize> {
     all
 }
 
-/// The chain of dpkg's hash table that a name is in.
+/// The chain of a name in dpkg's hash table.
 fn chain(name: &str) -> u32 {
     let hash = name.bytes().fold(2_166_136_261_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     hash % 65_521
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_dpkgs() {
-        // In the order of a `dpkg --configure --pending` log.
+        // From a log of `dpkg --configure --pending`.
         let log = [
             "libip4tc2",
             "libexpat1",

@@ -1,4 +1,4 @@
-//! Owners by name: dpkg looks the names of a package's tar up in the node's own `passwd` and `group`.
+//! Owners by name: dpkg looks up the names in a package's tar in the node's own `passwd` and `group`.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use crate::deb::Deb;
 use crate::lock::LockedPackage;
 use labimg_tree::{Tree, TreeError};
 
-/// The package that makes both lists.
+/// The package that creates both lists.
 const MAKER: &str = "base-passwd";
 
-/// Where `base-passwd` keeps what becomes `/etc/passwd` and `/etc/group` when it is configured.
+/// The files of `base-passwd` that become `/etc/passwd` and `/etc/group` when it is configured.
 const MASTERS: [(&str, &str); 2] =
     [("etc/passwd", "usr/share/base-passwd/passwd.master"), ("etc/group", "usr/share/base-passwd/group.master")];
 
-/// Numbers of users and groups by name.
+/// Uids and gids by name.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     users: HashMap<String, u32>,
@@ -22,10 +22,10 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Those of the tree; where it has none yet, those that the packages bring; none when those bring none.
+    /// The owners of the tree; if it has no lists yet, those in the packages; else none.
     ///
     /// # Errors
-    /// When a list is there and cannot be read.
+    /// When a list exists but cannot be read.
     pub fn of(tree: &Tree, debs: &[(LockedPackage, Deb)]) -> Result<Self, PackagesError> {
         let mut tables = [HashMap::new(), HashMap::new()];
         for (table, (path, master)) in tables.iter_mut().zip(MASTERS) {
@@ -39,7 +39,7 @@ impl Owners {
         Ok(Self { users, groups })
     }
 
-    /// The number for a user of this name; `number` when it has no name or nobody knows it.
+    /// The uid of a user name; `number` when the name is empty or unknown.
     pub fn user(&self, name: &str, number: u32) -> u32 {
         look_up(&self.users, name, number)
     }
@@ -50,7 +50,7 @@ impl Owners {
     }
 }
 
-/// The text of the first package that has the file `master`; empty when none has.
+/// The text of the first package that has the file `master`; empty when there is none.
 fn packaged(debs: &[(LockedPackage, Deb)], master: &str) -> Result<String, PackagesError> {
     let is_master = |path: &[u8]| path.strip_prefix(b"./").unwrap_or(path) == master.as_bytes();
     for (locked, deb) in debs {

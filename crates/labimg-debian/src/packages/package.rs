@@ -1,15 +1,15 @@
-//! What is known of an unpacked package: what its control archive holds, and how far it is installed.
+//! An unpacked package: the content of its control archive, and its state.
 
 use std::collections::BTreeMap;
 
 use labimg_tree::TreePath;
 
-/// How far a package is installed: the third word of `Status` in dpkg's status file (dpkg(1), "Package states").
+/// A package's state: the third word of `Status` in dpkg's status file (dpkg(1), "Package states").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Its files are there, its `postinst configure` was neither run nor replaced: the node does that at first boot.
+    /// Its files are there, but its `postinst configure` was neither run nor replaced: the node runs it at first boot.
     Unpacked,
-    /// Configured, but these triggers of its own wait for `postinst triggered`.
+    /// Configured, but these of its triggers wait for `postinst triggered`.
     TriggersPending(Vec<String>),
     /// Configured; nothing is left to do.
     Installed,
@@ -27,15 +27,15 @@ impl State {
     }
 }
 
-/// dpkg's word in the place of the MD5 of a conffile that it has not installed.
+/// dpkg's word instead of an MD5 for a conffile that is not installed yet.
 pub(super) const NOT_INSTALLED: &str = "newconffile";
 
 /// A configuration file that dpkg leaves alone when the administrator changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conffile {
-    /// Where it lies.
+    /// Its path.
     pub path: TreePath,
-    /// MD5 of the packaged content, 32 hexadecimal digits, or `newconffile` for one that the package does not ship.
+    /// MD5 of the packaged content, 32 hexadecimal digits, or `newconffile` if the package does not ship it.
     pub md5: String,
     /// Listed with `remove-on-upgrade` (deb-conffiles(5)).
     pub remove_on_upgrade: bool,
@@ -44,9 +44,9 @@ pub struct Conffile {
 /// What a package's `triggers` file declares (deb-triggers(5)).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Triggers {
-    /// Names it acts on, a path or an explicit name, and whether the activating package waits.
+    /// Triggers it is interested in, a path or an explicit name, and whether the activating package waits.
     pub interest: Vec<(String, bool)>,
-    /// Names it activates when its state changes, and whether it waits.
+    /// Triggers it activates when its state changes, and whether it waits.
     pub activate: Vec<(String, bool)>,
 }
 
@@ -65,26 +65,27 @@ pub struct Package {
     pub scripts: BTreeMap<String, Vec<u8>>,
     /// The other members of the control archive by name: `md5sums`, `shlibs`, `templates`, …; not `control`.
     pub info: BTreeMap<String, Vec<u8>>,
-    /// What it waits for and sets off.
+    /// Its triggers.
     pub triggers: Triggers,
     /// Its configuration files.
     pub conffiles: Vec<Conffile>,
-    /// True when only dependencies asked for it (`apt-mark showauto`).
+    /// True when only installed as a dependency (`apt-mark showauto`).
     pub auto: bool,
-    /// Its files and folders as named in the package (so perhaps through a link such as `/lib`), in its order, as in `info/*.list`.
+    /// Its files and folders, with paths and order as in the package and in `info/*.list`; a path may go through a link
+    /// such as `/lib`.
     pub files: Vec<TreePath>,
-    /// How far it is installed.
+    /// Its state.
     pub state: State,
 }
 
 impl Package {
-    /// The value of a control field; empty when it is not there.
+    /// The value of a control field; empty when it is missing.
     #[must_use]
     pub fn field(&self, name: &str) -> &str {
         crate::deb822::Stanza::parse(&self.control).ok().and_then(|s| s.get(name)).unwrap_or_default()
     }
 
-    /// What its files in dpkg's `info` folder are called: with the architecture when several can be installed at once.
+    /// The name of its files in dpkg's `info` folder: with the architecture when several can be installed at once.
     #[must_use]
     pub fn info_name(&self) -> String {
         if self.field("Multi-Arch") == "same" {
@@ -100,7 +101,7 @@ impl Package {
 pub struct Installed {
     /// Debian's name of the node's architecture, such as `arm64`.
     pub architecture: String,
-    /// Dependencies come before what needs them.
+    /// Dependencies come before the packages that need them.
     pub packages: Vec<Package>,
 }
 

@@ -12,10 +12,10 @@ use crate::deb::Deb;
 use crate::deb822::Stanza;
 use crate::lock::LockedPackage;
 
-/// The members of a control archive that are run.
+/// The scripts in a control archive.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
-/// What is known of a package before it is unpacked.
+/// The package as known before it is unpacked.
 pub(super) fn package(locked: &LockedPackage, deb: &Deb) -> Result<Package, PackagesError> {
     let name = &locked.name;
     let bad = |what: String| PackagesError::Control { package: name.clone(), what };

@@ -1,11 +1,11 @@
-//! One package's stanza of dpkg's status file, as dpkg writes it (its `parse.c`: the order of the fields; `dump.c`: their form).
+//! One package's stanza in dpkg's status file, as dpkg writes it (field order: dpkg's `parse.c`; format: `dump.c`).
 
 use super::package::NOT_INSTALLED;
 use super::{Package, PackagesError, State};
 use crate::deb822::Stanza;
 use crate::relation;
 
-/// The fields that dpkg knows, in the order in which it writes them; others follow in the order of the package.
+/// The fields that dpkg knows, in the order in which it writes them; others follow in the package's order.
 const KNOWN: [&str; 27] = [
     "Package",
     "Essential",
@@ -36,11 +36,11 @@ const KNOWN: [&str; 27] = [
     "Triggers-Pending",
 ];
 
-/// Those that dpkg takes apart and writes again.
+/// Fields that dpkg parses and formats again.
 const RELATIONS: [&str; 9] =
     ["Replaces", "Provides", "Depends", "Pre-Depends", "Recommends", "Suggests", "Breaks", "Conflicts", "Enhances"];
 
-/// The stanza with the newline that ends its last field.
+/// The stanza, with a newline after the last field.
 pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
     let bad = |what: String| PackagesError::Control { package: package.name.clone(), what };
     let stanza = Stanza::parse(&package.control).map_err(|e| bad(e.to_string()))?;
@@ -53,7 +53,7 @@ pub(super) fn text(package: &Package) -> Result<String, PackagesError> {
                 State::TriggersPending(names) => Some(names.join(" ")),
                 _ => None,
             },
-            // Written for half-configured and removed packages only.
+            // Only written for half-configured and removed packages.
             "Config-Version" => None,
             "Essential" | "Protected" => stanza.get(field).filter(|v| *v == "yes").map(str::to_owned),
             "Multi-Arch" => stanza.get(field).filter(|v| *v != "no").map(str::to_owned),
@@ -83,8 +83,8 @@ fn push(out: &mut String, field: &str, value: &str) {
     out.extend([field, ":", space, value, "\n"]);
 }
 
-/// The sums as packaged, once they are in place: not while the package is unpacked only, and never what another package
-/// took over.
+/// The packaged MD5 sums of installed conffiles: not while the package is only unpacked, and never for files that
+/// another package took over.
 fn conffiles(package: &Package) -> Option<String> {
     let line = |c: &super::Conffile| {
         let lost = c.md5 != NOT_INSTALLED && !package.files.contains(&c.path);

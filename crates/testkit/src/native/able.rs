@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::leftovers;
 
-/// What the harness calls, with the Debian package of each.
+/// Programs that the harness calls, each with its Debian package.
 const TOOLS: [(&str, &str); 12] = [
     ("systemd-nspawn", "systemd-container"),
     ("unshare", "util-linux"),
@@ -21,7 +21,8 @@ const TOOLS: [(&str, &str); 12] = [
     ("perl", "perl-base"),
 ];
 
-/// In small what a machine needs of the host: a bridge in a namespace, a loop mount in another, control groups that it may make.
+/// A small trial of what a machine needs from the host: a bridge in a namespace, a loop mount in another one, and the
+/// right to create control groups.
 const TRIAL: &str = r#"
     ip link add br0 type bridge
     ip link add port type veth peer name other
@@ -36,7 +37,7 @@ const TRIAL: &str = r#"
     [ "${groups-}" = yes ] || { echo "no control groups at /sys/fs/cgroup" >&2; exit 1; }
 "#;
 
-/// Looks once, and removes what ended tests have left.
+/// Checks once, and removes what finished tests left behind.
 ///
 /// # Errors
 /// What this computer lacks or does not allow.

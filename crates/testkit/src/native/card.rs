@@ -1,5 +1,5 @@
-//! The card of a machine: a copy of an image's root partition, and its firmware partition as a folder, for a host may be unable
-//! to mount FAT.
+//! The card of a machine: a copy of an image's root partition, and the firmware partition as a folder, since some hosts
+//! cannot mount FAT.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,11 +12,11 @@ use rustix::fs::{SeekFrom, seek};
 use super::Network;
 use crate::command::succeed;
 
-/// The networks that an image knows, by file: each asks for a wired port that no software has made, and the port of a
-/// container is made by software.
+/// The image's network files. Each asks for a real wired interface, but a container has a virtual one, so they are
+/// adapted.
 const NETWORKS: [&str; 2] = ["10-labimg", "20-wired"];
 
-/// A flashed card. It goes with the network.
+/// A flashed card. It is removed with the network.
 pub struct Card {
     pub(super) name: String,
     folder: PathBuf,
@@ -26,7 +26,7 @@ impl Card {
     /// Flashes an image.
     pub fn flash(network: &Network, image: &Path) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        // A port is called after it, and such names have 15 bytes.
+        // A network interface is named after it, and such names have at most 15 bytes.
         let name = format!("n{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = network.folder().join(&name);
         for below in ["tree", "firmware", "networkd"] {
@@ -42,7 +42,7 @@ impl Card {
         card
     }
 
-    /// Flashes another image over it: nothing of what was there is left.
+    /// Flashes another image over it: nothing of the old content is left.
     pub fn flash_again(&self, image: &Path) {
         let partitions = partitions(image);
         let (firmware, _) = partitions[0];
@@ -77,12 +77,12 @@ impl Card {
         entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// A text file of the firmware partition; empty when it is not there.
+    /// A text file of the firmware partition; empty when it is missing.
     pub fn firmware_text(&self, name: &str) -> String {
         String::from_utf8_lossy(&std::fs::read(self.firmware().join(name)).unwrap_or_default()).into_owned()
     }
 
-    /// Writes a file of the firmware partition, as a person does who has the card in another computer.
+    /// Writes a file of the firmware partition, as a user does with the card in another computer.
     pub fn write_firmware(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.firmware().join(name), content).unwrap();
     }
@@ -95,28 +95,28 @@ impl Card {
         succeed(Command::new("tar").args(["--numeric-owner", "-czf"]).arg(&seed).arg("-C").arg(folder.path()).arg("."));
     }
 
-    /// e2fsck must find nothing wrong with the root.
+    /// Checks that e2fsck finds no errors in the root partition.
     pub fn check(&self) {
         succeed(Command::new("e2fsck").arg("-fn").arg(self.root()));
     }
 
-    /// After a power cut: what the journal has is written to its place, as a mount does, and then nothing may be wrong.
+    /// After a power cut: replays the journal, as a mount does; then e2fsck must find no errors.
     pub fn check_after_cut(&self) {
         let journal = Command::new("e2fsck").args(["-E", "journal_only", "-y"]).arg(self.root()).output().unwrap();
-        // e2fsck(8): 1 is what it says when it has written.
+        // e2fsck(8): exit code 1 means that it has written.
         let said = String::from_utf8_lossy(&journal.stdout);
         assert!(matches!(journal.status.code(), Some(0 | 1)), "e2fsck: {}\n{said}", journal.status);
         self.check();
     }
 }
 
-/// Copies a part of a disk into a file of its own, and leaves out its holes.
+/// Copies a part of a disk into a file, without its holes.
 fn copy(disk: &Path, (offset, size): (u64, u64), to: &Path) {
     let from = File::open(disk).unwrap();
     let to = File::create(to).unwrap();
     to.set_len(size).unwrap();
     let mut at = offset;
-    // No data behind it: an error.
+    // Without further data this is an error, which ends the loop.
     while let Ok(data) = seek(&from, SeekFrom::Data(at)) {
         let end = seek(&from, SeekFrom::Hole(data)).unwrap().min(offset + size);
         if data >= end {

@@ -1,4 +1,4 @@
-//! A lab folder, and the images that the program makes of it.
+//! A lab folder, and the images that the program builds from it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,29 +6,29 @@ use std::process::Command;
 use super::{Card, Network, Node, Power, leftovers};
 use crate::command::{succeed, text_of};
 
-/// What is to be built.
+/// The lab to be built.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LabRequest<'a> {
     /// Name and role of each node.
     pub nodes: &'a [(&'a str, &'a str)],
-    /// Further lines of a node, by its name.
+    /// More lines of a node, by node name.
     pub node_settings: &'a [(&'a str, &'a str)],
-    /// Further lines of `lab.toml`, before the nodes.
+    /// More lines of `lab.toml`, before the nodes.
     pub settings: &'a str,
-    /// Further packages of all nodes.
+    /// More packages for all nodes.
     pub packages: &'a [&'a str],
-    /// Further files of the folder.
+    /// More files of the folder.
     pub files: &'a [(&'a str, &'a str)],
 }
 
-/// What builds it.
+/// The programs and files used to build a lab.
 #[derive(Debug, Clone)]
 pub struct Tools {
-    /// `labimg`.
+    /// The `labimg` program.
     pub program: PathBuf,
-    /// The file of the board that all nodes have.
+    /// The board file for all nodes.
     pub board: PathBuf,
-    /// What takes the place of k3s.
+    /// The stand-in for k3s.
     pub k3s: PathBuf,
 }
 
@@ -72,23 +72,23 @@ impl Lab {
         self.tools.board.file_stem().unwrap().to_string_lossy().into_owned()
     }
 
-    /// Builds these nodes (all when empty) once more, as before a card is flashed anew. Gives what the program says.
+    /// Builds these nodes (all when empty) again, as before reflashing a card. Returns the program's output.
     pub fn rebuild(&self, nodes: &[&str]) -> serde_json::Value {
         let mut build = self.command();
         build.args(["--json", "build"]).args(nodes).arg("--k3s-bin").arg(&self.tools.k3s);
         serde_json::from_slice(&succeed(&mut build).stdout).unwrap()
     }
 
-    /// The program, in the folder.
+    /// The program, run in the lab's folder.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.tools.program);
         command.current_dir(self.folder.path());
         command
     }
 
-    /// The program, in the folder, run by a computer of this network.
+    /// The program, run in the lab's folder by a computer of this network.
     pub fn command_in(&self, network: &Network) -> Command {
-        // nsenter begins in the root folder.
+        // nsenter starts in the root folder.
         let mut command = network.command("env");
         command.arg("-C").arg(self.folder.path()).arg(&self.tools.program);
         command
@@ -109,7 +109,7 @@ impl Lab {
         self.path(&format!("{node}-{}.img", self.board()))
     }
 
-    /// What the build said of a node's image.
+    /// The build's output for a node's image.
     fn built(&self, node: &str) -> &serde_json::Value {
         let image = self.image(node).file_name().unwrap().to_string_lossy().into_owned();
         let images = self.built["images"].as_array().unwrap();
@@ -117,7 +117,7 @@ impl Lab {
         images.iter().find(of_node).unwrap_or_else(|| panic!("no {image} in {:#}", self.built))
     }
 
-    /// The packages that a node itself is to finish.
+    /// The packages that the node itself has to configure.
     pub fn pending(&self, node: &str) -> Vec<&str> {
         let pending = self.built(node)["pending"].as_array().expect("`build --json` lists what is pending");
         pending.iter().filter_map(|p| p["package"].as_str()).collect()
@@ -136,7 +136,7 @@ impl Lab {
         ports.iter().map(|p| format!("{}/{}", p["number"], p["protocol"].as_str().unwrap())).collect()
     }
 
-    /// A node's SSH host key, as `secrets/` keeps it.
+    /// A node's SSH host key from `secrets/`.
     pub fn host_key(&self, node: &str) -> String {
         let path = self.path(&format!("secrets/host-keys/{node}/ssh_host_ed25519_key.pub"));
         std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -147,7 +147,7 @@ impl Lab {
         Card::flash(network, &self.image(node))
     }
 
-    /// Switches a node on with this card.
+    /// Powers a node on with this card.
     pub fn boot<'a>(&self, network: &'a Network, card: &'a Card) -> Node<'a> {
         Node::boot(network, card, &self.key(), Power::default())
     }

@@ -1,5 +1,5 @@
-//! What a test makes outside of its namespaces: control groups and a folder. Both have the test's process in their names, so
-//! that what a killed test has left is known.
+//! What a test creates outside its namespaces: control groups and a folder. Both have the test's process id in their
+//! names, so that leftovers of a killed test are recognised.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,8 @@ use super::processes;
 
 const PREFIX: &str = "labimg-native-";
 
-/// Where control groups are made: systemd's own hierarchy and the unified one beside the others, or the unified one alone.
+/// Where control groups are created: systemd's own hierarchy and the unified one beside the others, or only the unified
+/// one.
 const HIERARCHIES: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
 /// A name that no other test has.
@@ -18,7 +19,7 @@ pub fn unique_name() -> String {
     format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Removes what tests have left whose processes are gone.
+/// Removes the leftovers of tests whose processes are gone.
 pub fn sweep() {
     let folders = [std::env::temp_dir()].into_iter().chain(HIERARCHIES.map(PathBuf::from));
     for entry in folders.filter_map(|f| f.read_dir().ok()).flatten().flatten() {
@@ -38,14 +39,14 @@ pub fn sweep() {
     }
 }
 
-/// Removes a control group of this name from all hierarchies.
+/// Removes the control group with this name from all hierarchies.
 pub fn remove_groups(name: &str) {
     for hierarchy in HIERARCHIES {
         remove_group(&Path::new(hierarchy).join(name));
     }
 }
 
-/// Ends what is in it and removes it.
+/// Kills its processes and removes it.
 fn remove_group(group: &Path) {
     let begun = Instant::now();
     while group.exists() && begun.elapsed() < Duration::from_secs(10) {
@@ -56,7 +57,7 @@ fn remove_group(group: &Path) {
     }
 }
 
-/// Tries once; a group whose processes are just ending cannot be removed yet.
+/// Tries once; a group whose processes are still exiting cannot be removed yet.
 fn remove_below(group: &Path) {
     for below in group.read_dir().into_iter().flatten().flatten() {
         if below.file_type().is_ok_and(|t| t.is_dir()) {

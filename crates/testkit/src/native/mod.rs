@@ -1,9 +1,9 @@
-//! Nodes that boot natively: the root of a real image in a systemd-nspawn container, where the kernel is not what is tested.
-//! A hundred times as fast as an emulated machine.
+//! Nodes that boot natively: the root of a real image in a systemd-nspawn container, for tests that do not need its
+//! kernel. A hundred times as fast as an emulated machine.
 //!
-//! All of a test's machines are in one network, which is a namespace of its own (network, processes, mounts). What they
-//! leave ends with it, whatever becomes of the test: processes, mounts and loop devices by themselves, control groups and
-//! folders when the [`Network`] is dropped, or else at the next start ([`able`]).
+//! All machines of a test are in one network, in their own namespaces (network, processes, mounts). Whatever happens to
+//! the test, nothing stays behind: the kernel ends processes, mounts and loop devices with the namespaces; control
+//! groups and folders are removed when the [`Network`] is dropped, or else at the next start ([`able`]).
 
 mod able;
 mod card;

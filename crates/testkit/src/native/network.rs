@@ -1,4 +1,4 @@
-//! The network of one test: a bridge in a namespace of its own, with a router that gives out addresses.
+//! The network of one test: a bridge in its own namespace, with a router that runs DHCP.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,32 +8,32 @@ use std::time::{Duration, Instant};
 
 use super::{leftovers, processes};
 
-/// The router's address, and that of the host in the network: the same as in QEMU's own.
+/// The address of the router, and of the host in the network: the same as in QEMU's user network.
 pub const ROUTER: &str = "10.0.2.2";
-/// The bridge's name, in a namespace of its own.
+/// The bridge's name in its namespace.
 pub const BRIDGE: &str = "br0";
 
 const HOLDER: &str = include_str!("network.sh");
 
-/// A running network, and the folder for all that is in it.
+/// A running network, with a folder for everything in it.
 pub struct Network {
     name: String,
     folder: PathBuf,
-    /// unshare(1), whose child is the first process of the namespaces and goes by this one's standard input.
+    /// unshare(1). Its child is the first process of the namespaces and ends when standard input is closed.
     holder: Child,
     first: i32,
     router: Mutex<Option<Child>>,
 }
 
 impl Network {
-    /// Makes one, with its router.
+    /// Starts a network with its router.
     pub fn start() -> Self {
         let network = Self::without_router();
         network.uplink(true);
         network
     }
 
-    /// Makes one where nobody gives out addresses yet.
+    /// Starts a network without DHCP.
     pub fn without_router() -> Self {
         let name = leftovers::unique_name();
         let folder = std::env::temp_dir().join(&name);
@@ -64,12 +64,12 @@ impl Network {
         Self { name, folder, holder, first, router: Mutex::default() }
     }
 
-    /// What this network's machines and files are called after.
+    /// The prefix for the names of its machines and files.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Goes with the network.
+    /// Its folder, removed with the network.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -82,7 +82,7 @@ impl Network {
         command
     }
 
-    /// Takes away, or gives back, DHCP and DNS; nodes still reach each other.
+    /// Stops or restarts DHCP and DNS; nodes still reach each other.
     pub fn uplink(&self, up: bool) {
         let mut running = self.router.lock().unwrap();
         if let Some(mut router) = running.take() {
@@ -109,7 +109,7 @@ impl Network {
         }
     }
 
-    /// What the router has written.
+    /// The router's log.
     pub fn router_log(&self) -> String {
         std::fs::read_to_string(self.folder.join("router.log")).unwrap_or_default()
     }
@@ -117,7 +117,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // Its end takes all with it that runs in the namespaces.
+        // When it ends, the kernel kills everything in the namespaces.
         drop(self.holder.stdin.take());
         let begun = Instant::now();
         while matches!(self.holder.try_wait(), Ok(None)) && begun.elapsed() < Duration::from_secs(5) {

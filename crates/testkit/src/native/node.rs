@@ -1,4 +1,4 @@
-//! A machine in a container.
+//! A node that runs in a container.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,17 @@ use crate::machine::Machine;
 
 const MACHINE: &str = include_str!("machine.sh");
 
-/// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH (Linux, `include/uapi/linux/ext4.h`): from here on nothing more reaches the
-/// disk, as when power fails. A kill alone would leave all that the kernel has yet to write.
+/// EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH (Linux, `include/uapi/linux/ext4.h`): from then on nothing
+/// reaches the disk, as after a power failure. A kill alone would not lose what the kernel has yet to write.
 const SHUT_DOWN: &str =
     r#"open(my $root, "<", "/") or die "$!\n"; my $how = pack("L", 2); ioctl($root, 0x8004587d, $how) or die "$!\n""#;
 
-/// In what a machine is switched on.
+/// The conditions at power-on.
 #[derive(Debug, Clone, Copy)]
 pub struct Power {
-    /// Whether the network's time server has answered already; else the node waits for one.
+    /// Whether a time server has already answered; else the node waits for one.
     pub clock: bool,
-    /// Whether the node sees its own uptime, not the host's: then it waits for what may come soon after power-on.
+    /// Whether the node sees its own uptime, not the host's: then it waits for what may appear soon after power-on.
     pub uptime: bool,
     /// Whether its cable is plugged in.
     pub cable: bool,
@@ -44,16 +44,16 @@ pub struct Node<'a> {
     group: String,
     log: PathBuf,
     address: Option<String>,
-    /// Counts boots: each has a connection of its own.
+    /// Counts boots: each has its own connection.
     boot: usize,
 }
 
 impl<'a> Node<'a> {
-    /// Switches it on. `key` may log in.
+    /// Powers the machine on. `key` may log in.
     pub fn boot(network: &'a Network, card: &'a Card, key: &Path, power: Power) -> Self {
         let group = format!("{}-{}", network.name(), card.name);
         let log = network.folder().join(format!("{}.log", card.name));
-        // What an earlier boot showed is not what this one has come to.
+        // The log of an earlier boot says nothing about this one.
         let _ = std::fs::remove_file(&log);
         let process = switch_on(network, card, &group, &log, power);
         let mut node =
@@ -74,7 +74,7 @@ impl<'a> Node<'a> {
         self.card
     }
 
-    /// What the console has shown.
+    /// The console's output so far.
     pub fn console(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -85,7 +85,7 @@ impl<'a> Node<'a> {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// Its init, by its number on the host.
+    /// The process id of its init on the host.
     fn init(&self) -> Option<i32> {
         processes::first_process(self.process.id(), "systemd")
     }
@@ -94,7 +94,7 @@ impl<'a> Node<'a> {
         self.wait("no init", Duration::from_secs(60), |node| node.init());
     }
 
-    /// Asks until there is an answer; fails the test when there is none in time, or when the machine ends.
+    /// Asks until there is an answer; fails the test when none comes in time, or when the machine ends.
     fn wait<T>(&mut self, what: &str, within: Duration, mut ask: impl FnMut(&mut Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
@@ -109,7 +109,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A command within the machine as root, whatever its network does.
+    /// Runs a command in the machine as root, independent of its network.
     pub fn inside(&self, command: &str) -> Output {
         let init = self.init().expect("the machine runs");
         let mut nsenter = Command::new("nsenter");
@@ -118,7 +118,7 @@ impl<'a> Node<'a> {
         nsenter.args(["timeout", "120", "sh", "-c", command]).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// The same for one that must succeed.
+    /// As [`Node::inside`], for a command that must succeed.
     pub fn run_inside(&self, command: &str) -> String {
         let output = self.inside(command);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
         out.into_owned()
     }
 
-    /// Waits until a command within the machine succeeds.
+    /// Waits until a command in the machine succeeds.
     pub fn wait_inside(&mut self, what: &str, command: &str, within: Duration) -> String {
         self.wait(what, within, |node| {
             let output = node.inside(command);
@@ -151,7 +151,7 @@ impl<'a> Node<'a> {
         self.address.as_deref().expect("wait_for_ssh has found the node's address")
     }
 
-    /// SSH as a person would use it: from another computer of the network.
+    /// SSH as a user would use it: from another computer in the network.
     fn login(&self, key: &Path) -> Command {
         let mut ssh = self.network.command("ssh");
         ssh.args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
@@ -159,10 +159,10 @@ impl<'a> Node<'a> {
         ssh
     }
 
-    /// A command for the node's user.
+    /// A command run as the node's user.
     fn ssh(&self, command: &str) -> Command {
         let mut ssh = self.login(&self.key);
-        // The connection is kept for all commands; it ends with the network's processes.
+        // The connection is shared by all commands; it ends with the network's processes.
         ssh.args(["-o", "ControlMaster=auto", "-o", "ControlPersist=yes", "-S"]);
         ssh.arg(self.network.folder().join(format!("{}-{}.ssh", self.card.name, self.boot)));
         ssh.args([&format!("lab@{}", self.known_address()), "--", command]);
@@ -201,7 +201,7 @@ impl<'a> Node<'a> {
         assert_ne!(self.run_inside("cat /proc/sys/kernel/random/boot_id"), before, "the node did not restart");
     }
 
-    /// Asks until init has taken the order: one that has just begun does not hear yet.
+    /// Repeats until init accepts the command: just after the start it does not answer yet.
     fn ask_init(&mut self, command: &str) {
         let begun = Instant::now();
         while matches!(self.process.try_wait(), Ok(None)) && self.init().is_some() {
@@ -215,7 +215,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Switches the node off and waits for the machine's end.
+    /// Powers the node off and waits until the machine has ended.
     pub fn power_off(&mut self, within: Duration) {
         self.ask_init("systemctl poweroff");
         let status = self.wait_for_end(within);
@@ -233,7 +233,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Cuts the power: what the root's file system has not yet written is lost, then all processes are.
+    /// Cuts the power: first everything that the root file system has not yet written is lost, then all processes.
     pub fn cut_power(mut self) {
         let init = self.init().expect("the machine runs");
         let inside = ["--target", &init.to_string(), "--mount", "--root", "--"].map(str::to_owned);
@@ -266,7 +266,7 @@ impl Machine for Node<'_> {
     }
 }
 
-/// The command for the node's shell, with a bound.
+/// The command for the node's shell, with a time limit.
 fn guarded(command: &str, within: Duration) -> String {
     format!("timeout {} sh -c {}", within.as_secs(), quote(command))
 }

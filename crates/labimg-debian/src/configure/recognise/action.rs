@@ -1,4 +1,4 @@
-//! What a maintainer script does on a fresh install, one variant an effect.
+//! What a maintainer script does on a fresh install, one variant per effect.
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ pub(crate) enum Action {
     AddUser {
         /// Login name.
         name: String,
-        /// Home folder, which is not made.
+        /// Home folder, which is not created.
         home: String,
     },
     /// `addgroup --system`: the next free gid from 100 up.
@@ -25,65 +25,65 @@ pub(crate) enum Action {
     },
     /// `shadowconfig on`: passwords move to `shadow` and `gshadow`.
     Shadow,
-    /// A folder, made with its parents where it is missing.
+    /// A folder, created with its parents if missing.
     Dir {
-        /// Where.
+        /// Its path.
         path: String,
         /// Permission bits.
         #[serde(default = "mode_dir")]
         mode: u16,
-        /// Owner by name.
+        /// Name of the owner.
         #[serde(default = "root")]
         owner: String,
-        /// Group by name.
+        /// Name of the group.
         #[serde(default = "root")]
         group: String,
     },
-    /// A file, written where it is missing.
+    /// A file, written if missing.
     File {
-        /// Where.
+        /// Its path.
         path: String,
         /// Permission bits.
         #[serde(default = "mode_file")]
         mode: u16,
-        /// Owner by name.
+        /// Name of the owner.
         #[serde(default = "root")]
         owner: String,
-        /// Group by name.
+        /// Name of the group.
         #[serde(default = "root")]
         group: String,
-        /// What it holds.
+        /// Its content.
         #[serde(default)]
         content: String,
     },
-    /// A copy with owner, mode and time (`cp -p`), made where it is missing.
+    /// A copy with owner, mode and time (`cp -p`), made if the target is missing.
     Copy {
-        /// What.
+        /// The original.
         from: String,
-        /// Where to.
+        /// The target.
         to: String,
         /// Lines that start with this are left out.
         #[serde(default)]
         without: Option<String>,
     },
-    /// A symbolic link, made where it is missing; with `replace`, in place of a file, a link or an empty folder.
+    /// A symbolic link, created if missing; with `replace` it replaces a file, a link or an empty folder.
     Link {
-        /// Where.
+        /// The link's path.
         path: String,
-        /// What it says.
+        /// Its target.
         target: String,
-        /// Whether something else there gives way.
+        /// Whether it replaces an existing file, link or empty folder.
         #[serde(default)]
         replace: bool,
     },
-    /// `chown` and `chmod` of what is there, through symbolic links.
+    /// `chown` and `chmod` of an existing path, through symbolic links.
     Own {
-        /// What.
+        /// The path.
         path: String,
-        /// Owner by name.
+        /// Name of the owner.
         #[serde(default)]
         owner: Option<String>,
-        /// Group by name.
+        /// Name of the group.
         #[serde(default)]
         group: Option<String>,
         /// Permission bits.
@@ -92,11 +92,11 @@ pub(crate) enum Action {
     },
     /// `dpkg-statoverride --update --add`.
     StatOverride {
-        /// What.
+        /// The path.
         path: String,
-        /// Owner by name.
+        /// Name of the owner.
         owner: String,
-        /// Group by name.
+        /// Name of the group.
         group: String,
         /// Permission bits.
         mode: u16,
@@ -105,14 +105,14 @@ pub(crate) enum Action {
     Divert {
         /// The name that packages ship.
         path: String,
-        /// Where it is put instead.
+        /// Where it is moved.
         to: String,
     },
-    /// `deb-systemd-helper enable` behind `was-enabled`, as `dh_installsystemd` writes it.
+    /// `deb-systemd-helper enable` after `was-enabled`, as `dh_installsystemd` writes it.
     Enable {
         /// Unit name.
         unit: String,
-        /// A unit of user managers.
+        /// True for a unit of the user managers.
         #[serde(default)]
         user: bool,
     },
@@ -120,11 +120,11 @@ pub(crate) enum Action {
     UpdateState {
         /// Unit name.
         unit: String,
-        /// A unit of user managers.
+        /// True for a unit of the user managers.
         #[serde(default)]
         user: bool,
     },
-    /// `systemctl enable`: its links, without Debian's state files.
+    /// `systemctl enable`: only its links, without Debian's state files.
     Systemctl {
         /// Unit name.
         enable: String,
@@ -149,15 +149,15 @@ pub(crate) enum Action {
         /// The words after the program's name.
         words: Vec<String>,
     },
-    /// What `base-files` makes.
+    /// What `base-files` creates.
     BaseFiles,
-    /// What `base-passwd` makes.
+    /// What `base-passwd` creates.
     BasePasswd,
     /// `update-shells`.
     Shells,
-    /// What `ca-certificates` makes.
+    /// What `ca-certificates` creates.
     Certificates {
-        /// The head of its list.
+        /// The first lines of its list.
         head: String,
     },
     /// `pam-auth-update --package`.
@@ -168,12 +168,12 @@ pub(crate) enum Action {
     Ucf {
         /// The packaged file.
         source: String,
-        /// Where it goes.
+        /// Where it is installed.
         target: String,
-        /// With `--three-way`.
+        /// Called with `--three-way`.
         #[serde(default)]
         three_way: bool,
-        /// Whether `ucfr` notes the package as its owner.
+        /// Whether `ucfr` registers the package as the file's owner.
         #[serde(default)]
         register: bool,
     },

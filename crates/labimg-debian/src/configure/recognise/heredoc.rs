@@ -1,4 +1,4 @@
-//! Files that a maintainer script carries in itself as here-documents: taken from the script, so that they follow the
+//! Files that a maintainer script contains as here-documents. They are taken from the script, so they follow the
 //! package.
 
 use super::super::ConfigureError;
@@ -34,13 +34,13 @@ pub(crate) fn text(script: &str, target: &str) -> Result<String, ConfigureError>
     Err(bad("its here-document has no end"))
 }
 
-/// The end word of a here-document when this line redirects one to `target`, and whether leading tabs go.
+/// The end word of a here-document if this line redirects one to `target`, and whether leading tabs are removed.
 fn opening<'a>(line: &'a str, target: &str) -> Option<(&'a str, bool)> {
     let rest = line.trim().strip_prefix("cat")?;
     let (before, after) = rest.split_once("<<")?;
     let (strip, after) = after.strip_prefix('-').map_or((false, after), |a| (true, a));
     let word = after.split_whitespace().next()?;
-    // The redirection stands before the document or behind its word.
+    // The redirection is before the document or after its end word.
     let file = [before, after].into_iter().find_map(|part| part.split_once('>'))?.1;
     let file = file.trim_start_matches('>').trim().trim_matches('"').trim_start_matches("$DPKG_ROOT");
     (file == target).then_some((word, strip))

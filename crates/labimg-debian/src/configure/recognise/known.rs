@@ -17,23 +17,23 @@ pub(crate) struct Known {
     pub package: String,
     /// `preinst`, `postinst` or `config`.
     pub script: String,
-    /// SHA-256 of the normal form of the part; several where versions or architectures differ without consequence.
+    /// SHA-256 of the normalised part; several when versions or architectures differ only in ways that do not matter.
     pub sha256: Vec<String>,
     /// What it does, or why it does nothing.
     #[allow(dead_code, reason = "read by people")]
     pub reason: String,
-    /// What is done in its place, in order.
+    /// What is done instead, in order.
     #[serde(default)]
     pub steps: Vec<Step>,
 }
 
-/// A step in the place of a hand-written part.
+/// A step that replaces a hand-written part.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Step {
     /// Taken from the script itself.
     Script(FromScript),
-    /// Told in the table.
+    /// Given in the table.
     Action(Action),
 }
 
@@ -41,13 +41,13 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum FromScript {
-    /// The actions of debhelper's sections; without this step they come after all others.
+    /// The actions of debhelper's sections. Without this step they come after all others.
     Sections,
     /// All its `update-alternatives --install` commands.
     Alternatives,
-    /// What `ca-certificates` makes, with the head of its list from the script.
+    /// What `ca-certificates` creates, with the first lines of its list from the script.
     Certificates,
-    /// A here-document, written to a file where it is missing.
+    /// A here-document, written to a file if missing.
     HereDocument {
         /// The file that the script redirects it to.
         path: String,
@@ -63,7 +63,7 @@ struct Table {
 /// The scripts by package and script name.
 type Index = BTreeMap<(String, String), Vec<Known>>;
 
-/// The entry for a script's part.
+/// The table's entry for a script's hand-written part.
 ///
 /// # Errors
 /// When the compiled-in table cannot be read.

@@ -18,24 +18,24 @@ use crate::relation::{self, RelationError};
 use known::{FromScript, Step};
 use script::Script;
 
-/// The scripts that a fresh install runs, in their order.
+/// The scripts that a fresh install runs, in order.
 const SCRIPTS: [&str; 3] = ["preinst", "config", "postinst"];
 
-/// The list of certificates, whose head is in the script that writes it.
+/// The list of certificates, whose first lines are in the script that writes it.
 const CERTIFICATES: &str = "/etc/ca-certificates.conf";
 
-/// What is done in the place of a package's scripts.
+/// What is done instead of a package's scripts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// In the place of `preinst install`; nothing when that script is not known.
+    /// Instead of `preinst install`; empty when that script is unknown.
     pub before_unpack: Vec<Action>,
-    /// In the place of `config` and `postinst configure`.
+    /// Instead of `config` and `postinst configure`.
     pub configure: Vec<Action>,
     /// Why the package cannot be configured.
     pub pending: Option<Pending>,
 }
 
-/// What to do in the place of a package's scripts. The first script that is not known is the reason why it stays unpacked.
+/// What to do instead of a package's scripts. The first unknown script is the reason why it stays unpacked.
 ///
 /// # Errors
 /// When the compiled-in table of known scripts is wrong.
@@ -91,7 +91,8 @@ fn actions(package: &Package, name: &str, bytes: &[u8]) -> Result<Result<Vec<Act
     Ok(Ok(actions))
 }
 
-/// Adds to `pending` every package that depends on a pending one: dpkg configures no package before what it needs.
+/// Adds to `pending` every package that depends on a pending one: dpkg configures a package only after what it depends
+/// on.
 ///
 /// # Errors
 /// A dependency field that cannot be read.
@@ -109,7 +110,7 @@ pub(crate) fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Re
         let field = relation::parse(package.field("Provides")).map_err(|e| bad(package, e))?;
         provides.push((&package.name, field.iter().flatten().map(|r| r.name).collect()));
     }
-    // Until nothing changes: dependencies may form circles.
+    // Until nothing changes: dependencies may form cycles.
     loop {
         let before = held.len();
         for package in &installed.packages {
@@ -131,7 +132,7 @@ pub(crate) fn hold_back(installed: &Installed, pending: &mut Vec<Pending>) -> Re
     Ok(())
 }
 
-/// A package that stays unpacked and that `package` cannot do without.
+/// A package that stays unpacked and that `package` needs.
 fn needs_held<'a>(
     package: &Package,
     provides: &[(&'a str, Vec<&str>)],
@@ -142,7 +143,7 @@ fn needs_held<'a>(
             let fits = |name: &str| group.iter().any(|relation| relation.name == name);
             let mut able = provides.iter().filter(|(name, also)| fits(name) || also.iter().any(|a| fits(a)));
             let first = able.clone().next();
-            // What nothing in the set provides is for dpkg to complain about.
+            // If no package in the set meets a dependency, dpkg complains about it.
             if let (Some((name, _)), false) = (first, able.any(|(name, _)| !held.contains(*name))) {
                 return Ok(Some(name));
             }
@@ -156,13 +157,13 @@ fn needs_held<'a>(
 pub struct Unknown {
     /// `preinst`, `config` or `postinst`.
     pub script: String,
-    /// What names it in the table of known scripts.
+    /// Its hash, as in the table of known scripts.
     pub sha256: String,
-    /// Its hand-written part in normal form; empty for a script that is not read at all.
+    /// Its hand-written part normalised; empty for a script that is not read at all.
     pub rest: String,
 }
 
-/// The scripts of a package that stand in the way of configuring it, for those who keep the table of known scripts.
+/// The scripts that prevent a package from being configured, for maintainers of the table of known scripts.
 ///
 /// # Errors
 /// When the compiled-in table is wrong.

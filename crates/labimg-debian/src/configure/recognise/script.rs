@@ -1,27 +1,27 @@
-//! The shape of a maintainer script: sections that debhelper put in, and the hand-written rest.
+//! The structure of a maintainer script: sections added by debhelper, and the hand-written rest.
 
 use crate::packages::Package;
 use labimg_tree::hash::Sha256;
 
 use super::{Action, snippet};
 
-/// Stands in the rest for one or more known sections at this place.
+/// Stands in the rest for one or more known sections at this position.
 const SECTIONS: &str = "#[sections]";
 
-/// A maintainer script taken apart.
+/// A parsed maintainer script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
-    /// What its known sections do, in their order.
+    /// What its known sections do, in order.
     pub sections: Vec<Action>,
-    /// The rest, normal: without the interpreter line, blank lines, trailing blanks, versions of debhelper, and with
+    /// The rest, normalised: without interpreter line, blank lines, trailing blanks and debhelper versions, and with
     /// `@multiarch@` and `@abi@` for what differs between architectures and kernel versions.
     pub rest: String,
-    /// The rest with its blank lines and names as they stand.
+    /// The rest with its original blank lines and names.
     pub text: String,
 }
 
 impl Script {
-    /// Takes a script apart; none when it is not for a POSIX shell.
+    /// Parses a script; `None` when it is not for a POSIX shell.
     pub(crate) fn parse(text: &str, package: &Package) -> Option<Self> {
         let (first, body) = text.split_once('\n').unwrap_or((text, ""));
         let interpreter = first.strip_prefix("#!")?.split_whitespace().next()?;
@@ -53,27 +53,27 @@ impl Script {
         self.rest.lines().all(|line| {
             let section = line == SECTIONS;
             let plain = line.starts_with('#') || matches!(line, "set -e" | "set -eu" | "exit 0");
-            // What stands behind `exit 0` is never run.
+            // Code after `exit 0` never runs.
             let reached = !(ended && section);
             ended |= line == "exit 0";
             plain && reached
         })
     }
 
-    /// What names the rest in the table of known scripts.
+    /// The rest's hash in the table of known scripts.
     pub(crate) fn hash(&self) -> String {
         Sha256::of(self.rest.as_bytes()).to_string()
     }
 }
 
-/// What stands before the next section, its debhelper program, its body, and what follows it.
+/// The text before the next section, the section's debhelper program and body, and the text after it.
 fn next_section(text: &str) -> Option<(&str, &str, &str, &str)> {
     const BEGIN: &str = "# Automatically added by ";
     const END: &str = "# End automatically added section\n";
     let begin = text.find(BEGIN).filter(|&at| at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))?;
     let (header, after) = text[begin + BEGIN.len()..].split_once('\n')?;
     let (body, after) = after.split_once(END)?;
-    // The version of debhelper changes with every rebuild; the text of the section is what counts.
+    // The version of debhelper changes with every rebuild; only the section's text counts.
     Some((&text[..begin], header.split('/').next()?, body, after))
 }
 
@@ -88,7 +88,7 @@ fn normal(text: &str, package: &Package) -> String {
         }
         last = line;
     }
-    // A script of one architecture may name another, so all are replaced.
+    // A script for one architecture may name another, so all are replaced.
     for triple in ["aarch64-linux-gnu", "x86_64-linux-gnu"] {
         lines = lines.replace(triple, "@multiarch@");
     }
@@ -98,7 +98,7 @@ fn normal(text: &str, package: &Package) -> String {
     lines
 }
 
-/// A line that only lists data which changes with most versions of the package: certificates, renamed time zones.
+/// A line that only lists data, which changes in most versions of the package: certificates, renamed time zones.
 fn is_list(line: &str, package: &str) -> bool {
     let plain =
         |text: &str| text.bytes().all(|b| b >= 0x80 || b.is_ascii_alphanumeric() || b"/_+-=.,:|() \\\"".contains(&b));
@@ -111,7 +111,8 @@ fn is_list(line: &str, package: &str) -> bool {
     }
 }
 
-/// The kernel that a package `linux-image-ABI` or `linux-modules-ABI` holds; none for one that only depends on the newest.
+/// The kernel version of a package `linux-image-ABI` or `linux-modules-ABI`; `None` for one that only depends on the
+/// newest kernel.
 pub(crate) fn kernel_abi(package: &str) -> Option<&str> {
     KERNEL_PACKAGES
         .iter()
@@ -119,7 +120,7 @@ pub(crate) fn kernel_abi(package: &str) -> Option<&str> {
         .filter(|abi| abi.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What the names of a kernel's packages begin with.
+/// How the names of a kernel's packages begin.
 pub(crate) const KERNEL_PACKAGES: [&str; 2] = ["linux-image-", "linux-modules-"];
 
 #[cfg(test)]

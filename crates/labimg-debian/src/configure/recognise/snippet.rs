@@ -1,4 +1,4 @@
-//! The sections that debhelper puts into maintainer scripts, recognised by their shape (debhelper's `autoscripts`).
+//! The sections that debhelper puts into maintainer scripts, recognised by their text (debhelper's `autoscripts`).
 
 use super::super::words;
 use super::Action;
@@ -6,11 +6,11 @@ use super::Action;
 /// The condition around most `postinst` sections.
 const CONFIGURE: &str = r#"if [ "$1" = "configure" ] || [ "$1" = "abort-upgrade" ] || [ "$1" = "abort-deconfigure" ] || [ "$1" = "abort-remove" ] ; then"#;
 
-/// What fills the holes of a template, in the order of their first use.
+/// The texts that fill a template's holes, in the order of first use.
 type Holes<'a> = [&'a str];
 
-/// A section: its debhelper program, its lines without blanks around them, without comments and without `CONFIGURE … fi`,
-/// with holes `{}` for a run of anything but shell syntax, and what it does.
+/// A section: its debhelper program, its lines and what it does. The lines are without surrounding blanks, comments and
+/// `CONFIGURE … fi`; a hole `{}` stands for any text without shell syntax.
 struct Template {
     helper: &'static str,
     lines: &'static [&'static str],
@@ -72,7 +72,7 @@ const TEMPLATES: &[Template] = &[
         ],
         actions: |holes| same(holes, |unit| Action::UpdateState { unit, user: true }),
     },
-    // Starting and restarting: nothing runs in an image.
+    // Starting and restarting services: nothing runs in an image.
     Template {
         helper: "dh_installsystemd",
         lines: &[
@@ -159,7 +159,7 @@ const TEMPLATES: &[Template] = &[
         lines: &["if [ -x \"/etc/init.d/{}\" ]; then", "update-rc.d {} defaults >/dev/null || exit 1", "fi"],
         actions: rc,
     },
-    // A package that was removed but not purged: not so on a fresh install.
+    // For a package that was removed but not purged, which cannot be on a fresh install.
     Template {
         helper: "dh_installinit",
         lines: &[
@@ -183,7 +183,7 @@ const TEMPLATES: &[Template] = &[
         lines: &["systemd-sysusers ${DPKG_ROOT:+--root=\"$DPKG_ROOT\"} {}"],
         actions: |holes| first_list(holes, |files| Action::Sysusers { files }),
     },
-    // Needs programs of desktop packages; where those are installed, their own scripts are not known either.
+    // Needs programs of desktop packages. When those are installed, their own scripts are unknown anyway.
     Template {
         helper: "dh_installmenu",
         lines: &[
@@ -200,7 +200,7 @@ const TEMPLATES: &[Template] = &[
     },
 ];
 
-/// What the body of a section by `helper` does on a fresh install; none when it is not known.
+/// What a section with this body by `helper` does on a fresh install; `None` when it is unknown.
 pub(crate) fn actions(helper: &str, body: &str) -> Option<Vec<Action>> {
     match helper {
         "dh_installdeb" => maintscript(body),
@@ -213,11 +213,11 @@ pub(crate) fn actions(helper: &str, body: &str) -> Option<Vec<Action>> {
     }
 }
 
-/// The `update-alternatives --install` commands of a script; none when there is no such command or one is not understood.
+/// The `update-alternatives --install` commands of a script; `None` when there is none or one cannot be parsed.
 pub(crate) fn alternatives(text: &str) -> Option<Vec<Action>> {
     let commands = words::commands(text, "update-alternatives");
     let installs = commands.iter().filter(|words| words.iter().any(|w| w == "--install"));
-    // An expansion (`$`) would need the shell.
+    // An expansion (`$`) would need a shell.
     let found: Vec<Action> = installs
         .map(|words| {
             words.iter().all(|w| !w.contains(['$', '`'])).then(|| Action::Alternative { words: words.clone() })
@@ -226,7 +226,7 @@ pub(crate) fn alternatives(text: &str) -> Option<Vec<Action>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// Sections of `dpkg-maintscript-helper`: each acts only when an older version was there.
+/// Sections of `dpkg-maintscript-helper`: they only act when an older version was installed.
 fn maintscript(body: &str) -> Option<Vec<Action>> {
     let known = |line: &&str| {
         let words = words::split(line);
@@ -239,19 +239,19 @@ fn maintscript(body: &str) -> Option<Vec<Action>> {
     significant(body).iter().all(known).then(Vec::new)
 }
 
-/// The lines that say something, without the blanks around them.
+/// The lines with content, without surrounding blanks.
 fn significant(body: &str) -> Vec<&str> {
     body.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect()
 }
 
-/// What stands inside the condition on `configure`.
+/// The lines inside the condition on `configure`.
 fn inside<'a, 'b>(lines: &'b [&'a str]) -> Option<&'b [&'a str]> {
     let [first, inner @ .., "fi"] = lines else { return None };
     // dh_installalternatives leaves out the blank before the last semicolon.
     (first.replace("];", "] ;") == CONFIGURE).then_some(inner)
 }
 
-/// Fills the holes of a template's lines; none when a line differs.
+/// Fills the holes of a template's lines; `None` when a line differs.
 fn fill<'a>(template: &[&str], lines: &[&'a str]) -> Option<Vec<&'a str>> {
     if template.len() != lines.len() {
         return None;
@@ -286,13 +286,13 @@ fn nothing(_: &Holes) -> Option<Vec<Action>> {
     Some(Vec::new())
 }
 
-/// One action when all holes hold the same unit.
+/// One action, if all holes hold the same unit.
 fn same(holes: &Holes, make: fn(String) -> Action) -> Option<Vec<Action>> {
     let unit = holes.first()?;
     holes.iter().all(|hole| hole == unit).then(|| vec![make((*unit).to_owned())])
 }
 
-/// One action of the words in the only hole.
+/// One action with the words of the only hole.
 fn first_list(holes: &Holes, make: fn(Vec<String>) -> Action) -> Option<Vec<Action>> {
     Some(vec![make(words::split(holes.first()?))])
 }

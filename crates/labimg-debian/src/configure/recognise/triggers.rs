@@ -1,11 +1,11 @@
-//! The triggers that packages of Debian are interested in (deb-triggers(5)), and what they do for them.
+//! The triggers that Debian's packages are interested in (deb-triggers(5)), and what the packages do when triggered.
 
 use crate::packages::Package;
 
 /// What a package interested in a trigger does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Effect {
-    /// Nothing that an image shows: a running daemon rereads its configuration, or labimg makes the file elsewhere.
+    /// Nothing visible in an image: a running daemon rereads its configuration, or labimg makes the file elsewhere.
     None,
     LoaderCache,
     Certificates,
@@ -14,7 +14,7 @@ pub(crate) enum Effect {
     Hardware,
 }
 
-/// The triggers that labimg knows by the package that is interested in them.
+/// The triggers that labimg knows, by the interested package.
 const KNOWN: &[(&str, &str, Effect)] = &[
     ("base-files", "/usr/lib32", Effect::None),
     ("base-files", "/usr/lib64", Effect::None),
@@ -42,7 +42,7 @@ pub(crate) fn effect(package: &str, trigger: &str) -> Option<Effect> {
     KNOWN.iter().find(|(name, known, _)| *name == package && *known == trigger).map(|(_, _, effect)| *effect)
 }
 
-/// A trigger that the package is interested in and that labimg does not know.
+/// A trigger that the package is interested in and labimg does not know.
 pub(crate) fn unknown(package: &Package) -> Option<&str> {
     let mut names = package.triggers.interest.iter().map(|(name, _)| name.as_str());
     names.find(|name| effect(&package.name, name).is_none())

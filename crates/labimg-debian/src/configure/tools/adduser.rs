@@ -5,7 +5,7 @@ use super::accounts::{Accounts, User};
 
 /// Ids of system users and groups, counted up (adduser.conf(5), `FIRST_SYSTEM_UID`).
 const SYSTEM_IDS: std::ops::RangeInclusive<u32> = 100..=999;
-/// `nogroup`, the group of system users without one of their own.
+/// `nogroup`, the group of system users without their own group.
 const NOGROUP: u32 = 65_534;
 
 /// `adduser --system --no-create-home --home HOME NAME`.
@@ -24,7 +24,7 @@ pub(crate) fn system_group(context: &mut Context<'_>, name: &str) -> Result<(), 
     Accounts::edit(context.tree, |accounts| add_group(accounts, name))
 }
 
-/// Group `nogroup`, no login, the first free uid from 100 up. A user that is there already stays as it is.
+/// Group `nogroup`, no login, the first free uid from 100 up. An existing user stays as it is.
 pub(super) fn add_user(accounts: &mut Accounts, name: &str, home: &str) -> Result<(), ConfigureError> {
     if accounts.has_user(name) {
         return Ok(());
@@ -44,7 +44,7 @@ pub(super) fn add_user(accounts: &mut Accounts, name: &str, home: &str) -> Resul
     Ok(())
 }
 
-/// The first free gid from 100 up. A group that is there already stays as it is.
+/// The first free gid from 100 up. An existing group stays as it is.
 pub(super) fn add_group(accounts: &mut Accounts, name: &str) -> Result<(), ConfigureError> {
     if accounts.has_group(name) {
         return Ok(());

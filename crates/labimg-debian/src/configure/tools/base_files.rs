@@ -1,14 +1,14 @@
-//! What `base-files` adds to what it ships: the folders of the Filesystem Hierarchy Standard that a package may not own, and
-//! root's dot files.
+//! What `base-files` adds to its packaged files: the folders of the Filesystem Hierarchy Standard that a package may
+//! not own, and root's dot files.
 
 use super::super::{ConfigureError, Context};
 use super::{exists, install_default, is_file, set_owner, touch};
 use labimg_tree::{Kind, Tree, TreePath};
 
-/// What its `postinst` does on a fresh installation.
+/// Does what its `postinst` does on a fresh installation.
 ///
 /// # Errors
-/// When a file of the package is missing or something else stands where a folder is to be.
+/// When a file of the package is missing, or something else is in the place of a folder.
 pub(crate) fn configure(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     if exists(tree, "/etc/dpkg/origins/debian") && !exists(tree, "/etc/dpkg/origins/default") {
@@ -25,7 +25,7 @@ pub(crate) fn configure(context: &mut Context<'_>) -> Result<(), ConfigureError>
     for folder in ["mnt", "srv", "opt", "etc/opt", "var/opt", "media"] {
         folder_once(tree, folder, 0o755, 0)?;
     }
-    // mail: group 8 in every Debian system (base-passwd).
+    // mail is group 8 in every Debian system (base-passwd).
     folder_once(tree, "var/mail", 0o2775, 8)?;
     if !matches!(tree.get("var/spool/mail").map(|i| &i.kind), Some(Kind::Symlink(_))) {
         tree.symlink("var/spool/mail", "../mail")?;
@@ -42,7 +42,7 @@ pub(crate) fn configure(context: &mut Context<'_>) -> Result<(), ConfigureError>
     }
     tree.symlink("usr/local/man", "share/man")?;
 
-    // utmp: group 43 in every Debian system (base-passwd).
+    // utmp is group 43 in every Debian system (base-passwd).
     for (log, mode) in [("wtmp", 0o664), ("btmp", 0o660), ("lastlog", 0o664)] {
         let path = format!("/var/log/{log}");
         touch(tree, &path, mode)?;
@@ -72,7 +72,7 @@ fn folder_once(tree: &mut Tree, path: &str, mode: u16, gid: u32) -> Result<(), C
     Ok(())
 }
 
-/// A folder that packages ship empty becomes a link, what is in it stays where the link leads.
+/// Replaces a folder, which packages ship empty, with a link; the link's target keeps its content.
 fn folder_to_link(tree: &mut Tree, path: &str, to: &str) -> Result<(), ConfigureError> {
     let path = TreePath::new(path)?;
     match tree.get(&path).map(|i| &i.kind) {
@@ -160,7 +160,7 @@ mod tests {
             "etc/subgid",
         ];
         let mut wanted = reference.tree(&files);
-        // Made by ca-certificates.
+        // ca-certificates creates this one.
         wanted.remove(&TreePath::new("usr/local/share/ca-certificates").unwrap());
         same_files(&tree, &wanted, &files);
     }

@@ -1,9 +1,9 @@
-//! What `base-passwd` makes: the account files from their masters, and no subordinate ids.
+//! What `base-passwd` creates: the account files from their masters, without subordinate ids.
 
 use super::super::{ConfigureError, Context};
 use super::{install_default, touch};
 
-/// What its `postinst` does on a fresh installation.
+/// Does what its `postinst` does on a fresh installation.
 ///
 /// # Errors
 /// When a master is missing.

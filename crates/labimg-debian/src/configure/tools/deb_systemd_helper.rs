@@ -1,12 +1,12 @@
-//! `deb-systemd-helper`: enables units as `systemctl` does, and keeps a record so that an upgrade does not enable again what an
-//! administrator disabled.
+//! `deb-systemd-helper`: enables units as `systemctl` does, and records that, so that an upgrade does not enable again
+//! what an administrator disabled.
 
 use super::super::{ConfigureError, Context};
 use super::units::{self, Manager};
 use labimg_tree::{Kind, Tree};
 
-/// `deb-systemd-helper enable UNIT` behind `was-enabled`, as debhelper writes it: at first by preset, later only links that are
-/// new while others are there. A unit that is not there is passed over, as there.
+/// `deb-systemd-helper enable UNIT` after `was-enabled`, as debhelper writes it. The first time the preset decides;
+/// later only new links are made, and only while others exist. A missing unit is skipped, as the tool does.
 ///
 /// # Errors
 /// A bad unit, preset or record file.
@@ -41,7 +41,7 @@ pub(crate) fn enable(context: &mut Context<'_>, unit: &str, manager: Manager) ->
     if record_lines.is_empty() { Ok(()) } else { write_record(tree, &record, &record_lines) }
 }
 
-/// `deb-systemd-helper update-state UNIT`: the record names the unit's links, none is made.
+/// `deb-systemd-helper update-state UNIT`: records the unit's links without making them.
 ///
 /// # Errors
 /// A bad unit file, or a record that cannot be written.
@@ -122,7 +122,7 @@ mod tests {
              /etc/systemd/system/multi-user.target.wants/ssh.service\n"
         );
         assert!(tree.contains("var/lib/systemd/deb-systemd-helper-enabled/sshd.service"));
-        // What an administrator takes away stays away.
+        // A link that an administrator removed stays removed.
         tree.remove(&TreePath::new("etc/systemd/system/sshd.service").unwrap());
         enable(&mut Context::new(&mut tree, "arm64"), "ssh.service", Manager::System).unwrap();
         assert!(!tree.contains("etc/systemd/system/sshd.service"));

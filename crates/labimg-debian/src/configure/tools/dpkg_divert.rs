@@ -6,11 +6,11 @@ use labimg_tree::Tree;
 
 const DIVERSIONS: &str = "/var/lib/dpkg/diversions";
 
-/// `dpkg-divert --add --no-rename` on behalf of the context's package: from now on, what other packages ship at `path` goes
-/// to `to`.
+/// `dpkg-divert --add --no-rename` on behalf of the context's package: from now on, files that other packages ship at
+/// `path` go to `to`.
 ///
 /// # Errors
-/// When the table is damaged or `path` is diverted by somebody else.
+/// When the table is damaged or another package diverts `path`.
 pub(crate) fn add(context: &mut Context<'_>, path: &str, to: &str) -> Result<(), ConfigureError> {
     let package = context.package.as_str();
     let mut all = diversions(context.tree)?;

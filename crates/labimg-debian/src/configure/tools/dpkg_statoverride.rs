@@ -6,7 +6,7 @@ use super::{set_owner, text_of};
 
 const OVERRIDES: &str = "/var/lib/dpkg/statoverride";
 
-/// `dpkg-statoverride --update --add USER GROUP MODE PATH`. One that is there stays.
+/// `dpkg-statoverride --update --add USER GROUP MODE PATH`. An existing override stays.
 ///
 /// # Errors
 /// When `path`, the user or the group does not exist.

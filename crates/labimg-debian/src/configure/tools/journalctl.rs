@@ -13,16 +13,16 @@ const FOLDERS: [&str; 4] =
 const SIGNATURE: &[u8] = b"RHHHKSLP";
 const HEADER: u64 = 40;
 const ITEM: u64 = 56;
-/// Bytes that an item has for its language, the zero at the end included.
+/// Bytes of an item's language field, including the zero at the end.
 const LANGUAGE: usize = 32;
 
-/// Message id and language, as they stand in the file and are sorted.
+/// Message id and language, as stored and sorted in the file.
 type Key = ([u8; 16], [u8; LANGUAGE]);
 
 #[derive(Default)]
 struct Catalog {
     texts: BTreeMap<Key, String>,
-    /// In order of first sight, which is the order of the texts in the file.
+    /// In the order of first appearance, which is the order of the texts in the file.
     order: Vec<Key>,
 }
 
@@ -44,7 +44,7 @@ impl Catalog {
     fn import(&mut self, path: &str, text: &str) -> Result<(), ConfigureError> {
         let of_file = file_language(path);
         let mut current: Option<(Key, String)> = None;
-        // Lines of an entry's text that an empty line came before get one, too.
+        // An empty line between lines of an entry's text is kept.
         let mut after_empty = true;
         for line in text.lines() {
             if line.is_empty() {
@@ -118,7 +118,7 @@ fn heading(line: &str) -> Option<([u8; 16], &str)> {
     Some((u128::from_str_radix(digits, 16).ok()?.to_be_bytes(), rest.trim()))
 }
 
-/// `pl` of `systemd.pl.catalog`; nothing of `systemd.catalog`.
+/// `pl` of `systemd.pl.catalog`; empty for `systemd.catalog`.
 fn file_language(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.strip_suffix(".catalog").and_then(|stem| stem.rsplit_once('.')).map_or("", |(_, language)| language)
@@ -133,7 +133,7 @@ fn language_bytes(path: &str, language: &str) -> Result<[u8; LANGUAGE], Configur
     Ok(bytes)
 }
 
-/// Header fields of both, those of `new` first; the body of `new` unless it has none.
+/// The header fields of both, those of `new` first, and the body of `new`, or of `old` if `new` has none.
 fn combine(new: &str, old: &str) -> String {
     let (new_head, new_body) = new.split_once("\n\n").unwrap_or((new.trim_end(), ""));
     let (old_head, old_body) = old.split_once("\n\n").unwrap_or((old.trim_end(), ""));

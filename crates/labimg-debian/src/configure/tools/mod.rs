@@ -1,7 +1,7 @@
-//! Debian's tools that maintainer scripts call, one a file, by the tool's name.
+//! Debian's tools that maintainer scripts call, one file each, by the tool's name.
 //!
-//! Each works on the tree as it stands: packages unpacked, the packages they depend on configured. It writes what the real tool
-//! would write, so that the tool itself goes on from there on the node.
+//! Each works on a tree in which the packages are unpacked and their dependencies configured. It writes what the real
+//! tool would write, so that the tool itself can continue from there on the node.
 
 pub(super) mod accounts;
 pub(super) mod adduser;
@@ -35,27 +35,27 @@ use std::collections::BTreeMap;
 use super::ConfigureError;
 use labimg_tree::{Inode, Kind, Tree, TreeError, TreePath};
 
-/// What `path` leads to, links followed, when there is something.
+/// The path that `path` leads to through links, if it exists.
 fn target(tree: &Tree, path: impl AsRef<[u8]>) -> Option<TreePath> {
     tree.resolve(path).ok().filter(|path| tree.contains(path))
 }
 
-/// True when `path` leads to something, links followed (`test -e`).
+/// True when `path` exists, following links (`test -e`).
 fn exists(tree: &Tree, path: impl AsRef<[u8]>) -> bool {
     target(tree, path).is_some()
 }
 
-/// True when `path` leads to a regular file, links followed (`test -f`).
+/// True when `path` is a regular file, following links (`test -f`).
 fn is_file(tree: &Tree, path: impl AsRef<[u8]>) -> bool {
     tree.resolve(path).is_ok_and(|p| matches!(tree.get(&p), Some(Inode { kind: Kind::File(_), .. })))
 }
 
-/// The text of a file; empty when there is none.
+/// The text of a file; empty when it is missing.
 fn text_of(tree: &Tree, path: &str) -> Result<String, TreeError> {
     if exists(tree, path) { tree.read_text(path) } else { Ok(String::new()) }
 }
 
-/// Copies a file with owner, mode and time, as `cp -p` does, unless `to` is there already.
+/// Copies a file with owner, mode and time, as `cp -p` does, unless `to` already exists.
 fn install_default(tree: &mut Tree, from: &str, to: &str) -> Result<(), ConfigureError> {
     if is_file(tree, to) {
         return Ok(());
@@ -72,7 +72,7 @@ fn install_default(tree: &mut Tree, from: &str, to: &str) -> Result<(), Configur
     Ok(())
 }
 
-/// Makes an empty file of root's when there is none (`touch`).
+/// Creates an empty file owned by root if it is missing (`touch`).
 fn touch(tree: &mut Tree, path: &str, mode: u16) -> Result<(), ConfigureError> {
     if !exists(tree, path) {
         tree.write(tree.place(path)?, mode, "")?;
@@ -80,8 +80,8 @@ fn touch(tree: &mut Tree, path: &str, mode: u16) -> Result<(), ConfigureError> {
     Ok(())
 }
 
-/// Files of drop-in folders by ascending name; of equal names the one in the folder that comes first (`conf_files_list`
-/// of systemd). An empty file or a link to `/dev/null` hides the name.
+/// Files of drop-in folders, sorted by name. Of files with equal names the first folder's counts (systemd's
+/// `conf_files_list`). An empty file or a link to `/dev/null` masks the name.
 fn config_files(tree: &Tree, folders: &[&str], suffix: &str) -> Result<Vec<String>, ConfigureError> {
     let mut files: BTreeMap<Vec<u8>, Option<String>> = BTreeMap::new();
     for folder in folders {
@@ -101,7 +101,7 @@ fn config_files(tree: &Tree, folders: &[&str], suffix: &str) -> Result<Vec<Strin
     Ok(files.into_values().flatten().collect())
 }
 
-/// The major version of systemd that is unpacked, from the name of its own library.
+/// The major version of the unpacked systemd, from the name of its private library.
 fn systemd_version(tree: &Tree) -> Result<u64, ConfigureError> {
     let lib = TreePath::new("usr/lib")?;
     let version = |path: &TreePath| {
@@ -120,7 +120,7 @@ fn named_file(tree: &Tree, folders: &[&str], name: &str) -> Option<String> {
     if name.starts_with('/') { Some(name.to_owned()) } else { paths.find(|path| exists(tree, path)) }
 }
 
-/// Sets owner, group and mode of what `path` leads to.
+/// Sets owner, group and mode of `path`, following links.
 fn set_owner(tree: &mut Tree, path: &str, uid: u32, gid: u32, mode: u16) -> Result<(), TreeError> {
     let path = tree.resolve(path)?;
     let Some(inode) = tree.get_mut(&path) else { return Err(TreeError::NotFound(path)) };
@@ -128,7 +128,7 @@ fn set_owner(tree: &mut Tree, path: &str, uid: u32, gid: u32, mode: u16) -> Resu
     Ok(())
 }
 
-/// A pattern of `*` (any run of characters but `/`) and `?` against a whole path.
+/// Matches a whole path against a pattern with `*` (any characters except `/`) and `?`.
 fn matches(pattern: &str, text: &str) -> bool {
     let (mut p, mut t) = (pattern.chars(), text.chars());
     match (p.next(), t.next()) {

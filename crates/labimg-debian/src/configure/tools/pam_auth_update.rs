@@ -1,5 +1,5 @@
-//! `pam-auth-update`: `/etc/pam.d/common-*` from the profiles that packages put into `/usr/share/pam-configs`, and the state in
-//! `/var/lib/pam`, as it writes them on a system without local changes (pam-auth-update(8)).
+//! `pam-auth-update`: `/etc/pam.d/common-*` from the profiles that packages put into `/usr/share/pam-configs`, and the
+//! state in `/var/lib/pam`, as the tool writes them on a system without local changes (pam-auth-update(8)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,20 @@ const PROFILES: &str = "usr/share/pam-configs";
 const STATE: &str = "/var/lib/pam";
 const TYPES: [&str; 5] = ["auth", "account", "password", "session", "session-noninteractive"];
 
-/// Which profiles are known and chosen: what `libpam-runtime/profiles` of the debconf database says.
+/// The known and the chosen profiles: the content of `libpam-runtime/profiles` in the debconf database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Profiles {
-    /// File name and title of all, highest priority first.
+    /// File names and titles of all profiles, highest priority first.
     pub known: Vec<(String, String)>,
-    /// File names of the chosen ones, highest priority first.
+    /// File names of the chosen profiles, highest priority first.
     pub enabled: Vec<String>,
 }
 
-/// Fields of one profile by lower-case name; a text of several lines has them one a line.
+/// Fields of one profile by lower-case name; the lines of a long field are separated by newlines.
 type Profile = BTreeMap<String, String>;
 
-/// `pam-auth-update --package`: writes the five files anew, with profiles chosen before, those in `enable`, and new ones that are chosen by default.
+/// `pam-auth-update --package`: rewrites the five files with the profiles chosen before, those in `enable`, and new
+/// ones that are enabled by default.
 ///
 /// # Errors
 /// When a profile or a template of `libpam-runtime` does not have the expected format.
@@ -35,13 +36,13 @@ pub(crate) fn package(context: &mut Context<'_>, enable: &[&str]) -> Result<(), 
     let seen_file = format!("{STATE}/seen");
     let seen = text_of(tree, &seen_file)?;
     let before = chosen_before(tree)?;
-    // Without any choice yet, everything counts as new.
+    // Without an earlier choice every profile counts as new.
     let seen: BTreeSet<&str> =
         if before.is_empty() && enable.is_empty() { BTreeSet::new() } else { seen.lines().collect() };
     let mut enabled: Vec<&String> = Vec::new();
     for &name in &sorted {
         let default = field(&profiles[name], "default") == "yes" && !seen.contains(name.as_str());
-        // Of two that exclude each other, the one of lower priority goes.
+        // Of two profiles that exclude each other, the one with lower priority is dropped.
         let excluded = enabled.iter().any(|&other| excludes(&profiles[other], name));
         if (default || before.contains(name) || enable.contains(&name.as_str())) && !excluded {
             enabled.push(name);
@@ -61,10 +62,7 @@ pub(crate) fn package(context: &mut Context<'_>, enable: &[&str]) -> Result<(), 
     Ok(())
 }
 
-/// What the files say now.
-///
-/// # Errors
-/// When a profile does not have the expected format.
+/// The profiles according to the files.
 pub(crate) fn chosen(tree: &Tree) -> Result<Profiles, ConfigureError> {
     let profiles = read_profiles(tree)?;
     let before = chosen_before(tree)?;
@@ -139,7 +137,7 @@ fn parse_profile(path: &str, text: &str) -> Result<Profile, ConfigureError> {
     Ok(profile)
 }
 
-/// Profiles that the saved state names.
+/// The profiles in the saved state.
 fn chosen_before(tree: &Tree) -> Result<BTreeSet<String>, ConfigureError> {
     let mut names = BTreeSet::new();
     for kind in TYPES {
@@ -149,8 +147,8 @@ fn chosen_before(tree: &Tree) -> Result<BTreeSet<String>, ConfigureError> {
     Ok(names)
 }
 
-/// Names and lines of the profiles that have a part of this type in this block; the first one may differ as it need not
-/// take a password over from one before it.
+/// Names and lines of the profiles with a part of this type in this block. The first one may have other lines: there is
+/// no earlier module whose password it could reuse.
 fn block<'a>(chosen: &[(&'a String, &'a Profile)], kind: &str, primary: bool) -> Vec<(&'a str, Vec<&'a str>)> {
     let wanted = if primary { "Primary" } else { "Additional" };
     let mut parts = Vec::new();
@@ -191,7 +189,7 @@ fn fill_template(
     let ends = ["# here's the fallback if no module succeeds", "# end of pam-auth-update config"];
     let realm = kind.strip_suffix("-noninteractive").unwrap_or(kind);
     let mut text = String::new();
-    // The end mark that is waited for: what stands before it is replaced.
+    // The end mark: everything before it is replaced.
     let mut until: Option<&str> = None;
     let mut marks = 0;
     for line in template.lines() {
@@ -213,7 +211,7 @@ fn fill_template(
         if primary && lines.is_empty() {
             text.extend([realm, "\t[default=1]\t\t\tpam_permit.so\n"]);
         }
-        // `end` in a control field means: skip the rest of the block. Nothing may be skipped behind the last block.
+        // `end` in a control field means: skip the rest of the block. Nothing may be skipped after the last block.
         let count = lines.len();
         for (index, line) in lines.into_iter().enumerate() {
             let left = if primary { count - index } else { count - index - 1 };
@@ -226,7 +224,7 @@ fn fill_template(
     Ok(text)
 }
 
-/// Control and module with `end` made a number, then the options with one space each.
+/// Control and module with `end` as a number, then the options, separated by one space.
 fn module_line(path: &str, line: &str, left: usize) -> Result<String, ConfigureError> {
     let control = match line.find(']') {
         Some(end) if line.starts_with('[') => end + 1,

@@ -5,15 +5,16 @@ use super::super::{ConfigureError, Context};
 use super::accounts::{Accounts, ShadowUser, days};
 use super::text_of;
 
-/// shadow: group 42 in every Debian system (base-passwd).
+/// shadow is group 42 in every Debian system (base-passwd).
 const SHADOW_GROUP: u32 = 42;
 
 const DEFAULTS: &str = "/etc/login.defs";
 
-/// `shadowconfig on`: moves what is not yet shadowed. The day of the last password change is that of the tree's time.
+/// `shadowconfig on`: moves the passwords that are not yet shadowed. The tree's time gives the day of the last password
+/// change.
 ///
 /// # Errors
-/// When an account file is missing, or it or `login.defs` has a line that is not as its format says.
+/// When an account file is missing, or it or `login.defs` has a malformed line.
 pub(crate) fn on(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let defaults = text_of(tree, DEFAULTS)?;

@@ -1,12 +1,12 @@
-//! `mkdir`, `cp`, `ln`, `chown` and the like: folders, files, links and owners that maintainer scripts make with a line of
-//! shell.
+//! `mkdir`, `cp`, `ln`, `chown` and the like: folders, files, links and owners that maintainer scripts set with a line
+//! of shell.
 
 use super::super::{ConfigureError, Context};
 use super::accounts::Accounts;
 use super::target;
 use labimg_tree::{Kind, TreeError};
 
-/// A folder where nothing is yet.
+/// Creates a folder if nothing is there.
 pub(crate) fn mkdir(
     context: &mut Context<'_>,
     path: &str,
@@ -23,7 +23,7 @@ pub(crate) fn mkdir(
     own(context, path, Some(owner), Some(group), Some(mode))
 }
 
-/// A file where nothing is yet.
+/// Creates a file if nothing is there.
 pub(crate) fn file(
     context: &mut Context<'_>,
     path: &str,
@@ -41,8 +41,8 @@ pub(crate) fn file(
     own(context, path, Some(owner), Some(group), Some(mode))
 }
 
-/// A copy with owner, mode and time where nothing is yet; `without` leaves out lines that start with it, and makes a
-/// new file of it (`sed > file`).
+/// Copies a file with owner, mode and time if the target is missing. With `without` it leaves out lines that start with
+/// it and creates a new file (`sed > file`).
 pub(crate) fn copy(
     context: &mut Context<'_>,
     from: &str,
@@ -61,13 +61,13 @@ pub(crate) fn copy(
         return Ok(tree.write(&at, 0o644, kept)?);
     }
     let inode = tree.get(&source).cloned().ok_or(TreeError::NotFound(source))?;
-    // Makes the folders above it.
+    // Creates the folders above it.
     tree.write(&at, inode.mode, "")?;
     tree.insert(&at, inode)?;
     Ok(())
 }
 
-/// A symbolic link where nothing is yet, or with `replace` in place of a file, a link or an empty folder.
+/// Creates a symbolic link if nothing is there; with `replace` it replaces a file, a link or an empty folder.
 pub(crate) fn link(context: &mut Context<'_>, path: &str, to: &str, replace: bool) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let at = tree.place(path)?;
@@ -84,7 +84,7 @@ pub(crate) fn link(context: &mut Context<'_>, path: &str, to: &str, replace: boo
     Ok(tree.symlink(&at, to)?)
 }
 
-/// Owner, group and mode of what `path` leads to.
+/// Sets owner, group and mode of `path`, following links.
 pub(crate) fn own(
     context: &mut Context<'_>,
     path: &str,
@@ -95,7 +95,7 @@ pub(crate) fn own(
     let tree = &mut *context.tree;
     let at = tree.resolve(path)?;
     let accounts = Accounts::load(tree)?;
-    // Root is there before base-passwd is configured.
+    // Root is known even before base-passwd is configured.
     let number = |name: Option<&str>, find: &dyn Fn(&str) -> Result<u32, ConfigureError>| match name {
         None => Ok(None),
         Some("root") => Ok(Some(0)),

@@ -1,19 +1,20 @@
-//! The pool of zero-ended texts of systemd's binary databases: a text that ends one that is there already takes no new
-//! bytes, so it matters in which order texts come (systemd, `src/basic/strbuf.c`, described in its comments).
+//! The pool of zero-terminated strings in systemd's binary databases. A string that is the end of one already there
+//! takes no new bytes, so the order in which strings are added matters (systemd, `src/basic/strbuf.c`, described in its
+//! comments).
 
-/// Texts one after the other, found by walking from their last byte to their first.
+/// The strings in order, with an index that is searched from the last byte to the first.
 #[derive(Debug)]
 pub(crate) struct Strings {
     bytes: Vec<u8>,
     nodes: Vec<Node>,
 }
 
-/// A text that was added, and those that end alike but go on differently to the front.
+/// A string, and those that share its end but differ in the bytes before it.
 #[derive(Debug, Default)]
 struct Node {
     offset: usize,
     len: usize,
-    /// By the byte in front of the common end, sorted.
+    /// By the byte before the common end, sorted.
     children: Vec<(u8, usize)>,
 }
 
@@ -23,7 +24,7 @@ impl Strings {
         Self { bytes: vec![0], nodes: vec![Node::default()] }
     }
 
-    /// The offset of a text without zero bytes, which is added when it is new.
+    /// The offset of a string without zero bytes; adds it if it is new.
     pub(crate) fn add(&mut self, text: &[u8]) -> usize {
         if text.is_empty() {
             return 0;
@@ -37,7 +38,7 @@ impl Strings {
                     return offset;
                 }
             }
-            // At the latest at the depth of its length, the text ends the node's: the walk came along its bytes.
+            // At the depth of its length at the latest, the text is the end of the node's: the walk followed its bytes.
             let byte = text[text.len() - 1 - depth];
             match node.children.binary_search_by_key(&byte, |c| c.0) {
                 Ok(child) => at = node.children[child].1,
@@ -55,7 +56,7 @@ impl Strings {
         0
     }
 
-    /// The text at an offset, without its end.
+    /// The string at an offset, without its zero.
     pub(crate) fn text(&self, offset: usize) -> &[u8] {
         let rest = &self.bytes[offset..];
         &rest[..rest.iter().position(|&b| b == 0).unwrap_or(rest.len())]
@@ -66,7 +67,7 @@ impl Strings {
         self.bytes[offset]
     }
 
-    /// All texts.
+    /// All strings.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

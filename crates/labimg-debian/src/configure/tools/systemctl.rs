@@ -4,10 +4,11 @@ use super::super::ConfigureError;
 use super::units::{self, Manager};
 use labimg_tree::Tree;
 
-/// `systemctl enable UNIT`: all links that the unit asks for in its `[Install]` section. Layers use it as well as scripts.
+/// `systemctl enable UNIT`: all links that the unit asks for in its `[Install]` section. Used by layers as well as for
+/// scripts.
 ///
 /// # Errors
-/// A unit that is not there, or a bad unit file.
+/// A missing unit or a bad unit file.
 pub fn enable(tree: &mut Tree, unit: &str) -> Result<(), ConfigureError> {
     if Manager::System.find(tree, unit).is_none() {
         return Err(ConfigureError::NoUnit(unit.to_owned()));

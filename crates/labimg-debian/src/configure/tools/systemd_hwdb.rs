@@ -15,10 +15,10 @@ const NODE: u64 = 24;
 const CHILD: u64 = 16;
 const VALUE: u64 = 32;
 
-/// A node of the tree of match patterns; numbers are offsets into the strings.
+/// A node in the trie of match patterns; numbers are offsets into the strings.
 #[derive(Debug, Default)]
 struct Node {
-    /// What all patterns below have in common here.
+    /// The common prefix of all patterns below.
     prefix: usize,
     /// By the byte that follows the prefix, sorted.
     children: Vec<(u8, usize)>,
@@ -43,7 +43,7 @@ struct Trie {
 /// Compiles the database.
 ///
 /// # Errors
-/// When a file cannot be read or systemd's version is not to be found.
+/// When a file cannot be read or systemd's version is not found.
 pub(crate) fn update(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let version = systemd_version(tree)?;
@@ -57,7 +57,7 @@ pub(crate) fn update(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     Ok(())
 }
 
-/// Where a property stands.
+/// Where a property is defined.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     file: &'a str,
@@ -77,7 +77,7 @@ impl Trie {
             let line = line.split(|&b| b == b'#').next().unwrap_or_default().trim_ascii_end();
             let indented = line.first() == Some(&b' ');
             if line.is_empty() || (in_properties && !indented) {
-                // The end of a record, or a line that makes the rest of the record void.
+                // The end of a record, or a line that invalidates the rest of it.
                 patterns.clear();
                 in_properties = false;
             } else if indented {
@@ -131,7 +131,7 @@ impl Trie {
         }
     }
 
-    /// Cuts a node's prefix after `same` bytes: the rest, behind `byte`, becomes its only child.
+    /// Splits a node's prefix after `same` bytes: the rest, after `byte`, becomes its only child.
     fn split(&mut self, at: usize, same: usize, byte: u8) {
         let prefix = self.nodes[at].prefix;
         let start = self.strings.text(prefix)[..same].to_vec();
@@ -153,7 +153,7 @@ impl Trie {
         let strings = &self.strings;
         let values = &mut self.nodes[at].values;
         match values.binary_search_by(|v| strings.text(v.key).cmp(key)) {
-            // A later file wins; the key's text stays the one of the first.
+            // A later file wins, but the key's string is that of the first.
             Ok(old) => values[old] = Value { key: values[old].key, ..entry },
             Err(place) => values.insert(place, entry),
         }
@@ -175,10 +175,10 @@ impl Trie {
         out
     }
 
-    /// Writes the children, then the node; gives the node's place.
+    /// Writes the children, then the node; returns the node's offset.
     fn encode_node(&self, at: usize, strings_at: u64, out: &mut Vec<u8>) -> u64 {
         let node = &self.nodes[at];
-        // As deep as the longest pattern, which is one line of a file.
+        // The depth is limited by the longest pattern, which is one line of a file.
         let children: Vec<(u8, u64)> =
             node.children.iter().map(|&(byte, child)| (byte, self.encode_node(child, strings_at, out))).collect();
         let place = out.len() as u64;
@@ -200,7 +200,7 @@ impl Trie {
     }
 }
 
-/// Key with one space in front, and value.
+/// The key, with one leading space, and the value.
 fn property(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (mut key, value) = line.split_at(line.iter().position(|&b| b == b'=')?);
     while let [b' ' | b'\t', b' ' | b'\t', ..] = key {

@@ -4,29 +4,29 @@ use super::super::{ConfigureError, Context, words};
 use super::accounts::{Accounts, User};
 use super::named_file;
 
-/// Where files are looked up, the first wins (sysusers.d(5)).
+/// Where files are looked up; the first match wins (sysusers.d(5)).
 const FOLDERS: [&str; 4] = ["/etc/sysusers.d", "/run/sysusers.d", "/usr/local/lib/sysusers.d", "/usr/lib/sysusers.d"];
 
-/// What a `u` line says of a user.
+/// A user as described by a `u` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SysUser<'a> {
     pub(super) name: &'a str,
     /// The uid, when it is fixed.
     pub(super) uid: Option<u32>,
-    /// The primary group, when it is not one of the user's own.
+    /// The primary group, when it is not the user's own group.
     pub(super) group: Option<&'a str>,
     /// Full name.
     pub(super) gecos: &'a str,
     pub(super) home: &'a str,
     pub(super) shell: &'a str,
-    /// Locked for good: the account is marked as expired.
+    /// Permanently locked: the account is marked as expired.
     pub(super) locked: bool,
 }
 
-/// Makes what the named files describe: groups first, then users, then memberships.
+/// Creates what the named files describe: first groups, then users, then memberships.
 ///
 /// # Errors
-/// A file that is missing or has a line that is not understood, or no free id.
+/// A file is missing or has a line that is not understood, or no id is free.
 pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), 
                 add_group(accounts, name, number(field(line, 2), path)?)?;
             }
         }
-        // A user without a group gets one of its own, after those that lines ask for.
+        // A user without a group gets its own one, after the groups that lines ask for.
         for (path, line) in lines.iter().filter(|(_, line)| is_user(line)) {
             let (id, group) = ids(line);
             if group.is_none() {
@@ -72,7 +72,7 @@ pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), 
         for (path, line) in &lines {
             match field(line, 0) {
                 "m" => accounts.add_member(field(line, 1), field(line, 2))?,
-                // A range for free numbers: Debian's packages name none.
+                // A range for free ids: no Debian package has one.
                 "g" | "u" | "u!" => {}
                 other => {
                     return Err(ConfigureError::format(path, format!("lines of type `{other}` are not supported")));
@@ -83,7 +83,7 @@ pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), 
     })
 }
 
-/// As a `g` line: the given gid, or the first from 999 down that is free as uid too.
+/// A `g` line: the given gid, or the first from 999 down that is also free as uid.
 ///
 /// # Errors
 /// When no id is free.
@@ -92,7 +92,7 @@ pub(super) fn add_group(accounts: &mut Accounts, name: &str, gid: Option<u32>) -
     if accounts.has_group(name) {
         return Ok(());
     }
-    // A number that another group holds is replaced by a free one, as systemd-sysusers does.
+    // A gid that another group has is replaced by a free one, as systemd-sysusers does.
     let gid = match gid.filter(|&gid| !accounts.holds_gid(gid)) {
         Some(gid) => gid,
         None => free_id(accounts, "group", name)?,
@@ -101,7 +101,7 @@ pub(super) fn add_group(accounts: &mut Accounts, name: &str, gid: Option<u32>) -
     Ok(())
 }
 
-/// As a `u` line, whose own group, if it has one, was added before.
+/// A `u` line. The user's own group, if any, was added before.
 ///
 /// # Errors
 /// When its group is missing or no id is free.
@@ -129,7 +129,7 @@ pub(super) fn add_user(accounts: &mut Accounts, user: &SysUser<'_>) -> Result<()
     Ok(())
 }
 
-/// From `SYSTEM_UID_MAX` (999) down, free among both users and groups.
+/// The first id from `SYSTEM_UID_MAX` (999) down that is free as uid and gid.
 fn free_id(accounts: &Accounts, kind: &'static str, name: &str) -> Result<u32, ConfigureError> {
     let free = (1..=999).rev().find(|&id| !accounts.holds_uid(id) && !accounts.holds_gid(id));
     free.ok_or_else(|| ConfigureError::NoFreeId { kind, name: name.to_owned() })
@@ -143,7 +143,7 @@ fn field(line: &[String], index: usize) -> &str {
     line.get(index).map_or("", String::as_str)
 }
 
-/// A value that is not left out.
+/// A value, unless it is left out.
 fn given(value: &str) -> Option<&str> {
     (!matches!(value, "" | "-")).then_some(value)
 }

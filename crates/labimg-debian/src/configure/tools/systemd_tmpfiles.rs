@@ -1,7 +1,7 @@
-//! `systemd-tmpfiles --create FILE…` (tmpfiles.d(5)) for what stays on the disk.
+//! `systemd-tmpfiles --create FILE…` (tmpfiles.d(5)), for paths that stay on the disk.
 //!
-//! At every boot `systemd-tmpfiles-setup.service` does all lines again, so what is left out here for good reason (below
-//! `/run`, `/tmp` and `/dev`, attributes, access control lists, what needs the machine id) comes then.
+//! At every boot `systemd-tmpfiles-setup.service` applies all lines again. So what is skipped here on purpose is done
+//! then: paths below `/run`, `/tmp` and `/dev`, attributes, access control lists, and what needs the machine id.
 
 use super::super::{ConfigureError, Context, words};
 use super::accounts::Accounts;
@@ -10,16 +10,16 @@ use labimg_tree::{Kind, Tree, TreePath};
 
 const FOLDERS: [&str; 4] = ["/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d"];
 
-/// File systems that are made anew at boot.
+/// File systems that are created anew at each boot.
 const VOLATILE: [&str; 5] = ["/run", "/tmp", "/dev", "/proc", "/sys"];
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     kind: u8,
-    /// With `+`: replace what is there.
+    /// With `+`: replace an existing file.
     replace: bool,
-    /// With `?`: only when the target of a link exists.
+    /// With `?`: only if the target of the link exists.
     if_exists: bool,
     path: String,
     mode: Option<Mode>,
@@ -41,10 +41,10 @@ struct Owner {
     new_only: bool,
 }
 
-/// Does the lines of the named files, folders before what is in them.
+/// Applies the lines of the named files, folders before their content.
 ///
 /// # Errors
-/// A file that is missing or has a line that is not understood, or a tree that does not take what a line makes.
+/// A file is missing or has a line that is not understood, or the tree cannot hold what a line creates.
 pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let mut lines: Vec<Line> = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn create(context: &mut Context<'_>, names: &[String]) -> Result<(), 
             .ok_or_else(|| ConfigureError::NoFile { name: name.clone(), folder: "tmpfiles.d" })?;
         for text in tree.read_text(&path)?.lines() {
             let Some(line) = parse(text, &path)? else { continue };
-            // Of two lines that make the same path the first counts.
+            // Of two lines that create the same path the first counts.
             if makes(line.kind) && lines.iter().any(|l| makes(l.kind) && l.path == line.path) {
                 continue;
             }
@@ -74,13 +74,13 @@ fn makes(kind: u8) -> bool {
     matches!(kind, b'd' | b'D' | b'v' | b'q' | b'Q' | b'f' | b'L' | b'C' | b'p')
 }
 
-/// True below a file system that is made anew at boot, be it through a link such as `/var/run`.
+/// True below a file system that is created anew at each boot, also through a link such as `/var/run`.
 fn is_volatile(tree: &Tree, path: &str) -> bool {
     let place = tree.place(path).map_or_else(|_| path.to_owned(), |p| p.to_string());
     VOLATILE.iter().any(|v| place == *v || place.starts_with(&format!("{v}/")))
 }
 
-/// A line that counts when a package is configured; none for comments, for `!` (at boot only), for `^` (from a
+/// A line that applies when a package is configured. `None` for comments, for `!` (only at boot), for `^` (from a
 /// credential) and for paths with a specifier that has no value yet.
 fn parse(text: &str, file: &str) -> Result<Option<Line>, ConfigureError> {
     let text = text.trim();
@@ -109,7 +109,7 @@ fn parse(text: &str, file: &str) -> Result<Option<Line>, ConfigureError> {
         field(index)
             .map(|text| Owner { name: text.trim_start_matches(':').to_owned(), new_only: text.starts_with(':') })
     };
-    // The last field goes on to the end of the line.
+    // The last field extends to the end of the line.
     let argument = (fields.len() > 6).then(|| fields.get(6..).unwrap_or_default().join(" "));
     Ok(Some(Line {
         kind: letter,
@@ -123,7 +123,7 @@ fn parse(text: &str, file: &str) -> Result<Option<Line>, ConfigureError> {
     }))
 }
 
-/// Fills in the specifiers of tmpfiles.d(5) whose value is the same on every system.
+/// Replaces the specifiers of tmpfiles.d(5) that have the same value on every system.
 fn specifiers(path: &str) -> Option<String> {
     let mut filled = String::new();
     let mut chars = path.chars();
@@ -184,7 +184,7 @@ fn apply(context: &mut Context<'_>, line: &Line, accounts: &Accounts) -> Result<
     }
 }
 
-/// Gives owner, group and mode to what is there; a path with a pattern names all that match.
+/// Sets owner, group and mode of existing paths; a pattern stands for all paths that match.
 fn adjust(tree: &mut Tree, line: &Line, accounts: &Accounts, new: bool) -> Result<(), ConfigureError> {
     let paths: Vec<TreePath> = if line.path.contains(['*', '?', '[']) {
         tree.iter().map(|(p, _, _)| p).filter(|p| matches(&line.path, &p.to_string())).cloned().collect()

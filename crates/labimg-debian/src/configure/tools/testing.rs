@@ -1,4 +1,4 @@
-//! Trees for tests, read from a folder that holds a system made with the real maintainer scripts.
+//! Trees for tests, read from a folder with a system configured by the real maintainer scripts.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ pub(super) struct Reference(PathBuf);
 
 impl Reference {
     /// # Panics
-    /// When the variable is not set or names no folder: the test was asked for, so it must not pass.
+    /// When the variable is unset or does not name a folder: the test was asked for, so it must not pass.
     pub(super) fn open() -> Self {
         let path = PathBuf::from(std::env::var_os("LABIMG_REFERENCE_TREE").expect("LABIMG_REFERENCE_TREE is not set"));
         assert!(path.join("var/lib/dpkg/status").exists(), "{} holds no Debian system", path.display());
@@ -24,7 +24,7 @@ impl Reference {
         self.0.join(path).symlink_metadata().is_ok()
     }
 
-    /// The given files and folders with all below them, as they are in the reference.
+    /// The given files and folders with everything below them, as in the reference.
     pub(super) fn tree(&self, paths: &[&str]) -> Tree {
         let mut tree = Tree::new(1_700_000_000);
         for path in paths {
@@ -33,7 +33,7 @@ impl Reference {
         tree
     }
 
-    /// Adds a file, or a folder with all below it.
+    /// Adds a file, or a folder with everything below it.
     pub(super) fn add(&self, tree: &mut Tree, path: &str) {
         let at = self.0.join(path);
         let meta = std::fs::symlink_metadata(&at).unwrap_or_else(|e| panic!("{}: {e}", at.display()));
@@ -83,8 +83,8 @@ fn describe(inode: &Inode) -> String {
     format!("{:o} {}:{} {what}", inode.mode, inode.uid, inode.gid)
 }
 
-/// Compares all that lies at and below `paths`: kind, mode, owner, content. With `LABIMG_DIFFERENCES` naming a folder,
-/// what was made and differs is written there.
+/// Compares everything at and below `paths`: kind, mode, owner, content. If `LABIMG_DIFFERENCES` names a folder, files
+/// of labimg that differ are written there.
 ///
 /// # Panics
 /// With every path that differs.

@@ -10,10 +10,10 @@ use super::{install_default, touch};
 
 const HASHES: &str = "/var/lib/ucf/hashfile";
 const REGISTRY: &str = "/var/lib/ucf/registry";
-/// ucf keeps a copy of smaller files even when no three-way merge was asked for (bytes).
+/// In bytes: ucf keeps a copy of smaller files even without `--three-way`.
 const CACHED_BELOW: u64 = 25_600;
 
-/// What the configuration of the package `ucf` itself does: empty state files.
+/// Creates empty state files, as the `postinst` of the package `ucf` does.
 ///
 /// # Errors
 /// When they cannot be put in their place.
@@ -22,7 +22,7 @@ pub(crate) fn prepare(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     touch(context.tree, REGISTRY, 0o644)
 }
 
-/// `ucf [--three-way] SOURCE TARGET`: installs `source` as `target` unless a file is there, and notes its checksum.
+/// `ucf [--three-way] SOURCE TARGET`: installs `source` as `target` unless a file is there, and records its checksum.
 ///
 /// # Errors
 /// When `source` is missing or `target` cannot be put in its place.
@@ -52,10 +52,10 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// `ucfr PACKAGE FILE`: notes that a file belongs to the context's package.
+/// `ucfr PACKAGE FILE`: records that a file belongs to the context's package.
 ///
 /// # Errors
-/// When another package has it already.
+/// When it already belongs to another package.
 pub(crate) fn register(context: &mut Context<'_>, file: &str) -> Result<(), ConfigureError> {
     prepare(context)?;
     let (tree, package) = (&mut *context.tree, context.package.as_str());

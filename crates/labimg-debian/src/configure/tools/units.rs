@@ -1,4 +1,4 @@
-//! What the `[Install]` sections of units ask for: the links that enable them, and Debian's presets (systemd.unit(5),
+//! The `[Install]` sections of units: the links that enable them, and Debian's presets (systemd.unit(5),
 //! systemd.preset(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub(crate) enum Manager {
 }
 
 impl Manager {
-    /// By the flag of an action.
+    /// The manager for an action's `user` flag.
     pub(crate) fn of(user: bool) -> Self {
         if user { Self::User } else { Self::System }
     }
@@ -34,7 +34,7 @@ impl Manager {
         format!("/etc/systemd/{}", self.name())
     }
 
-    /// Where `deb-systemd-helper` keeps its record.
+    /// Where `deb-systemd-helper` keeps its state.
     pub(super) fn record(self) -> &'static str {
         match self {
             Self::System => "/var/lib/systemd/deb-systemd-helper-enabled",
@@ -42,7 +42,7 @@ impl Manager {
         }
     }
 
-    /// The file of a unit, and for an instance the one of its template.
+    /// The file of a unit; for an instance that of its template.
     pub(super) fn find(self, tree: &Tree, unit: &str) -> Option<String> {
         let folders = [
             self.config(),
@@ -63,7 +63,7 @@ fn split_instance(unit: &str) -> Option<(&str, &str, &str)> {
     Some((prefix, &rest[..dot], &rest[dot..]))
 }
 
-/// One setting of a unit's `[Install]` section, in its order (systemd.unit(5)).
+/// One setting of a unit's `[Install]` section (systemd.unit(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Install {
     /// A folder for links, such as `multi-user.target.wants`.
@@ -99,15 +99,15 @@ fn install_section(text: &str) -> Vec<Install> {
     found
 }
 
-/// A link to be made: where, and to which unit file.
+/// A link to be created: its path and the unit file it points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) path: String,
     pub(super) unit: String,
 }
 
-/// The links of a unit and of those it names in `Also=`, in the order of `deb-systemd-helper`'s record: what `Also=` and
-/// `Alias=` give in the order of their lines, then the folders.
+/// The links of a unit and of the units in its `Also=`, in the order of `deb-systemd-helper`'s state file: first those
+/// of `Also=` and `Alias=` in the order of their lines, then the folders.
 pub(super) fn links(tree: &Tree, manager: Manager, unit: &str) -> Result<Vec<Link>, ConfigureError> {
     links_but(tree, manager, unit, &mut BTreeSet::new())
 }
@@ -150,7 +150,7 @@ fn links_but(
     Ok(made)
 }
 
-/// Makes the links that are not there.
+/// Creates the missing links.
 pub(super) fn make(tree: &mut Tree, links: &[Link]) -> Result<(), ConfigureError> {
     for link in links {
         // A template without an instance cannot be wanted by anything.
@@ -166,7 +166,7 @@ pub(super) fn make(tree: &mut Tree, links: &[Link]) -> Result<(), ConfigureError
     Ok(())
 }
 
-/// Whether presets let a unit be enabled: the first rule that names it counts, without one it is (systemd.preset(5)).
+/// Whether presets enable a unit: the first matching rule counts; without one it is enabled (systemd.preset(5)).
 pub(super) fn preset(tree: &Tree, unit: &str, manager: Manager) -> Result<bool, ConfigureError> {
     let mut files = BTreeMap::new();
     for folder in ["usr/lib", "usr/local/lib", "etc"] {

@@ -1,5 +1,5 @@
 //! `update-alternatives --install` on a system that nobody has changed by hand: links in `/etc/alternatives` and the
-//! state in `/var/lib/dpkg/alternatives` (update-alternatives(1), section FILES, and dpkg's own reader of them).
+//! state in `/var/lib/dpkg/alternatives` (update-alternatives(1), section FILES, and dpkg's own parser).
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use super::super::{ConfigureError, Context};
 use super::exists;
 use labimg_tree::{Inode, Kind, Tree, TreeError, TreePath};
 
-/// A name that several packages can provide, as one package offers it.
+/// One package's offer for a name that several packages can provide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Offer {
     /// The generic name's path, such as `/usr/bin/pager`.
     link: String,
     /// The name in `/etc/alternatives`.
     name: String,
-    /// What the package offers for it.
+    /// The package's file for it.
     path: String,
     /// The highest wins.
     priority: i32,
-    /// What follows the choice: name to link and path.
+    /// Links that follow the choice: name to link and path.
     slaves: BTreeMap<String, (String, String)>,
 }
 
@@ -63,7 +63,7 @@ impl Offer {
     }
 }
 
-/// One way to provide a name: priority, and the slaves' paths by their names.
+/// One alternative for a name: priority, and the slaves' paths by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Choice {
     priority: i32,
@@ -76,7 +76,7 @@ struct Group {
     link: String,
     /// Slave name to link.
     slaves: BTreeMap<String, String>,
-    /// Path to choice, in the order dpkg writes them.
+    /// Choices by path, in the order in which dpkg writes them.
     choices: BTreeMap<String, Choice>,
 }
 
@@ -132,7 +132,7 @@ impl Group {
         text
     }
 
-    /// The choice of highest priority; of equal ones the one that comes first in the file.
+    /// The choice with the highest priority; of equal ones the first in the file.
     fn best(&self) -> Option<(&String, &Choice)> {
         self.choices.iter().rev().max_by_key(|(_, choice)| choice.priority)
     }
@@ -149,7 +149,7 @@ pub(crate) fn call<S: AsRef<str>>(context: &mut Context<'_>, words: &[S]) -> Res
 /// Adds an offer to its group and sets the links to the best one.
 ///
 /// # Errors
-/// When what is offered does not exist, or the group's state file is damaged or in manual mode.
+/// When the offered file does not exist, or the group's state file is damaged or in manual mode.
 fn install(tree: &mut Tree, offer: &Offer) -> Result<(), ConfigureError> {
     if !exists(tree, &offer.path) {
         return Err(TreeError::NotFound(TreePath::new(&offer.path)?).into());
@@ -167,7 +167,7 @@ fn install(tree: &mut Tree, offer: &Offer) -> Result<(), ConfigureError> {
     if let Some((path, choice)) = group.best() {
         link(tree, &group.link, &offer.name, path)?;
         for (name, slave_link) in &group.slaves {
-            // A slave whose file is missing (a manual page that was left out, say) gets no link.
+            // A slave whose file is missing (such as an excluded manual page) gets no link.
             match choice.slaves.get(name).filter(|path| exists(tree, path)) {
                 Some(path) => link(tree, slave_link, name, path)?,
                 None => unlink(tree, slave_link, name)?,
@@ -180,7 +180,7 @@ fn install(tree: &mut Tree, offer: &Offer) -> Result<(), ConfigureError> {
 
 fn link(tree: &mut Tree, generic: &str, name: &str, path: &str) -> Result<(), ConfigureError> {
     let place = tree.place(generic)?;
-    // Something that is not a link stays: dpkg only warns.
+    // Anything other than a link stays: dpkg only warns.
     if matches!(tree.get(&place), None | Some(Inode { kind: Kind::Symlink(_), .. })) {
         tree.symlink(&place, format!("/etc/alternatives/{name}"))?;
     }
@@ -296,7 +296,7 @@ mod tests {
     fn same_as_the_reference() {
         let reference = Reference::open();
         let wanted = reference.tree(&["etc/alternatives", "var/lib/dpkg/alternatives"]);
-        // The offers are read back from the state files, so the files offered must be there, but no link.
+        // The offers are read from the state files, so the offered files must exist, but no links.
         let mut tree =
             reference.tree(&["usr/bin", "usr/sbin", "usr/share/man", "usr/lib/firmware", "bin", "sbin", "lib"]);
         let folder = TreePath::new("var/lib/dpkg/alternatives").unwrap();

@@ -1,17 +1,18 @@
-//! Links of init scripts in `/etc/rc?.d`, as `update-rc.d NAME defaults` makes them without insserv: all with number 01.
+//! Links of init scripts in `/etc/rc?.d`, as `update-rc.d NAME defaults` makes them without insserv: all with the
+//! number 01.
 
 use super::super::{ConfigureError, Context};
 use super::target;
 use labimg_tree::{Kind, Tree, TreePath};
 
-/// Links an init script into the run levels that its LSB header names, unless it has links already.
+/// Links an init script into the run levels of its LSB header, unless it already has links.
 ///
 /// # Errors
-/// A script that cannot be read, or a file where a link or folder has to be.
+/// A script that cannot be read, or a file in the place of a link or folder.
 pub(crate) fn defaults(context: &mut Context<'_>, script: &str) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let path = format!("/etc/init.d/{script}");
-    // The sections test whether it can be run.
+    // debhelper's sections test whether it is executable.
     let runs = target(tree, &path).and_then(|p| tree.get(&p).map(|i| i.mode & 0o111 != 0)).unwrap_or(false);
     if !runs || has_links(tree, script)? {
         return Ok(());
@@ -64,7 +65,7 @@ mod tests {
         defaults(&mut Context::new(&mut tree, "arm64"), "y").unwrap();
         let links: Vec<String> = tree.iter().map(|(p, _, _)| p.to_string()).filter(|p| p.contains("01")).collect();
         assert_eq!(links, ["/etc/rc0.d/K01x", "/etc/rc2.d/S01x", "/etc/rcS.d/S01x"]);
-        // An administrator's choice stays.
+        // An administrator's change stays.
         tree.rename(&TreePath::new("etc/rc2.d/S01x").unwrap(), &TreePath::new("etc/rc2.d/K01x").unwrap()).unwrap();
         defaults(&mut Context::new(&mut tree, "arm64"), "x").unwrap();
         assert!(!tree.contains("etc/rc2.d/S01x"));

@@ -1,4 +1,4 @@
-//! `update-shells`: `/etc/shells` and its state, as debianutils keeps them (update-shells(8)).
+//! `update-shells`: `/etc/shells` and its state file, as debianutils keeps them (update-shells(8)).
 
 use super::super::{ConfigureError, Context};
 use super::{exists, text_of};
@@ -9,8 +9,8 @@ const FOLDER: &str = "usr/share/debianutils/shells.d";
 const SHELLS: &str = "/etc/shells";
 const STATE: &str = "/var/lib/shells.state";
 
-/// Adds the shells that packages list, by the path listed and by the one without links of folders, unless an
-/// administrator took them out; takes out those that no package lists any more.
+/// Adds the shells that packages list, both by the listed path and by the one with folder links resolved, unless an
+/// administrator removed them. Removes those that no package lists any more.
 ///
 /// # Errors
 /// When a list cannot be read or written.

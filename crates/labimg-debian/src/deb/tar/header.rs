@@ -20,7 +20,7 @@ pub(super) struct Header {
 
 /// Reads a header block that is not all zeros; the error says what is wrong.
 pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
-    // Every range below lies within the 512 bytes.
+    // Every range below is within the 512 bytes.
     let field = |from: usize, len: usize| &block[from..from + len];
     check_sum(block)?;
     let posix = field(257, 6) == b"ustar\0";
@@ -33,7 +33,7 @@ pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     let name = |bytes| if posix || gnu { String::from_utf8_lossy(&text(bytes)).into_owned() } else { String::new() };
     let small = |from, len| u32::try_from(number(field(from, len))?).map_err(|_| "a number is out of range");
     let kind = block[156];
-    // Other types may leave anything in these two fields.
+    // Other types may have any bytes in these two fields.
     let device = if matches!(kind, b'3' | b'4') { (small(329, 8)?, small(337, 8)?) } else { (0, 0) };
     Ok(Header {
         path,
@@ -54,7 +54,7 @@ fn check_sum(block: &[u8; BLOCK]) -> Result<(), &'static str> {
     let stands = number(&block[148..156]).map_err(|_| "not a tar header")?;
     let counted = |i: usize, b: u8| if (148..156).contains(&i) { b' ' } else { b };
     let unsigned: i64 = block.iter().enumerate().map(|(i, &b)| i64::from(counted(i, b))).sum();
-    // Some old programs summed signed bytes; both are accepted, as other readers do.
+    // Some old programs added signed bytes; both sums are accepted, as other readers do.
     let signed: i64 = block.iter().enumerate().map(|(i, &b)| i64::from(counted(i, b) as i8)).sum();
     if stands == unsigned || stands == signed { Ok(()) } else { Err("a header with a wrong checksum") }
 }

@@ -1,5 +1,6 @@
-//! Tar archives, headers only: POSIX ustar with pax extended headers (IEEE 1003.1, `pax`), the GNU extensions for long names
-//! and large numbers (GNU tar manual, "Basic Tar Format"), and `SCHILY.xattr.*` records. Contents are told by their offset.
+//! Tar archives, headers only: POSIX ustar with pax extended headers (IEEE 1003.1, `pax`), the GNU extensions for long
+//! names and large numbers (GNU tar manual, "Basic Tar Format"), and `SCHILY.xattr.*` records. Contents are given by
+//! their offset.
 
 mod header;
 mod pax;
@@ -15,10 +16,10 @@ use labimg_tree::fault::{Fault, FaultKind};
 /// Size of a tar block in bytes.
 pub const BLOCK: usize = 512;
 
-/// A long name or the extended headers of one entry are not larger than this (bytes): past that it is an attack.
+/// Largest long name or extended headers of one entry, in bytes: more than this is an attack.
 const MOST_EXTRA: u64 = 1 << 20;
 
-/// An archive has no more headers than this: the largest Debian packages have some 100,000 entries.
+/// Most headers in an archive: the largest Debian packages have some 100,000 entries.
 const MOST_HEADERS: usize = 2_000_000;
 
 /// What kind of thing an entry is.
@@ -31,7 +32,7 @@ pub enum EntryKind {
         /// Size of the content.
         size: u64,
     },
-    /// Another name of the file with this path.
+    /// Another name for the file with this path.
     HardLink(Vec<u8>),
     /// A symbolic link with its target.
     Symlink(Vec<u8>),
@@ -48,15 +49,15 @@ pub enum EntryKind {
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarEntry {
-    /// Its path as it stands in the archive: unchecked, often with `./` before and `/` behind.
+    /// Its path as in the archive: unchecked, often with a leading `./` and a trailing `/`.
     pub path: Vec<u8>,
     /// Kind, and where the content is.
     pub kind: EntryKind,
-    /// Permission bits, setuid and so on included: `0o7777` at most.
+    /// Permission bits, including setuid and so on: `0o7777` at most.
     pub mode: u16,
-    /// The owner's number.
+    /// Uid of the owner.
     pub uid: u32,
-    /// The group's number.
+    /// Gid of the group.
     pub gid: u32,
     /// The owner's name; empty when the archive has none.
     pub user: String,
@@ -71,13 +72,13 @@ pub struct TarEntry {
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
-    /// Reading failed; of compressed archives also: the compressed data are damaged.
+    /// Reading failed, or the compressed data are damaged.
     #[error(transparent)]
     Read(#[from] io::Error),
     /// The archive itself is bad.
     #[error("at byte {at} of the tar: {what}")]
     Bad {
-        /// Offset of the header at fault, in bytes.
+        /// Offset of the bad header, in bytes.
         at: u64,
         /// What is wrong.
         what: &'static str,
@@ -93,7 +94,7 @@ impl Fault for TarError {
     }
 }
 
-/// Where an archive is read from.
+/// A source of an archive.
 pub trait Source {
     /// Fills `buffer` with the next bytes of headers.
     ///
@@ -101,7 +102,7 @@ pub trait Source {
     /// A read error or the end of the archive.
     fn header_bytes(&mut self, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Passes over `len` bytes of content, padding included.
+    /// Skips `len` bytes of content, including padding.
     ///
     /// # Errors
     /// A read error or the end of the archive.
@@ -112,7 +113,7 @@ pub trait Source {
 #[derive(Debug)]
 pub struct Whole<'a>(pub &'a [u8]);
 
-/// An archive in memory from which the contents were left out.
+/// An archive in memory without the contents.
 #[derive(Debug)]
 pub struct HeadersOnly<'a>(pub &'a [u8]);
 
@@ -144,7 +145,7 @@ impl Source for HeadersOnly<'_> {
     }
 }
 
-/// The entries of an archive, one after the other; after an error it ends.
+/// Iterates over the entries of an archive; ends after an error.
 #[derive(Debug)]
 pub struct Entries<S> {
     source: S,
@@ -160,7 +161,7 @@ impl<S: Source> Entries<S> {
         Self { source, at: 0, count: 0, global: Overrides::default(), over: false }
     }
 
-    /// Gives the source back: what comes after the end mark was not read.
+    /// Returns the source, positioned after the end mark.
     pub fn into_source(self) -> S {
         self.source
     }
@@ -201,7 +202,7 @@ impl<S: Source> Entries<S> {
             if block.iter().all(|&b| b == 0) {
                 return Ok(None);
             }
-            // Extended headers count as well: without an entry behind them they could go on for ever.
+            // Extended headers count as well: without an entry after them they could continue endlessly.
             self.count += 1;
             if self.count > MOST_HEADERS {
                 return Err(bad("more than 2,000,000 headers"));

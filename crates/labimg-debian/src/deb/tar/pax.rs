@@ -1,8 +1,9 @@
-//! Extended headers of pax: records `LENGTH KEY=VALUE\n` that stand in place of header fields.
+//! Extended headers of pax: records `LENGTH KEY=VALUE
+//! ` that replace header fields.
 
 use std::collections::BTreeMap;
 
-/// What extended headers and GNU long names put in place of a header's fields.
+/// Fields of a header that extended headers and GNU long names replace.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
     pub path: Option<Vec<u8>>,
@@ -57,7 +58,7 @@ impl Overrides {
         Ok(())
     }
 
-    /// These, and where they say nothing, `global`'s.
+    /// These fields, and those of `global` where they are not set.
     pub fn over(self, global: &Overrides) -> Overrides {
         let mut xattrs = global.xattrs.clone();
         xattrs.extend(self.xattrs);

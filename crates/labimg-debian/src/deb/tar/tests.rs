@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// An archive made by the `tar` crate, an independent writer.
+/// An archive made with the `tar` crate, an independent writer.
 fn archive(build: impl FnOnce(&mut ::tar::Builder<Vec<u8>>)) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
     builder.mode(::tar::HeaderMode::Deterministic);
@@ -134,7 +134,7 @@ proptest! {
             }
         }
         for start in (0..tar.len()).step_by(512) {
-            // A right checksum, so that the change gets past it.
+            // Corrects the checksum, so that it does not catch the change.
             if tar[start..].len() >= 512 && tar[start + 257..].starts_with(b"ustar") {
                 tar[start + 148..start + 156].fill(b' ');
                 let sum: u32 = tar[start..start + 512].iter().map(|&b| u32::from(b)).sum();

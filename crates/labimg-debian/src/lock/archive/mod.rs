@@ -1,4 +1,4 @@
-//! A suite with its updates and security updates, as the mirror has it now: fetched, verified, read.
+//! A suite with its updates and security updates, fetched from the mirror, verified and parsed.
 
 mod renew;
 
@@ -22,13 +22,13 @@ use labimg_tree::progress::Progress;
 
 pub use renew::Renewed;
 
-/// Parts of the archive that an image may hold: free software, and the firmware that boards need.
+/// Components of the archive that an image may use: free software, and the firmware that boards need.
 const COMPONENTS: [&str; 2] = ["main", "non-free-firmware"];
 
 /// Largest `InRelease` that is read, in bytes; Debian's are below 300 kB.
 const RELEASE_LIMIT: u64 = 16 << 20;
 
-/// Index files at a time.
+/// Index files fetched at the same time.
 const JOBS: usize = 4;
 
 /// The packages of a suite and its updates.
@@ -37,9 +37,9 @@ pub struct Archive {
     suite: String,
     architecture: String,
     date: i64,
-    /// `trixie`, `trixie-updates`, `trixie-security`, and where each is.
+    /// `trixie`, `trixie-updates`, `trixie-security`, and their addresses.
     suites: Vec<Suite>,
-    /// Places of the suites whose packages are taken only when asked for.
+    /// Indices of the suites whose packages are used only on request.
     manual: Vec<usize>,
     indexes: Vec<Index>,
 }
@@ -56,26 +56,26 @@ struct Suite {
 /// One `Packages` file.
 #[derive(Debug)]
 struct Index {
-    /// Place of its suite.
+    /// Index of its suite.
     suite: usize,
-    /// Where its table lies, for messages.
+    /// Path of its table, for messages.
     path: PathBuf,
     table: String,
 }
 
 /// A verified `InRelease`.
 struct Verified {
-    /// Without a password.
+    /// The address without a password.
     url: String,
     release: Release,
     signers: Vec<Signer>,
 }
 
 impl Archive {
-    /// Fetches what changed since the last time and verifies all of it.
+    /// Fetches what changed since the last time and verifies everything.
     ///
     /// # Errors
-    /// [`LockError`]: nothing that could not be verified is ever used.
+    /// [`LockError`]: unverified data are never used.
     pub fn fetch(request: &LockRequest, context: &Context<'_>) -> Result<Self, LockError> {
         let keyring = Keyring::load(&request.keyrings)?;
         let Mirror { archive, security, .. } = &request.mirror;
@@ -122,7 +122,7 @@ impl Archive {
     }
 
     /// Resolves package requests (`name`, `name=version`, `name/suite`) to a lock; with `base`, essential and required
-    /// packages and apt come as well.
+    /// packages and apt are added.
     ///
     /// # Errors
     /// [`LockError::Resolve`], [`LockError::Table`].
@@ -170,7 +170,7 @@ impl Archive {
     }
 }
 
-/// A path as part of a URL, in apt's way: some mirrors lie in stores that read a plain `+` as a space.
+/// A path as part of a URL, escaped like apt does: some mirrors are in object stores that read a plain `+` as a space.
 fn escaped(path: &str) -> String {
     path.replace('%', "%25").replace('+', "%2b").replace('~', "%7e")
 }
@@ -185,7 +185,7 @@ fn verified(
 ) -> Result<Verified, LockError> {
     let url = format!("{base}/dists/{suite}/InRelease");
     let answer = http.get(&url, RELEASE_LIMIT);
-    // From here on it is only for messages and to know the address again.
+    // From here on it is only used in messages and to recognise the address.
     let url = shown(&url);
     let message = answer.map_err(|source| match source {
         HttpError::NotFound { .. } => LockError::NoSuite { suite: suite.to_owned(), url: url.clone() },
@@ -200,7 +200,7 @@ fn verified(
     }
 }
 
-/// Refuses a release that is older than the one seen last under the same address, and remembers this one.
+/// Refuses a release that is older than the last one seen at the same address, and remembers this one.
 fn remember(verified: &Verified, store: &Store, reporter: &dyn Progress) -> Result<(), LockError> {
     let Verified { url, release, signers } = verified;
     let memory = store.dir().join("releases").join(Sha256::of(url).to_string());
@@ -210,7 +210,7 @@ fn remember(verified: &Verified, store: &Store, reporter: &dyn Progress) -> Resu
     };
     let seen = match std::fs::read_to_string(&memory) {
         Ok(text) => {
-            // A time in seconds since 1970, and for people the address.
+            // A time in seconds since 1970, and the address for human readers.
             let time = text.split_whitespace().next().and_then(|word| word.parse::<i64>().ok());
             let unreadable = || std::io::Error::new(std::io::ErrorKind::InvalidData, "it does not begin with a time");
             Some(time.ok_or_else(unreadable).map_err(error("read"))?)
@@ -239,7 +239,7 @@ fn remember(verified: &Verified, store: &Store, reporter: &dyn Progress) -> Resu
     }
 }
 
-/// An index file to have.
+/// An index file to be fetched.
 struct Wanted {
     suite: usize,
     request: Request,
@@ -261,15 +261,15 @@ impl Wanted {
             name: shown(&plain),
             sha256: packed.sha256,
             size: packed.size,
-            // The plain name may already be a newer file's; then its hash is wrong, and that is said.
+            // The file with the plain name may already be newer; then its hash is wrong, and an error says so.
             urls: by_hash.into_iter().chain([plain]).collect(),
         };
         Ok(Self { suite, request, text })
     }
 
-    /// The table, made when it is not there yet.
+    /// Reads the table, and makes it if missing.
     fn read(&self, architecture: &str, store: &Store) -> Result<Index, LockError> {
-        // The table depends on the architecture as well, but that is part of the index: it lists no other.
+        // The table also depends on the architecture, but that follows from the index: it lists no other.
         let blob = store.derived(table::KIND, &self.request.sha256, |file| {
             let text = self.unpack(store)?;
             let table = table::make(&text, architecture)
@@ -295,7 +295,7 @@ impl Wanted {
     }
 }
 
-/// Unpacks an xz file whose content is known to have `size` bytes.
+/// Decompresses an xz file whose content must have `size` bytes.
 fn unpack(packed: &[u8], size: u64) -> std::io::Result<String> {
     let mut text = String::new();
     XzDecoder::new_multi_decoder(packed).take(size.saturating_add(1)).read_to_string(&mut text)?;

@@ -1,4 +1,4 @@
-//! A lock of which only some packages become those that the mirror has now.
+//! Renews only some packages of a lock with what the mirror has now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,18 +7,18 @@ use crate::lock::keep::{self, Locked};
 use crate::lock::table;
 use labimg_tree::hash::Sha256;
 
-/// A lock, some packages of which were renewed.
+/// A lock with some renewed packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewed {
-    /// The lock, of the date of the indexes. What stayed in it is as it was in the older one.
+    /// The lock, with the date of the indexes. Packages that stayed are as in the old lock.
     pub lock: Lock,
-    /// Why packages changed, came in or went that were not to be renewed, by name.
+    /// Why packages were changed, added or removed without being asked for, by name.
     pub why: BTreeMap<String, String>,
 }
 
 impl Archive {
-    /// The packages of a lock, without those of these names, of which no index lists the very file: what they need and
-    /// what they conflict with is said by their own control files alone.
+    /// The packages of a lock, except those with these names, whose exact file is in no index: only their own control
+    /// files say what they depend on and conflict with.
     ///
     /// # Errors
     /// [`LockError::Table`].
@@ -29,8 +29,8 @@ impl Archive {
         Ok(lock.packages.iter().filter(lacks).collect())
     }
 
-    /// Makes the packages of these names what the indexes have, and changes of the others only what cannot stay with
-    /// them. `requests` are those that the lock was made for, `controls` the control files of [`lacking`](Self::lacking).
+    /// Updates the packages with these names to what the indexes have, and changes others only if they cannot stay.
+    /// `requests` are those of the lock, `controls` are the control files of [`lacking`](Self::lacking).
     ///
     /// # Errors
     /// [`LockError::Moved`], [`LockError::Control`], [`LockError::Resolve`], [`LockError::Table`].
@@ -70,7 +70,7 @@ impl Archive {
         let older: HashMap<&str, &LockedPackage> = lock.packages.iter().map(|p| (p.name.as_str(), p)).collect();
         let packages = renewal.packages.iter().map(|chosen| {
             let record = &chosen.candidate.record;
-            // By its number alone: a file that was made anew under the same one is no newer version.
+            // Compared by version only: a rebuilt file with the same version is not newer.
             match older.get(record.name).filter(|p| p.version == record.version) {
                 Some(package) => Ok(LockedPackage { auto: chosen.auto, ..(*package).clone() }),
                 None => self.locked(chosen),
@@ -81,7 +81,7 @@ impl Archive {
     }
 }
 
-/// What the indexes say of the very files of a lock, by name.
+/// The index records of exactly the files in a lock, by name.
 fn listed<'r>(records: &[(usize, Record<'r>)], lock: &Lock) -> HashMap<&'r str, Record<'r>> {
     let wanted: HashMap<&str, &LockedPackage> = lock.packages.iter().map(|p| (p.name.as_str(), p)).collect();
     let is_locked = |record: &Record| {
@@ -92,7 +92,7 @@ fn listed<'r>(records: &[(usize, Record<'r>)], lock: &Lock) -> HashMap<&'r str, 
     records.iter().map(|(_, record)| *record).filter(is_locked).map(|record| (record.name, record)).collect()
 }
 
-/// The record of a locked package in the table of its control file.
+/// The record of a locked package in the table made from its control file.
 fn own<'t>(package: &LockedPackage, table: &'t str) -> Result<Record<'t>, LockError> {
     match table::records(table).next() {
         Some(Ok(record)) if record.name == package.name && record.version == package.version => Ok(record),

@@ -1,4 +1,4 @@
-//! A small archive of our own, with keys of our own, on a server of our own; whole and in every way broken.
+//! A small test archive with its own keys on its own server: sound, and damaged in every way.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -17,7 +17,7 @@ use labimg_tree::progress::Silent;
 
 const DAY: i64 = 86400;
 
-/// What is written into each `InRelease`.
+/// What goes into each `InRelease`.
 #[derive(Clone)]
 struct Made {
     date: i64,
@@ -157,7 +157,7 @@ fn a_lock_and_again_without_a_download() {
     let paths: Vec<_> = bench.server.seen().split_off(before).into_iter().map(|seen| seen.path).collect();
     assert!(paths.len() == 3 && paths.iter().all(|path| path.ends_with("/InRelease")), "{paths:?}");
 
-    // An addition, without what every system has.
+    // Additional packages, without the base system.
     let lock = bench.with_context(|context| Archive::fetch(&bench.request(), context).unwrap());
     let lock = lock.lock(&["tool=1".into(), "lib/trixie".into()], false).unwrap();
     let versions: Vec<_> = lock.packages.into_iter().map(|p| p.version).collect();
@@ -196,7 +196,7 @@ fn release_files_that_are_not_to_be_trusted() {
     bench.server.always(INRELEASE, Act::Instead(tampered));
     assert!(bench.error().contains("it was changed"));
 
-    // Nothing of all that was kept.
+    // None of that was kept.
     bench.server.always(INRELEASE, Act::Serve);
     bench.lock(&bench.request()).unwrap();
 }
@@ -249,7 +249,7 @@ fn indexes_that_do_not_fit() {
     assert!(error.contains("404") && error.contains(&by_hash), "{error}");
     bench.server.always(&by_hash, Act::Serve);
 
-    // A blob that broke in the cache after it was verified.
+    // A blob was damaged in the cache after it was verified.
     bench.lock(&bench.request()).unwrap();
     let blob = Store::open(bench.cache.path()).unwrap().blob(&expected.parse().unwrap()).unwrap().unwrap();
     let size = blob.len();
@@ -293,7 +293,7 @@ fn a_mirror_that_lacks_something() {
     let (error, code, _) = with(&|r| r.mirror.archive = dead_url("/debian"));
     assert!(error.contains("cannot be asked") && error.contains("as given"), "{error}");
     assert_eq!(code, 1);
-    // The suite's name is part of what is verified.
+    // The suite's name is verified, too.
     let other = bench.server.url("/debian/dists/trixie/InRelease");
     let copy = Http::new().unwrap().get(&other, RELEASE_LIMIT).unwrap();
     bench.server.file("/debian/dists/forky/InRelease", copy);
@@ -323,7 +323,7 @@ fn control(package: &LockedPackage, more: &str) -> (LockedPackage, String) {
 fn some_packages_of_a_lock_are_renewed() {
     let bench = Bench::new();
     let lock = bench.lock(&bench.request()).unwrap();
-    // All that is new comes from the updates; the suite itself has the same number for other bytes.
+    // All new versions come from the updates; the suite itself has the same version with other bytes.
     let made = Made { date: NOW - DAY / 2, ..bench.made() };
     let rebuilt = package("base", "1", "Essential: yes\nX: ").replace("Size: 10", "Size: 11");
     let rebuilt = rebuilt.replace(&Sha256::of("base 1").to_string(), &Sha256::of("other bytes").to_string());
@@ -351,11 +351,11 @@ fn some_packages_of_a_lock_are_renewed() {
     assert_eq!((now("tool").version.as_str(), now("tool").auto), ("3", false));
     assert_eq!(now("tool").urls, [bench.server.url("/debian/pool/main/tool_3_arm64.deb")]);
     assert_eq!(renewed.why.into_iter().collect::<Vec<_>>(), [("lib".into(), "tool 3 depends on lib (>= 1.2)".into())]);
-    // What its own control file says of a package counts, not what the index says of another of its name.
+    // A package's own control file counts, not the index's record of another package with its name.
     let breaks = [control(lacking[0], "Breaks: tool (>> 2)\n"), lib.clone()];
     let renewed = archive.renew(&lock, &names(&["tool"]), &requests, &breaks).unwrap();
     assert_eq!(renewed.why["base"], "base 1 breaks tool (>> 2)");
-    // One that is not given is not given up.
+    // A missing control file is an error: the package is not silently dropped.
     let renewed = archive.renew(&lock, &names(&["tool"]), &requests, &controls[..1]);
     assert!(matches!(renewed, Err(LockError::Control { package, .. }) if package == "lib"));
 

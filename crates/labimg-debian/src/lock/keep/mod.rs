@@ -1,12 +1,13 @@
-//! Renews some packages of a lock, and of the others only those that cannot stay as they are.
+//! Renews some packages of a lock, and others only if they cannot stay as they are.
 //!
-//! A package comes along when a renewed one needs it newer, or when it needs a renewed one as it was. First all others are
-//! held; where that has no solution, each may be chosen as it is kept or as the index has it now. A search that prefers the
-//! kept ones finds one solution; then each package that changed in it is held again, one after the other, for good where
-//! the rest can still be solved. So none is left that could have stayed alone, after one search for each at most.
+//! Another package must change when a renewed one needs a newer version of it, or when it needs the old version of a
+//! renewed one. First all others are held. If that has no solution, each may be chosen in its kept version or in the
+//! index's. A search that prefers kept versions finds one solution. Then each package that changed in it is held again,
+//! one by one, and stays held if the rest can still be solved. So no package is changed that could have stayed on its
+//! own, and each costs at most one search.
 //!
-//! What the image is asked for is what the lock says that it is for its own sake: a package that Debian made part of every
-//! system since does not come in by the way.
+//! The requests are the packages that the lock marks as manually installed. So a package that Debian has since made
+//! part of every system is not added on the side.
 
 mod why;
 
@@ -22,24 +23,24 @@ use crate::relation::Relation;
 /// The packages of one image of a lock.
 #[derive(Debug, Clone, Default)]
 pub struct Locked<'a> {
-    /// What stays as it is if it can.
+    /// Packages that should stay as they are.
     pub kept: Vec<Record<'a>>,
-    /// Names of what is to be as the index has it now.
+    /// Names of packages to be updated to the index's version.
     pub renewed: Vec<&'a str>,
-    /// Names of those of both that are there for their own sake, not for others.
+    /// Names of all manually installed ones, which are not just dependencies.
     pub manual: Vec<&'a str>,
 }
 
-/// What the image has then.
+/// The packages of the image after the renewal.
 #[derive(Debug, Clone)]
 pub struct Renewal<'a> {
-    /// Sorted by name. Those that stayed have the record that was given for them.
+    /// Sorted by name. Those that stayed have their given record.
     pub packages: Vec<Chosen<'a>>,
-    /// Why packages changed, came in or went that were not to be renewed, by name.
+    /// Why packages were changed, added or removed without being asked for, by name.
     pub why: BTreeMap<String, String>,
 }
 
-/// Chooses packages for `requests` so that all of `locked.renewed` are as the index has them and as much as possible of
+/// Chooses packages for `requests` so that all of `locked.renewed` have the index's version and as much as possible of
 /// `locked.kept` stays; the other parameters are those of [`resolve`](super::resolve::resolve).
 ///
 /// # Errors
@@ -53,7 +54,7 @@ pub fn renew<'a>(
     locked: &Locked<'a>,
 ) -> Result<Renewal<'a>, ResolveError> {
     let (asked, pins) = split_all(requests, suites)?;
-    // Kept versions are of no suite: those of the index are other ones.
+    // Kept versions belong to no suite: the index has other ones.
     let candidate = |record: &Record<'a>| Candidate { record: *record, suite: suites.len() };
     let mut kept: HashMap<&str, Option<Candidate>> =
         locked.kept.iter().map(|record| (record.name, Some(candidate(record)))).collect();
@@ -64,7 +65,7 @@ pub fn renew<'a>(
         let request = request.map_or((*name).to_owned(), |(_, request)| request.clone());
         return Err(ResolveError::Gone { request, needed_by: needed_by(&universe, locked, name)? });
     }
-    // In the order in which the lock was made: the order of choice.
+    // In the order in which the lock was made, since order decides the choice.
     let mut roots = asked;
     for name in &locked.manual {
         if !roots.contains(name) {
@@ -94,7 +95,7 @@ pub fn renew<'a>(
     Ok(Renewal { packages, why: why::reasons(&universe, &chosen, locked)? })
 }
 
-/// Packages of the lock that need the one of this name.
+/// Packages of the lock that depend on this one.
 fn needed_by(universe: &Universe, locked: &Locked, name: &str) -> Result<Vec<String>, BadRelation> {
     let mut found = Vec::new();
     for record in &locked.kept {
@@ -106,7 +107,7 @@ fn needed_by(universe: &Universe, locked: &Locked, name: &str) -> Result<Vec<Str
     Ok(found)
 }
 
-/// What is asked for: each name as itself, or as whoever provides it.
+/// The requests as groups: each name itself, or the packages that provide it.
 fn groups<'r>(universe: &Universe<'r>, roots: &[&'r str]) -> Vec<Group<'r>> {
     let group = |name: &&'r str| {
         let alternatives = vec![Relation::plain(name)];
@@ -119,9 +120,9 @@ fn groups<'r>(universe: &Universe<'r>, roots: &[&'r str]) -> Vec<Group<'r>> {
     roots.iter().map(group).collect()
 }
 
-/// Decides which of `newer`, the index's versions of what is kept, are taken: those that are not are banned, of the
-/// others the kept version. Where there is no way at all, all kept versions are, so that what is in the way is explained
-/// as for a lock that is made anew.
+/// Decides which of `newer`, the index's versions of kept packages, are used. The others are banned; for those that are
+/// used the kept version is banned. If there is no solution, all kept versions are banned, so that the conflict is
+/// explained as for a new lock.
 fn settle(universe: &mut Universe, roots: &[&str], newer: &[Id]) -> Result<(), BadRelation> {
     for id in newer {
         universe.permit(*id);
@@ -147,7 +148,7 @@ fn settle(universe: &mut Universe, roots: &[&str], newer: &[Id]) -> Result<(), B
     Ok(())
 }
 
-/// Holds what a solution does without.
+/// Holds the packages that a solution does not change.
 fn hold(universe: &mut Universe, moving: &mut Vec<Id>, found: &BTreeSet<Id>) {
     moving.retain(|id| {
         if !found.contains(id) {

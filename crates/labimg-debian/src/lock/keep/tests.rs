@@ -2,7 +2,7 @@ use super::*;
 use crate::lock::table;
 use labimg_tree::fault::Fault;
 
-/// A table of `name version fields` lines, fields between `; `.
+/// A table of `name version fields` lines, with fields separated by `; `.
 fn table(packages: &str) -> String {
     let end = format!("Architecture: all\nFilename: x\nSize: 1\nSHA256: {}\n\n", "0".repeat(64));
     let stanza = |line: &str| {
@@ -18,7 +18,7 @@ fn records(table: &str) -> Vec<Record<'_>> {
     table::records(table).map(Result::unwrap).collect()
 }
 
-/// An image: its packages as they are locked (a `*` before those of their own sake), and what the index has now.
+/// An image: its locked packages (a `*` marks manually installed ones), and the index's packages.
 struct Case {
     locked: String,
     manual: Vec<String>,
@@ -54,7 +54,7 @@ impl Case {
                 format!("{} {}{}", c.candidate.record.name, c.candidate.record.version, if c.auto { "" } else { "*" })
             })
             .collect();
-        // What stayed has the very record that it was locked with.
+        // Packages that stayed have exactly their locked record.
         for record in kept {
             let now = renewal.packages.iter().map(|c| c.candidate.record).find(|r| r.name == record.name);
             if let Some(now) = now.filter(|now| now.version == record.version) {
@@ -66,7 +66,7 @@ impl Case {
         Ok(shown)
     }
 
-    /// `name version` of each package, `*` after those of their own sake, then the reasons.
+    /// `name version` of each package, with a `*` after manually installed ones, then the reasons.
     fn renew(&self, names: &[&str]) -> Vec<String> {
         self.renew_as(names, &self.manual(), 0).unwrap()
     }
@@ -87,7 +87,7 @@ fn only_what_is_named_changes() {
     assert_eq!(case.renew(&["a"]), ["a 2*", "b 1*", "lib 1"]);
     assert_eq!(case.renew(&["lib"]), ["a 1*", "b 1*", "lib 2"]);
     assert_eq!(case.renew(&["a", "b", "lib"]), ["a 2*", "b 2*", "lib 2"]);
-    // An older one is what the mirror has, too.
+    // The mirror may also have an older version.
     assert_eq!(Case::new("*a 2", "a 1").renew(&["a"]), ["a 1*"]);
 }
 
@@ -103,7 +103,7 @@ fn nothing_changes_where_the_index_has_nothing_else() {
 
 #[test]
 fn a_package_that_stays_is_not_given_up_for_an_alternative() {
-    // The index names another one first now, and what is renewed is no reason to leave it out.
+    // The index now names another alternative first; renewing a package is no reason to drop the old one.
     let case = Case::new(
         "*a 1 Depends: x | y\n*b 1 Depends: y\nx 1\ny 1",
         "a 2 Depends: w | y | x\nb 1 Depends: y\nw 2\nx 2\ny 1",
@@ -132,7 +132,7 @@ fn what_it_needs_newer_comes_along() {
             "old: nothing needs it any more",
         ]
     );
-    // Of what is not in the lock, the needs count as well.
+    // The dependencies of packages outside the lock count as well.
     let case = Case::new(
         "*a 1\nlib 1\n*b 1 Depends: lib",
         "a 2 Depends: new\nnew 1 Depends: lib (>> 1)\nlib 2\nb 2 Depends: lib (>= 2)",
@@ -145,7 +145,7 @@ fn what_it_needs_newer_comes_along() {
 
 #[test]
 fn reasons_do_not_go_round_in_circles() {
-    // The new one keeps the old library out, but it is there because of the library only.
+    // The new version conflicts with the old library, but it is only there because of the library.
     let index = "a 2 Depends: lib (>= 2)\nlib 2 Depends: lib-extra\nlib-extra 2 Depends: lib; Breaks: lib (<< 2)";
     assert_eq!(
         Case::new("*a 1 Depends: lib\nlib 1", index).renew(&["a"]),
@@ -155,7 +155,7 @@ fn reasons_do_not_go_round_in_circles() {
 
 #[test]
 fn what_needs_it_exactly_as_it_was_comes_along() {
-    // Three binaries of one source, one of which only conflicts with others' versions.
+    // Three binary packages of one source, of which one only conflicts with the others' versions.
     let source = |v: u8| {
         format!(
             "libs 1.{v}\n*server 1.{v} Depends: client (= 1.{v}), libs\nclient 1.{v} Depends: libs\ntools 1.{v} Breaks: client (>> 1.{v})\n*other {v} Depends: libs, tools, client"
@@ -179,14 +179,14 @@ fn what_needs_it_exactly_as_it_was_comes_along() {
 
 #[test]
 fn as_little_as_possible_comes_along() {
-    // All of `x*` hang together as binaries of one source do; one of them is in the way of nobody.
+    // All of `x*` depend on each other like binary packages of one source; none of them is in the way.
     let source = |v: u8| (0..20).map(|i| format!("x{i} {v} Depends: x{} (= {v})\n", (i + 1) % 20)).collect::<String>();
     let locked = source(1) + "*a 1\n*r 1 Depends: x0\np 1\n*q 1 Depends: p";
     let index = source(2) + "a 2 Breaks: p (<< 2)\nr 2 Depends: x0\np 2\nq 2 Depends: p";
     let renewed = Case::new(&locked, &index).renew(&["a"]);
     assert_eq!(renewed.iter().filter(|line| line.contains(" 2")).count(), 3, "{renewed:?}");
     assert_eq!(renewed.last().unwrap(), "p: a 2 breaks p (<< 2)");
-    // When one of them must move, all do, and the reasons lead back to what was named.
+    // When one of them must change, all do, and the reasons lead back to the named package.
     let index = index.replace("Breaks: p (<< 2)", "Depends: x7 (= 2)");
     let renewed = Case::new(&locked, &index).renew(&["a"]);
     let packages: Vec<_> = renewed.iter().filter(|line| !line.contains(": ")).collect();
@@ -200,7 +200,7 @@ fn as_little_as_possible_comes_along() {
 #[test]
 fn a_locked_version_that_left_the_index_still_counts() {
     let case = Case::new("*a 1\n*gone 1 Depends: a (<< 2)\n*far 1", "a 1\na 2\nb 1");
-    // Nobody has another version of it: then it is in the way, as if the mirror had never dropped it.
+    // There is no other version of it, so it is in the way as if the mirror still had it.
     let error = case.error(&["a"]);
     assert!(error.contains("gone depends on a (<< 2), but only a 2 is available"), "{error}");
     let case = Case::new("*a 1\n*gone 1 Depends: a (<< 2)\n*far 1", "a 2\ngone 3\nfar 3");
@@ -226,9 +226,9 @@ fn what_the_mirror_has_no_more_cannot_be_renewed() {
 #[test]
 fn requests_are_met_as_they_were() {
     let case = Case::new("*a 1\nm 1 Provides: mta", "a 2\nm 2 Provides: mta\nl 1 Provides: mta");
-    // A name that is provided stays with the one that provides it.
+    // A virtual package keeps its provider.
     assert_eq!(case.renew_as(&["a"], &["a", "mta"], 0).unwrap(), ["a 2*", "m 1*"]);
-    // Only what is asked for comes from a suite of its own.
+    // Only requested packages come from a suite that has to be asked for.
     let case = Case::new("*a 1", "a 2");
     assert_eq!(case.renew_as(&["a"], &["a/trixie-backports"], 1).unwrap(), ["a 2*"]);
     let error = case.renew_as(&["a"], &["a/sid"], 0).unwrap_err();

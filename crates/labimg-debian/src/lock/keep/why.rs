@@ -1,4 +1,4 @@
-//! Why a package of a lock could not stay, one came in or one went: the relation that decides it, in Debian's words.
+//! Why a package of a lock was changed, added or removed: the relation that decides it, in Debian's terms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::Locked;
 use crate::lock::explain::words;
 use crate::lock::universe::{BadRelation, Group, Id, Rejection, Universe};
 
-/// A sentence for each change that was not asked for, by name.
+/// A sentence for each change that was not requested, by name.
 pub(super) fn reasons(
     universe: &Universe,
     chosen: &BTreeSet<Id>,
@@ -15,7 +15,7 @@ pub(super) fn reasons(
     let name = |id: Id| universe.get(id).record.name;
     let after = After { universe, chosen };
     let mut why = BTreeMap::new();
-    // What came in is open by its number, what moved by that of its kept version.
+    // An added package is identified by its own number, a changed one by that of its kept version.
     let known: BTreeSet<&str> = locked.kept.iter().map(|r| r.name).chain(locked.renewed.iter().copied()).collect();
     let mut open: Vec<Id> = chosen.iter().copied().filter(|id| !known.contains(name(*id))).collect();
     for record in &locked.kept {
@@ -27,8 +27,8 @@ pub(super) fn reasons(
             None => {}
         }
     }
-    // From what was asked for outwards: of binaries of one source each is a reason for the others, and a circle of such
-    // reasons is none.
+    // Starts at the requested packages: binary packages of one source are reasons for each other, and a cycle of such
+    // reasons explains nothing.
     let mut told: BTreeSet<&str> = locked.renewed.iter().copied().collect();
     let mut all = false;
     while !open.is_empty() {
@@ -50,15 +50,15 @@ pub(super) fn reasons(
     Ok(why)
 }
 
-/// The packages as they are now.
+/// The packages after the renewal.
 struct After<'u, 'a> {
     universe: &'u Universe<'a>,
     chosen: &'u BTreeSet<Id>,
 }
 
 impl After<'_, '_> {
-    /// Why the kept version `kept` cannot be among the packages in the place of another version of it, as far as that has to
-    /// do with a package whose name `counts`.
+    /// Why the kept version `kept` cannot replace another version of it among the packages; only for reasons that
+    /// involve a package whose name `counts`.
     fn obstacle(&self, kept: Id, counts: &dyn Fn(&str) -> bool) -> Result<Option<String>, BadRelation> {
         let name = |id: Id| self.universe.get(id).record.name;
         let versions = self.universe.of_name(name(kept));
@@ -86,7 +86,7 @@ impl After<'_, '_> {
         Ok(rejection.map(|rejection| self.rejects(kept, rejection)))
     }
 
-    /// Why a package of the lock is not there any more.
+    /// Why a package of the lock was removed.
     fn gone(&self, kept: Id) -> Result<String, BadRelation> {
         let versions = self.universe.of_name(self.universe.get(kept).record.name);
         let mut reason = None;
@@ -97,11 +97,11 @@ impl After<'_, '_> {
                 break;
             }
         }
-        // Another one meets what it would.
+        // Another package meets the same dependency.
         Ok(reason.unwrap_or_else(|| "nothing needs it any more".to_owned()))
     }
 
-    /// Who needs a package that the lock did not have, of those whose names count.
+    /// The package that needs an added one, among those whose names count.
     fn wanted(&self, new: Id, counts: &dyn Fn(&str) -> bool) -> Result<Option<String>, BadRelation> {
         for id in self.chosen.iter().filter(|id| counts(self.universe.get(**id).record.name)) {
             for group in self.universe.needs(*id)? {

@@ -1,5 +1,5 @@
-//! Users and groups: `passwd`, `group`, `shadow` and `gshadow` in `/etc`, edited as Debian's tools do on a system where nobody
-//! logged in yet.
+//! Users and groups: `passwd`, `group`, `shadow` and `gshadow` in `/etc`, edited as Debian's tools do on a system where
+//! nobody has logged in yet.
 
 mod rows;
 
@@ -14,7 +14,7 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Clone)]
 struct Table<R> {
     path: &'static str,
-    /// As it was read; none when the file is missing.
+    /// The text as read; `None` when the file is missing.
     before: Option<String>,
     rows: Option<Vec<R>>,
 }
@@ -54,7 +54,7 @@ impl<R: Row> Table<R> {
         self.rows().iter().map(|row| row.print() + "\n").collect()
     }
 
-    /// Writes what changed, and what was there before to the file's backup, as Debian's tools do (`passwd-`).
+    /// Writes a changed table, and its old content to the backup (`passwd-`), as Debian's tools do.
     fn save(&self, tree: &mut Tree, mode: u16, gid: u32) -> Result<(), ConfigureError> {
         let text = self.text();
         if self.rows.is_none() || self.before.as_ref() == Some(&text) {
@@ -90,12 +90,12 @@ pub(crate) struct Accounts {
     groups: Table<Group>,
     shadow: Table<ShadowUser>,
     gshadow: Table<ShadowGroup>,
-    /// The day of a password's last change.
+    /// Today as a day number, for the last password change.
     today: i64,
 }
 
 impl Accounts {
-    /// Reads the account files; a missing one is empty, and `shadow` and `gshadow` are then not written.
+    /// Reads the account files. A missing one counts as empty; a missing `shadow` or `gshadow` is not written.
     ///
     /// # Errors
     /// When one cannot be read.
@@ -109,8 +109,8 @@ impl Accounts {
         })
     }
 
-    /// Writes the files that changed, each with a backup of what it held before: `shadow` and `gshadow` for root and
-    /// group `shadow` only.
+    /// Writes the changed files, each with a backup of its old content. Only root and group `shadow` can read `shadow`
+    /// and `gshadow`.
     fn save(&self, tree: &mut Tree) -> Result<(), ConfigureError> {
         let shadow = self.groups.row("shadow").map_or(0, |group| group.gid);
         self.users.save(tree, 0o644, 0)?;
@@ -133,8 +133,8 @@ impl Accounts {
         accounts.save(tree)
     }
 
-    /// Moves passwords that are not yet shadowed to `shadow` and `gshadow`: `entry` is a user's line there but for name,
-    /// password and day. Writes all four files, without backups, the secret ones for the group `shadow_gid`.
+    /// Moves passwords that are not yet shadowed to `shadow` and `gshadow`. `entry` is a user's line there except for
+    /// name, password and day. Writes all four files without backups; the secret ones belong to group `shadow_gid`.
     ///
     /// # Errors
     /// When `passwd` or `group` is missing, or a file cannot be written.
@@ -166,7 +166,7 @@ impl Accounts {
         leave_lock(tree)
     }
 
-    /// A user's number.
+    /// A user's uid.
     ///
     /// # Errors
     /// When there is no such user.
@@ -175,7 +175,7 @@ impl Accounts {
         id(name).or_else(|| self.users.row(name).map(|user| user.uid)).ok_or_else(missing)
     }
 
-    /// A group's number.
+    /// A group's gid.
     ///
     /// # Errors
     /// When there is no such group.
@@ -200,7 +200,7 @@ impl Accounts {
         self.groups.rows().iter().any(|group| group.gid == gid)
     }
 
-    /// Adds a user whose password is `password`, in `shadow` where that exists; `expires` is the day from which nobody may
+    /// Adds a user whose password is `password`, in `shadow` if that exists; `expires` is the day from which nobody may
     /// log in.
     pub(crate) fn add_user(&mut self, user: User, password: &str, expires: Option<i64>) {
         let (name, password) = (user.name.clone(), password.to_owned());
@@ -209,7 +209,7 @@ impl Accounts {
         self.shadow.add(ShadowUser { name, password, changed: Some(self.today), expires, ..ShadowUser::default() });
     }
 
-    /// Adds a group without members, its password in `gshadow` where that exists.
+    /// Adds a group without members, with its password in `gshadow` if that exists.
     pub(crate) fn add_group(&mut self, name: &str, gid: u32, password: &str) {
         let (name, password) = (name.to_owned(), password.to_owned());
         self.groups.rows.get_or_insert_default();

@@ -1,8 +1,8 @@
-//! The lines of the account files as they are in passwd(5), group(5), shadow(5) and gshadow(5).
+//! The lines of the account files as in passwd(5), group(5), shadow(5) and gshadow(5).
 
-/// A line of an account file. What was read prints as the same text.
+/// A line of an account file. A parsed line prints as the same text.
 pub(crate) trait Row: Sized {
-    /// Reads a line without its end.
+    /// Parses a line without its newline.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -10,7 +10,7 @@ pub(crate) trait Row: Sized {
 
     fn print(&self) -> String;
 
-    /// Login or group name, by which lines are found.
+    /// Login or group name, the key of the line.
     fn name(&self) -> &str;
 }
 
@@ -38,11 +38,11 @@ pub(crate) struct Group {
     pub(crate) members: Vec<String>,
 }
 
-/// A line of `/etc/shadow`. Times are in days, those of the calendar since 1970; none for an empty field.
+/// A line of `/etc/shadow`. Times are in days; dates are days since 1970. `None` for an empty field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ShadowUser {
     pub(crate) name: String,
-    /// Hashed; `*` and `!` let nobody in.
+    /// Hashed; with `*` or `!` nobody can log in.
     pub(crate) password: String,
     /// The day of the password's last change.
     pub(crate) changed: Option<i64>,
@@ -59,7 +59,7 @@ pub(crate) struct ShadowUser {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ShadowGroup {
     pub(crate) name: String,
-    /// Hashed; `*` and `!` let nobody in.
+    /// Hashed; with `*` or `!` nobody can use it.
     pub(crate) password: String,
     pub(crate) admins: Vec<String>,
     pub(crate) members: Vec<String>,
@@ -146,7 +146,7 @@ impl Row for ShadowGroup {
     }
 }
 
-/// A number as login.defs(5) and the account files have it; empty for none.
+/// A number of days as in login.defs(5) and the account files; an empty text is `None`.
 ///
 /// # Errors
 /// When it is not a number.
@@ -164,7 +164,7 @@ fn named(name: &str) -> Result<String, &'static str> {
     if name.is_empty() { Err("has no name") } else { Ok(name.to_owned()) }
 }
 
-/// In the one form that prints as it was read.
+/// Only accepts the form that prints as it was read.
 fn number<T: std::str::FromStr + ToString>(text: &str) -> Result<T, &'static str> {
     let number: Option<T> = text.parse().ok();
     number.filter(|number| number.to_string() == text).ok_or("has a field that is not a plain number")

@@ -1,4 +1,4 @@
-//! All that edits the account files, one after the other.
+//! All tools that edit the account files, run in sequence.
 
 use super::*;
 use crate::configure::Context;

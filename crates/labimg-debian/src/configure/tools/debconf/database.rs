@@ -1,5 +1,5 @@
 //! The debconf database in `/var/cache/debconf`, so that debconf on the node knows every question and its answer
-//! (debconf-devel(7) for templates; the files' format is debconf's `Debconf::Format::822`).
+//! (debconf-devel(7) for templates; the file format is debconf's `Debconf::Format::822`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,10 +27,10 @@ struct Question {
 }
 
 impl Database {
-    /// Takes the templates of a package in. `owner` is its name, `path` is for messages.
+    /// Loads the templates of a package. `owner` is its name, `path` is for messages.
     ///
     /// # Errors
-    /// A line that is neither a field nor its text, or a template without name.
+    /// A line that is neither a field nor its continuation, or a template without a name.
     pub(crate) fn load(&mut self, owner: &str, path: &str, text: &str) -> Result<(), ConfigureError> {
         for stanza in text.split("\n\n").map(|s| s.trim_matches('\n')).filter(|s| !s.is_empty()) {
             let mut fields = parse(path, stanza)?;
@@ -43,7 +43,7 @@ impl Database {
         Ok(())
     }
 
-    /// The default answer of a template; nothing when there is none or no such template.
+    /// The default answer of a template; empty when there is no default or no such template.
     pub(crate) fn default_answer(&self, name: &str) -> &str {
         self.templates.get(name).and_then(|fields| fields.get("default")).map_or("", String::as_str)
     }
@@ -53,21 +53,21 @@ impl Database {
         self.templates.contains_key(name)
     }
 
-    /// `db_set`: notes an answer. A question that was not loaded is left alone.
+    /// `db_set`: stores an answer. A question that was not loaded is ignored.
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         if let Some(question) = self.questions.get_mut(name) {
             question.value = Some(value.into());
         }
     }
 
-    /// `db_fset … seen true`: the question was shown, or needs not be.
+    /// `db_fset … seen true`: the question was shown, or need not be.
     pub(crate) fn seen(&mut self, name: &str) {
         if let Some(question) = self.questions.get_mut(name) {
             question.seen = true;
         }
     }
 
-    /// `db_subst`: notes what stands for `${variable}` in the question's texts.
+    /// `db_subst`: stores the value of `${variable}` in the question's texts.
     pub(crate) fn substitute(&mut self, name: &str, variable: &str, value: impl Into<String>) {
         if let Some(question) = self.questions.get_mut(name) {
             question.variables.insert(variable.to_owned(), value.into());
@@ -131,7 +131,8 @@ fn trim_end(text: &str) -> &str {
     text.trim_end_matches(|c: char| c.is_ascii_whitespace())
 }
 
-/// The fields of one template; the long text below a field becomes `extended_FIELD`, with its paragraphs filled.
+/// The fields of one template; the long text below a field becomes `extended_FIELD`, with the lines of each paragraph
+/// joined.
 fn parse(path: &str, stanza: &str) -> Result<Fields, ConfigureError> {
     let mut fields = Fields::new();
     let mut current = String::new();
@@ -160,7 +161,7 @@ fn parse(path: &str, stanza: &str) -> Result<Fields, ConfigureError> {
         if text == "." {
             extended.push_str("\n\n");
         } else if text.starts_with([' ', '\t']) {
-            // A line with more indent stands for itself.
+            // A line with more indent is not joined.
             if !glued {
                 extended.push('\n');
             }

@@ -1,4 +1,4 @@
-//! debconf: which questions the packages of a fresh, non-interactive installation load into debconf, and their answers.
+//! debconf: the questions that packages load into debconf in a fresh, non-interactive installation, and their answers.
 
 mod database;
 
@@ -9,22 +9,22 @@ use database::Database;
 use labimg_tree::Tree;
 use labimg_tree::interrupt;
 
-/// Questions that a `config` script of these packages asks at some priority: they get their default as answer, and count
-/// as not seen, since nobody was there.
+/// Questions that a `config` script of these packages asks at some priority. They get their default as answer and count
+/// as not seen, since nobody was there to see them.
 const ASKED: [&str; 4] = ["ca-certificates/trust_new_crts", "debconf/frontend", "debconf/priority", "iproute2/setcaps"];
 
-/// These source debconf's shell library only to tell about trouble on an upgrade.
+/// These only source debconf's shell library to report problems on an upgrade.
 const SILENT: [&str; 1] = ["dash"];
 
-/// Writes the database for packages that are configured, in the order in which they were. Comes after the configuration
-/// of PAM and of the certificates, whose answers are read back from what they wrote.
+/// Writes the database for configured packages, in the order of configuration. Runs after PAM and certificates are
+/// configured: their answers are read from the files that they wrote.
 ///
 /// # Errors
 /// When a package's templates are damaged.
 pub(crate) fn write(context: &mut Context<'_>, packages: &[&Package]) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let mut database = Database::default();
-    // debconf knows a package by the name of the script's file: without the architecture before it is unpacked.
+    // debconf takes a package's name from the script's file name, which has no architecture before unpacking.
     for package in packages.iter().filter(|p| sources_debconf(p, "preinst")) {
         load(&mut database, package, &package.name)?;
     }
@@ -32,7 +32,7 @@ pub(crate) fn write(context: &mut Context<'_>, packages: &[&Package]) -> Result<
         interrupt::check()?;
         load(&mut database, package, &package.info_name())?;
     }
-    // The program ucf loads its own questions whenever it looks after a file.
+    // The program ucf loads its own questions whenever it handles a file.
     if let Some(ucf) = packages.iter().find(|p| p.name == "ucf")
         && tree.read("/var/lib/ucf/hashfile").is_ok_and(|hashes| !hashes.is_empty())
     {

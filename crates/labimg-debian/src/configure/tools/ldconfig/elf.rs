@@ -1,14 +1,14 @@
-//! The few facts about a shared library that ldconfig needs: machine and soname (System V gABI, chapters 4 and 5).
-//! Reads only those bytes, not the whole library.
+//! What ldconfig needs to know about a shared library: machine and soname (System V gABI, chapters 4 and 5). Reads only
+//! those bytes, not the whole library.
 
 use labimg_tree::Content;
 
-/// Machine of a library and the name that programs ask for.
+/// A library's machine, and the name that programs ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Library {
     /// `e_machine`: 62 is x86-64, 183 is `AArch64`.
     pub machine: u16,
-    /// `DT_SONAME`, when it has one.
+    /// `DT_SONAME`, if it has one.
     pub soname: Option<String>,
 }
 
@@ -19,17 +19,18 @@ const LOAD: u32 = 1;
 const DYNAMIC: u32 = 2;
 const TAG_STRINGS: u64 = 5;
 const TAG_SONAME: u64 = 14;
-/// Longest name of a file (Linux `NAME_MAX`), and so of a soname.
+/// Longest file name (Linux `NAME_MAX`), and thus the longest soname.
 const LONGEST_NAME: u64 = 255;
 
-/// None for what is not a little-endian 64-bit shared library: scripts for the linker, programs, damaged files.
+/// Reads a library. `None` for anything other than a little-endian 64-bit shared library: linker scripts, programs,
+/// damaged files.
 ///
 /// # Errors
 /// A read error.
 pub(crate) fn library(content: &Content) -> std::io::Result<Option<Library>> {
     match read(content) {
         Ok(library) => Ok(library),
-        // Every offset comes from the file, so one that leads out of it only shows that the file is damaged.
+        // Every offset comes from the file, so one that points out of it means that the file is damaged.
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
         Err(e) => Err(e),
     }
@@ -104,7 +105,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A shared library that has nothing but a soname.
+    /// A shared library with nothing but a soname.
     pub(crate) fn small_library(machine: u16, soname: &str) -> Vec<u8> {
         let mut file = b"\x7fELF\x02\x01\x01".to_vec();
         file.resize(HEADER, 0);

@@ -1,5 +1,5 @@
-//! `ldconfig`: `/etc/ld.so.cache` and the soname links (ldconfig(8)): format `glibc-ld.so.cache1.1`
-//! (glibc, `sysdeps/generic/dl-cache.h`), little-endian.
+//! `ldconfig`: `/etc/ld.so.cache` and the soname links (ldconfig(8)). The format is `glibc-ld.so.cache1.1` (glibc,
+//! `sysdeps/generic/dl-cache.h`), little-endian.
 
 mod elf;
 
@@ -23,7 +23,7 @@ const EXTENSION_GENERATOR: u32 = 0;
 const EXTENSION_HWCAPS: u32 = 1;
 /// Marks that the rest of an entry's `hwcap` field is an index into the names of `glibc-hwcaps` folders.
 const HWCAP_EXTENSION: u64 = 1 << 62;
-/// Searched after what the configuration names.
+/// Searched after the configured folders.
 const BUILT_IN: [&str; 2] = ["/lib", "/usr/lib"];
 
 /// A library as programs find it.
@@ -32,17 +32,17 @@ struct Entry {
     soname: String,
     path: String,
     flags: u32,
-    /// Name of the `glibc-hwcaps` folder it lies in.
+    /// Name of its `glibc-hwcaps` folder, if it is in one.
     hwcaps: Option<String>,
 }
 
-/// Searches the library folders, makes the soname links that are missing, and writes the cache.
+/// Searches the library folders, creates missing soname links, and writes the cache.
 ///
-/// For x86-64 libraries below `glibc-hwcaps`, the instruction set level that they ask for in a note is not taken over:
-/// the loader goes by the folder's name.
+/// For x86-64 libraries below `glibc-hwcaps`, the instruction set level in their ELF note is ignored: the loader goes
+/// by the folder's name.
 ///
 /// # Errors
-/// When the configuration cannot be read, a library cannot be read, or the program `ldconfig` is missing.
+/// When the configuration or a library cannot be read, or the program `ldconfig` is missing.
 pub(crate) fn run(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     let mut folders = Vec::new();
@@ -72,7 +72,7 @@ pub(crate) fn run(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     Ok(())
 }
 
-/// The folders that a configuration file names, those of included files in its place.
+/// The folders in a configuration file; those of an included file take the place of the include.
 fn read_conf(tree: &Tree, path: &str, folders: &mut Vec<String>, depth: u32) -> Result<(), ConfigureError> {
     if depth > 16 {
         return Err(ConfigureError::format(path, "includes itself"));
@@ -93,7 +93,7 @@ fn read_conf(tree: &Tree, path: &str, folders: &mut Vec<String>, depth: u32) -> 
     Ok(())
 }
 
-/// Files that a pattern with at most one `*`, in its last part, stands for.
+/// Files that match a pattern, which may have one `*` in its last part.
 fn matching(tree: &Tree, pattern: &str) -> Result<Vec<String>, ConfigureError> {
     let Some((before, after)) = pattern.split_once('*') else {
         return Ok(if exists(tree, pattern) { vec![pattern.to_owned()] } else { Vec::new() });
@@ -138,8 +138,8 @@ fn search(
         let Some((flags, library)) = library.and_then(|l| flags(l.machine).map(|flags| (flags, l))) else { continue };
         let mut soname = library.soname.unwrap_or_else(|| name.to_owned());
         if is_link {
-            // The link that only the linker uses (libx.so) keeps its own name; any other link that is not called
-            // like the soname counts as a file.
+            // A link that only the linker uses (libx.so) keeps its own name. Any other link with a name other than the
+            // soname counts as a file.
             let for_linker = name.strip_suffix(".so").is_some() && soname.starts_with(name);
             is_link = name == soname || for_linker;
             if is_link {
@@ -156,7 +156,7 @@ fn search(
     }
     for (soname, provider) in found {
         if hwcaps.is_some() {
-            // Found by the file's own name; no links are made there.
+            // Found by the file name; no links are made there.
             let path = format!("{folder}/{}", provider.name);
             entries.push(Entry { soname, path, flags: provider.flags, hwcaps: hwcaps.map(str::to_owned) });
             continue;
@@ -189,7 +189,7 @@ fn flags(machine: u16) -> Option<u32> {
     }
 }
 
-/// Order of names with numbers compared as numbers, a digit after everything else.
+/// Orders names: numbers compare as numbers, and a digit comes after everything else.
 fn compare_names(left: &str, right: &str) -> Ordering {
     let (mut left, mut right) = (left.as_bytes(), right.as_bytes());
     loop {
@@ -214,13 +214,13 @@ fn compare_names(left: &str, right: &str) -> Ordering {
                 }
                 (left, right) = (l_rest, r_rest);
             }
-            // A digit stands after the end of the other name, too; any other byte is more than the end.
+            // A digit comes after the end of the other name, too; so does any other byte.
             (l, r) => return l.is_some().cmp(&r.is_some()),
         }
     }
 }
 
-/// The loader searches by halves in descending order of names; of equal ones, `glibc-hwcaps` come first.
+/// The loader does a binary search, in descending order of names. Of equal names, those in `glibc-hwcaps` come first.
 fn order(left: &Entry, right: &Entry) -> Ordering {
     compare_names(&right.soname, &left.soname)
         .then_with(|| right.flags.cmp(&left.flags))
@@ -228,7 +228,7 @@ fn order(left: &Entry, right: &Entry) -> Ordering {
         .then_with(|| left.hwcaps.cmp(&right.hwcaps))
 }
 
-/// How this version of ldconfig names itself in the caches it makes; the text stands in the program.
+/// The name that this version of ldconfig writes into its caches; the text is in the program.
 fn generator(tree: &Tree) -> Result<Vec<u8>, ConfigureError> {
     const START: &[u8] = b"ldconfig (";
     let program = tree.read(PROGRAM)?;
@@ -280,10 +280,10 @@ fn encode(entries: &[Entry], generator: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One text after the other, each ended by a zero byte; a text that ends another one shares its bytes.
+/// The texts in order, each ended by a zero byte. A text that is the end of another one shares its bytes.
 fn string_table<'a>(texts: &BTreeSet<&'a str>, start: usize) -> (Vec<u8>, BTreeMap<&'a str, u32>) {
     let mut sorted: Vec<&str> = texts.iter().copied().collect();
-    // By their ends in descending order, the longer of two that end alike first.
+    // Sorted by their ends, descending; of two with the same end, the longer one first.
     sorted.sort_by(|a, b| {
         let ends = a.bytes().rev().zip(b.bytes().rev()).find(|(x, y)| x != y);
         ends.map_or_else(|| b.len().cmp(&a.len()), |(x, y)| y.cmp(&x))

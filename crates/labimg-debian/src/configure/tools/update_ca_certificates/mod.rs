@@ -1,5 +1,5 @@
 //! `ca-certificates` on a fresh installation with every certificate trusted: the list `/etc/ca-certificates.conf`, and
-//! in `/etc/ssl/certs` a link a certificate, a link a subject hash and the bundle (update-ca-certificates(8),
+//! in `/etc/ssl/certs` one link per certificate, one per subject hash, and the bundle (update-ca-certificates(8),
 //! openssl-rehash(1)).
 
 mod subject;
@@ -20,14 +20,14 @@ const LOCAL: &str = "usr/local/share/ca-certificates";
 const CERTS: &str = "etc/ssl/certs";
 const BUNDLE: &str = "ca-certificates.crt";
 
-/// What the package's postinst does; `head` is what its list begins with.
+/// Does what the package's postinst does; `head` is the beginning of its list.
 ///
 /// # Errors
 /// As [`fresh`].
 pub(crate) fn configure(context: &mut Context<'_>, head: &str) -> Result<(), ConfigureError> {
     let tree = &mut *context.tree;
     if !exists(tree, LOCAL) {
-        // With mode and group of /usr/local, so that who may write there may write here.
+        // With the mode and group of /usr/local, so that those who may write there may write here.
         let (mode, gid) = tree.get("usr/local").map_or((0o755, 0), |i| (i.mode, i.gid));
         tree.mkdir(LOCAL, mode)?;
         if let Some(inode) = tree.get_mut(LOCAL) {
@@ -45,7 +45,7 @@ pub(crate) fn configure(context: &mut Context<'_>, head: &str) -> Result<(), Con
     fresh(context)
 }
 
-/// Names of the certificates that packages ship, below their folder, in byte order.
+/// Paths of the packaged certificates, relative to their folder, in byte order.
 ///
 /// # Errors
 /// A name that is not UTF-8.
@@ -72,7 +72,7 @@ pub(crate) fn fresh(context: &mut Context<'_>) -> Result<(), ConfigureError> {
     let mut trusted: Vec<TreePath> = Vec::new();
     for line in tree.read_text(CONF)?.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', '!'])) {
         let path = TreePath::new(format!("{SHIPPED}/{line}"))?;
-        // One that the list names but no package ships any more is left out, as by the real tool.
+        // A certificate in the list that no package ships any more is skipped, as the real tool does.
         if tree.contains(&path) {
             trusted.push(path);
         }
@@ -129,7 +129,8 @@ fn link_name(path: &TreePath) -> Vec<u8> {
     link
 }
 
-/// `HASH.N` links to every file of the folder that holds exactly one certificate; N counts subjects of equal hash.
+/// Creates `HASH.N` links to every file in the folder with exactly one certificate; N counts subjects with the same
+/// hash.
 fn rehash(tree: &mut Tree, folder: &TreePath) -> Result<(), ConfigureError> {
     let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
     let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(tree.read_text(CONF).unwrap(), "# list\nmozilla/A (1).crt\nmozilla/B.crt\n");
         assert_eq!(tree.read_text("etc/ssl/certs/A_=1=.pem").unwrap(), pem.trim_end());
         assert_eq!(tree.read_text("etc/ssl/certs/ca-certificates.crt").unwrap(), format!("{pem}{pem}"));
-        // The same certificate twice has one hash link. The hash is what `openssl x509 -subject_hash` says.
+        // A certificate that is there twice gets one hash link. The hash is from `openssl x509 -subject_hash`.
         let hashes: Vec<String> = tree
             .below(&TreePath::new(CERTS).unwrap())
             .filter_map(|(p, _, _)| p.to_string().strip_prefix("/etc/ssl/certs/").map(str::to_owned))

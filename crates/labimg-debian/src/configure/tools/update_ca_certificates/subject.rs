@@ -1,5 +1,5 @@
-//! The hash of a certificate's subject by which OpenSSL finds it: SHA-1 over the canonical form of the name
-//! (`X509_NAME_hash` in `X509_get_subject_name`(3); the form is described there and in RFC 5280, section 7.1).
+//! The hash by which OpenSSL finds a certificate's subject: SHA-1 over the canonical form of the name (`X509_NAME_hash`
+//! in `X509_get_subject_name`(3); the form is described there and in RFC 5280, section 7.1).
 
 use sha1::{Digest, Sha1};
 
@@ -9,7 +9,7 @@ const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
 const UTF8_STRING: u8 = 0x0c;
 
-/// The hash of the subject of a certificate in DER: what `openssl x509 -subject_hash` shows in hexadecimal.
+/// The hash of the subject of a certificate in DER: what `openssl x509 -subject_hash` prints in hexadecimal.
 ///
 /// # Errors
 /// What is wrong with the certificate.
@@ -33,7 +33,7 @@ fn subject(certificate: &[u8]) -> Result<&[u8], &'static str> {
     Ok(expect(rest, SEQUENCE)?.0)
 }
 
-/// The name's parts one after the other, texts in UTF-8, lower case, with single spaces.
+/// The parts of the name in order; texts in UTF-8, lower case, with single spaces.
 fn canonical(name: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut canonical = Vec::new();
     let mut parts = name;
@@ -45,7 +45,7 @@ fn canonical(name: &[u8]) -> Result<Vec<u8>, &'static str> {
             let (attribute, rest) = expect(attributes, SEQUENCE)?;
             attributes = rest;
             let (tag, _, value) = element(attribute)?;
-            // The object identifier as it stands, then the value.
+            // The object identifier unchanged, then the value.
             let mut content = attribute[..attribute.len() - value.len()].to_vec();
             if tag != 0x06 {
                 return Err("its certificate has a name attribute without a type");
@@ -63,7 +63,7 @@ fn canonical(name: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(canonical)
 }
 
-/// None for types that are compared as they stand.
+/// `None` for types that are compared unchanged.
 fn canonical_text(tag: u8, bytes: &[u8]) -> Option<String> {
     let text = match tag {
         // UTF8String, PrintableString, IA5String, VisibleString; T61String is read as Latin-1.
