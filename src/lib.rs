@@ -1,13 +1,14 @@
 //! labimg builds flashable SD-card images for Raspberry-Pi-class k3s nodes.
 //!
-//! Data flows one way, each arrow one module with one public function, each thing between two arrows one plain type:
+//! Data flows one way. Each arrow is one module with one public function, and each thing between two arrows is one
+//! plain type:
 //!
 //! ```text
 //! flags ─► plan::Plan ─► lock::Lock ─► store::Store ─► tree::Tree ─► image ─► card
 //! ```
 //!
-//! [`layers`] turn a tree into a fuller tree; [`image`] streams it out; [`inspect`] reads any image back;
-//! [`boot`] starts an image in QEMU. The command line ([`cli`]) is the only place that prints.
+//! [`layers`] add to a tree; [`image`] writes it out; [`inspect`] reads any image back; [`boot`] starts an image in
+//! QEMU. The command line ([`cli`]) is the only part that prints.
 
 pub mod boot;
 pub mod build;

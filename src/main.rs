@@ -1,4 +1,4 @@
-//! The `labimg` command: parses, dispatches, renders the error. The work is in the library.
+//! The `labimg` command. All of its work is in the library.
 
 fn main() -> std::process::ExitCode {
     labimg::cli::run()

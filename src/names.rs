@@ -1,8 +1,8 @@
-//! Names of hosts.
+//! Host names.
 
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// A name that no host can have.
+/// An invalid host name.
 #[derive(Debug, thiserror::Error)]
 #[error("--hostname {name}: {why}")]
 pub struct HostnameError {
@@ -18,7 +18,7 @@ impl Fault for HostnameError {
     }
 }
 
-/// RFC 1123, section 2.1, one label: what mDNS and Kubernetes take as a node's name.
+/// RFC 1123, section 2.1, one label: the names that mDNS and Kubernetes accept for a node.
 pub(crate) fn check_hostname(name: &str) -> Result<(), HostnameError> {
     let fail = |why| Err(HostnameError { name: name.to_owned(), why });
     if name.is_empty() || name.len() > 63 {

@@ -1,4 +1,4 @@
-//! SSH public keys as users give them: the text of a key, or a file that holds some.
+//! SSH public keys as given by users: the text of a key, or a file with keys.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// An SSH key that is none.
+/// An invalid SSH key.
 #[derive(Debug, thiserror::Error)]
 #[error("--ssh-key {key}: {why}")]
 pub struct SshKeyError {
-    /// The key or file as given, shortened.
+    /// The key or file as given, truncated.
     pub key: String,
     /// What is wrong with it.
     pub why: String,
     /// What to do.
     pub help: Option<&'static str>,
-    /// Why it cannot be read.
+    /// The error of reading the file.
     pub source: Option<std::io::Error>,
 }
 
@@ -31,10 +31,10 @@ impl Fault for SshKeyError {
     }
 }
 
-/// Reads `text` as a public key when it looks like one, else as the path of a file with one key a line.
+/// Reads `text` as a public key when it looks like one, else as the path of a file with one key per line.
 ///
 /// # Errors
-/// No such file, a private key, or a line that is no public key (OpenSSH's `authorized_keys` form, sshd(8)).
+/// A missing file, a private key, or a line that is not a public key (OpenSSH's `authorized_keys` format, sshd(8)).
 pub fn read(text: &str) -> Result<Vec<String>, SshKeyError> {
     let bad = |why: String| SshKeyError { key: shorten(text), why, help: None, source: None };
     if is_key(text) {
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Vec<String>, SshKeyError> {
     Ok(keys)
 }
 
-/// Whether `text` is meant as a key itself, not as the path of a file.
+/// Whether `text` is meant as a key, not as a path.
 #[must_use]
 pub fn is_key(text: &str) -> bool {
     let mut words = text.split_whitespace();

@@ -212,7 +212,8 @@ const INITRAMFS: &str = "initramfs-1";
 /// The store kind of module indexes. The number goes up whenever they are made differently.
 const MODULE_INDEXES: &str = "depmod-1";
 
-/// Free space in the root file system for the first boot, when it grows to the whole card.
+/// Free space in the root file system for the first boot and the first updates; at first boot it grows to the whole
+/// card.
 const SLACK: u64 = 256 << 20;
 
 fn spec<'a>(

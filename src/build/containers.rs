@@ -101,7 +101,8 @@ pub(super) fn other_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedC
     for_each_architecture(plans, |plan| look_up_others(plan, "lock", run))
 }
 
-/// Calls a function with one plan with k3s per architecture. All plans belong to one lab, which determines the images.
+/// Calls `look_up` for each architecture with one plan that has k3s. All plans belong to one lab, which determines the
+/// images.
 fn for_each_architecture<F: IntoIterator>(
     plans: &[&Plan],
     look_up: impl Fn(&Plan) -> Result<F, BuildError>,

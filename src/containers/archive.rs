@@ -1,5 +1,5 @@
-//! Images as one file that k3s imports when it starts: a tar of an image layout (OCI Image Format Specification, "Image
-//! Layout"). The contents stay where they are in the store; the file system's writer reads them from there.
+//! Container images as one file that k3s imports when it starts: a tar of an image layout (OCI Image Format
+//! Specification, "Image Layout"). The contents stay in the store; the file system's writer reads them from there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,16 +12,16 @@ use super::document::{LayoutEntry, LayoutIndex, OciLayout};
 use labimg_tree::Content;
 use labimg_tree::hash::Sha256;
 
-/// A tar is a row of blocks of so many bytes (POSIX.1-2017, `pax`, "ustar Interchange Format").
+/// Size of a tar block in bytes (POSIX.1-2017, `pax`, "ustar Interchange Format").
 const BLOCK: u64 = 512;
 
-/// How a container runtime is told the name of an image of a layout (containerd's `images.AnnotationImageName`).
+/// The annotation that tells a container runtime an image's name (containerd's `images.AnnotationImageName`).
 const NAME: &str = "io.containerd.image.name";
 
-/// The name within the image's repository, for everything else that reads layouts.
+/// The annotation with the name within the repository, for other programs that read layouts.
 const REFERENCE: &str = "org.opencontainers.image.ref.name";
 
-/// The archive of all these images; what several of them have is in it once.
+/// The archive of all these images; shared parts are in it once.
 pub(super) fn of(containers: &[Container]) -> io::Result<Content> {
     let entry = |container: &Container| {
         let name = container.name.on_the_node();
@@ -55,7 +55,7 @@ fn json(value: &impl Serialize) -> io::Result<Content> {
     Ok(Content::from(serde_json::to_vec(value)?))
 }
 
-/// A tar that is being put together.
+/// A tar under construction.
 #[derive(Default)]
 struct Tar {
     pieces: Vec<(u64, Content)>,
@@ -81,7 +81,7 @@ impl Tar {
         Ok(())
     }
 
-    /// With the two blocks of zeros at its end.
+    /// Appends the two zero blocks at the end.
     fn finish(self) -> Content {
         Content::Sparse { len: self.len + 2 * BLOCK, pieces: Arc::from(self.pieces) }
     }
@@ -123,7 +123,7 @@ mod tests {
         for (path, text) in files.iter().filter(|(path, _)| path.starts_with("blobs/")) {
             assert_eq!(*path, format!("blobs/sha256/{}", Sha256::of(text)));
         }
-        // Two manifests, three layers, and what the layout has of its own.
+        // Two manifests, three layers, and the layout's own files.
         assert_eq!(files.len(), 7);
         assert_eq!(files["oci-layout"], r#"{"imageLayoutVersion":"1.0.0"}"#);
         let index: serde_json::Value = serde_json::from_str(&files["index.json"]).unwrap();

@@ -1,6 +1,6 @@
-//! What a registry says of an image: an index of the manifests of several platforms, or the manifest of one
-//! (OCI Image Format Specification, "Image Index" and "Image Manifest"; Docker's "Image Manifest Version 2, Schema 2", whose
-//! documents have the same fields).
+//! A registry's documents about an image: an index of the manifests of several platforms, or the manifest of one (OCI
+//! Image Format Specification, "Image Index" and "Image Manifest"; Docker's "Image Manifest Version 2, Schema 2", which
+//! has the same fields).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,17 +8,17 @@ use super::DocumentError;
 use crate::wording;
 use labimg_tree::hash::Sha256;
 
-/// What is asked for, the newer forms first.
+/// The accepted media types, newer ones first.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// The form of a manifest that does not say it: only OCI's may leave it out.
+/// The media type of a manifest without one: only OCI manifests may leave it out.
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Most layers that are taken; container runtimes mount fewer.
+/// Most layers that are accepted; container runtimes mount fewer.
 const MOST_LAYERS: usize = 500;
 
-/// Largest part that is taken, in bytes.
+/// Largest part that is accepted, in bytes.
 const LARGEST_PART: u64 = 1 << 40;
 
 #[derive(Deserialize)]
@@ -26,9 +26,9 @@ const LARGEST_PART: u64 = 1 << 40;
 struct Document {
     schema_version: u32,
     media_type: Option<String>,
-    /// Of an index.
+    /// Only in an index.
     manifests: Option<Vec<Descriptor>>,
-    /// Of a manifest.
+    /// Only in a manifest.
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
 }
@@ -48,10 +48,10 @@ struct Platform {
     variant: Option<String>,
 }
 
-/// Something that is kept by its digest.
+/// A blob identified by its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// What it hashes to.
+    /// Its hash.
     pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,
@@ -60,24 +60,24 @@ pub struct Part {
 /// The manifest of an image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageManifest {
-    /// Its form.
+    /// Its media type.
     pub media_type: String,
-    /// The image's configuration, which says its platform.
+    /// The image's configuration, which names its platform.
     pub config: Part,
-    /// Archives of its files.
+    /// The layers: archives of its files.
     pub layers: Vec<Part>,
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// An index, of which this is the manifest for the platform that was asked for.
+    /// An index; this is its manifest for the requested platform.
     Elsewhere(Part),
     /// A manifest.
     Manifest(ImageManifest),
 }
 
-/// Reads an index or a manifest; of an index, the manifest for this architecture (as Debian calls it) counts.
+/// Parses an index or a manifest; from an index it takes the manifest for this architecture (Debian's name).
 ///
 /// # Errors
 /// [`DocumentError`].
@@ -102,7 +102,7 @@ pub fn read(text: &[u8], architecture: &str) -> Result<Meaning, DocumentError> {
     }
 }
 
-/// The manifest for an architecture; where there are several, the one for the oldest processors that the system runs on.
+/// The manifest for an architecture; of several, the one for the oldest processors that the system supports.
 fn choose(manifests: &[Descriptor], architecture: &str) -> Result<Part, DocumentError> {
     let (wanted, variants) = platform(architecture);
     let of = |variant: Option<&str>| {
@@ -119,7 +119,7 @@ fn choose(manifests: &[Descriptor], architecture: &str) -> Result<Part, Document
     found.part()
 }
 
-/// Checks that an image's configuration is for this architecture (as Debian calls it).
+/// Checks that an image's configuration is for this architecture (Debian's name).
 ///
 /// # Errors
 /// [`DocumentError`].
@@ -132,8 +132,8 @@ pub fn check_config(text: &[u8], architecture: &str) -> Result<(), DocumentError
     Err(DocumentError::NoPlatform { wanted: format!("linux/{wanted}"), there: vec![config.shown()] })
 }
 
-/// What Debian's architectures are called here (Go's names), and which variants their processors run, best first
-/// (OCI Image Format Specification, "Platform Variants").
+/// Go's names for Debian's architectures, and the variants that their processors run, best first (OCI Image Format
+/// Specification, "Platform Variants").
 fn platform(architecture: &str) -> (&str, &[Option<&'static str>]) {
     match architecture {
         "arm64" => ("arm64", &[None, Some("v8")]),
@@ -164,7 +164,7 @@ impl Descriptor {
     }
 }
 
-/// The file that says of a folder that it is an image layout, and in which version (OCI Image Layout Specification).
+/// The file that marks a folder as an image layout, with its version (OCI Image Layout Specification).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OciLayout {
@@ -180,7 +180,7 @@ pub(super) struct LayoutIndex {
     pub(super) manifests: Vec<LayoutEntry>,
 }
 
-/// One image of it.
+/// One image of the layout.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LayoutEntry {

@@ -1,4 +1,4 @@
-//! What can be wrong with a container image.
+//! Why a container image is not available.
 
 use super::ImageName;
 use labimg_store::StoreError;
@@ -6,74 +6,74 @@ use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
-/// Why there is no container image.
+/// Why a container image is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
     /// Its registry does not answer.
     #[error("container image {name} cannot be looked up")]
     Http {
-        /// Which.
+        /// The image.
         name: Box<ImageName>,
-        /// Why.
+        /// The cause.
         source: HttpError,
     },
-    /// The registry does not have it, or not for everyone.
+    /// The registry does not have it, or not for anonymous users.
     #[error("container image {name}: the registry gives no such image to anyone who asks ({url})")]
     Refused {
-        /// Which.
+        /// The image.
         name: Box<ImageName>,
-        /// What was asked for.
+        /// The requested address.
         url: String,
     },
-    /// What the registry says of it cannot be used.
+    /// The registry's document about it cannot be used.
     #[error("container image {name}: {url} cannot be used")]
     Document {
-        /// Which.
+        /// The image.
         name: Box<ImageName>,
-        /// The document.
+        /// Address of the document.
         url: String,
         /// What is wrong.
         source: DocumentError,
     },
-    /// The registry sends something else than it was asked for.
+    /// The registry sends something other than requested.
     #[error("container image {name}: {url} has another SHA-256, {found}")]
     Hash {
-        /// Which.
+        /// The image.
         name: Box<ImageName>,
-        /// What was asked for, by its digest.
+        /// The requested address, which contains the digest.
         url: String,
-        /// By its bytes.
+        /// The hash of the received bytes.
         found: Sha256,
     },
-    /// The archive of all of them cannot be laid out.
+    /// The archive of all images cannot be put together.
     #[error("the archive of container images cannot be made")]
     Archive(#[source] std::io::Error),
-    /// It cannot be downloaded or kept.
+    /// It cannot be downloaded or stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is wrong with what a registry says of an image.
+/// What is wrong with a registry's document about an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Not what the specification describes.
+    /// Not in the specified format.
     #[error("it does not describe an image: {0}")]
     Format(String),
-    /// Of before 2015.
+    /// A format from before 2015.
     #[error("it is of schema version {0}, which container runtimes no longer take")]
     Old(u32),
-    /// Not for the board.
+    /// It has no image for the board's platform.
     #[error("it is not for {wanted}, but for {}", if there.is_empty() { "nothing".to_owned() } else { there.join(", ") })]
     NoPlatform {
         /// Such as `linux/arm64`.
         wanted: String,
-        /// What there is.
+        /// The available platforms.
         there: Vec<String>,
     },
-    /// A part is named in another way than by its SHA-256.
+    /// A part has a digest other than SHA-256.
     #[error("the digest `{0}` is not a SHA-256")]
     Digest(String),
-    /// An index where only a manifest can be.
+    /// An index in the place of a manifest.
     #[error("it is an index, and a manifest is expected here")]
     Index,
 }
@@ -113,14 +113,14 @@ impl Fault for DocumentError {
 }
 
 impl ContainerError {
-    /// True when the registry could not be asked: no network, a server that is down or busy, a connection that broke. It may
-    /// well be there later. What is missing or wrong there does not count.
+    /// True when the registry could not be reached: no network, a server that is down or busy, a broken connection. It
+    /// may be available later. Missing or wrong data do not count.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Http { source, .. } if source.is_transient())
     }
 
-    /// True when the registry does not have it, or not for everyone.
+    /// True when the registry does not have it, or not for anonymous users.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })

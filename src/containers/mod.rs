@@ -1,4 +1,4 @@
-//! Container images that nodes have on their cards: found in their registry, checked and kept ([`ImageName`] →
+//! Container images on the nodes' cards: found in their registry, verified and stored ([`ImageName`] →
 //! [`LockedContainer`] → one archive), so that pods start without any registry.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! <registry>/v2/<repository>/blobs/<digest>       each of those
 //! ```
 //!
-//! (OCI Distribution Specification, "Pull".) k3s imports what lies in its folder of images when it starts (docs.k3s.io,
+//! (OCI Distribution Specification, "Pull".) k3s imports the files in its images folder when it starts (docs.k3s.io,
 //! "Air-Gap Install").
 
 mod archive;
@@ -33,46 +33,46 @@ pub use reference::{BadName, ImageName};
 /// Largest index, manifest or configuration that is read, in bytes (OCI Distribution Specification, "Pushing Manifests").
 const DOCUMENT_LIMIT: u64 = 4 << 20;
 
-/// A container image for one architecture, as it was verified.
+/// A verified container image for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedContainer {
-    /// Its name, which says where it is to be found.
+    /// Its name, which also says where it is.
     pub name: ImageName,
-    /// As Debian calls it.
+    /// Debian's name of the architecture.
     pub architecture: String,
-    /// Size of its layers, its configuration and its manifest, in bytes.
+    /// Size of its layers, configuration and manifest together, in bytes.
     pub size: u64,
-    /// What its manifest hashes to, which names all else by its hash.
+    /// Hash of its manifest, which names everything else by hash.
     pub sha256: Sha256,
 }
 
-/// An image with its bytes.
+/// An image with its content.
 #[derive(Debug)]
 struct Container {
     name: ImageName,
-    /// The manifest's form.
+    /// The manifest's media type.
     media_type: String,
-    /// What the manifest hashes to.
+    /// Hash of the manifest.
     sha256: Sha256,
     manifest: Content,
     /// Configuration and layers.
     parts: Vec<(Sha256, Content)>,
 }
 
-/// Where images come from, and where they are kept.
+/// Where images come from, and where they are stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// Base URL of a mirror of registries: what `HOST/REPOSITORY` names is asked for as `<mirror>/v2/HOST/REPOSITORY`.
+    /// Base URL of a mirror of registries: `HOST/REPOSITORY` is requested as `<mirror>/v2/HOST/REPOSITORY`.
     pub mirror: Option<&'a str>,
-    /// The cache, the network, and where progress is told.
+    /// The cache, the network, and where progress is reported.
     pub context: Context<'a>,
 }
 
-/// Looks an image up and keeps its manifest and configuration, checked.
+/// Looks up an image, and verifies and stores its manifest and configuration.
 ///
 /// # Errors
-/// [`ContainerError`]; [`ContainerError::is_unreachable`] tells a registry that cannot be reached from one that is wrong.
+/// [`ContainerError`]; [`ContainerError::is_unreachable`] tells an unreachable registry from a wrong one.
 pub fn resolve(name: &ImageName, architecture: &str, source: &Source<'_>) -> Result<LockedContainer, ContainerError> {
     let phase = source.context.progress.phase(&format!("Looking up container image {name}"), 0, Unit::Bytes);
     let base = name.address(source.mirror);
@@ -93,13 +93,13 @@ pub fn resolve(name: &ImageName, architecture: &str, source: &Source<'_>) -> Res
     phase.inc((text.len() + config.len()) as u64);
     source.context.store.put(&config)?;
     let sha256 = source.context.store.put(&text)?;
-    // A layer may be there twice, and is downloaded once.
+    // A layer may occur twice, but is downloaded once.
     let parts: BTreeMap<Sha256, u64> = parts(&manifest).map(|part| (part.sha256, part.size)).collect();
     let size = parts.values().fold(text.len() as u64, |sum, size| sum.saturating_add(*size));
     Ok(LockedContainer { name: name.clone(), architecture: architecture.to_owned(), size, sha256 })
 }
 
-/// One archive of all these images; none of no image.
+/// One archive of all these images; `None` without images.
 ///
 /// # Errors
 /// [`ContainerError`].
@@ -140,7 +140,7 @@ pub fn fetch_locked(
     archive::of(&fetched).map(Some).map_err(ContainerError::Archive)
 }
 
-/// The manifest that a lock names, from the store when it is there.
+/// The locked manifest, from the store if it is there.
 fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>, ImageManifest), ContainerError> {
     let LockedContainer { name, architecture, sha256, .. } = container;
     let of = |mirror| format!("{}/manifests/sha256:{sha256}", name.address(mirror));
@@ -162,7 +162,7 @@ fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>
     Ok((text, manifest))
 }
 
-/// A document of a registry; one that is asked for by its hash is checked.
+/// A document of a registry; one requested by hash is verified.
 fn document(
     name: &ImageName,
     url: &str,
@@ -171,7 +171,7 @@ fn document(
 ) -> Result<Vec<u8>, ContainerError> {
     let refused = || ContainerError::Refused { name: Box::new(name.clone()), url: shown(url) };
     let text = source.context.http.get_as(url, Some(document::ACCEPT), DOCUMENT_LIMIT).map_err(|e| match e {
-        // Some registries refuse what does not exist.
+        // Some registries answer 401 or 403 for what does not exist.
         HttpError::NotFound { .. }
         | HttpError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => refused(),
         e => ContainerError::Http { name: Box::new(name.clone()), source: e },

@@ -1,4 +1,4 @@
-//! Names of container images, as Kubernetes writes them in full: `registry.k8s.io/pause:3.10`
+//! Names of container images, in Kubernetes' full form: `registry.k8s.io/pause:3.10`
 //! (github.com/distribution/reference, the grammar in its documentation).
 
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
-/// The registry that Docker Hub is reached by.
+/// Docker Hub, and the registry behind it.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
 /// Longest tag.
@@ -25,13 +25,13 @@ pub struct ImageName {
     digest: Option<Sha256>,
 }
 
-/// A text that is no such name.
+/// A text that is not an image name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not the full name of a container image: {what}")]
 pub struct BadName {
     /// The text.
     pub name: String,
-    /// What is wrong, and how it would be right.
+    /// What is wrong, and how to write it.
     pub what: String,
 }
 
@@ -42,11 +42,11 @@ impl Fault for BadName {
 }
 
 impl ImageName {
-    /// The image that a pod names so: registry, owner and tag may be left out (github.com/distribution/reference,
+    /// The image for a name in a pod, where registry, owner and tag may be left out (github.com/distribution/reference,
     /// `ParseNormalizedNamed`, `TagNameOnly`).
     ///
     /// # Errors
-    /// What is no name of an image.
+    /// A text that is not an image name.
     pub fn in_a_pod(text: &str) -> Result<Self, BadName> {
         let is_registry = |host: &str| host.contains(['.', ':']) || host == "localhost";
         let mut whole = match text.split_once('/') {
@@ -65,8 +65,8 @@ impl ImageName {
         whole.parse()
     }
 
-    /// Base address of its repository in its registry or, when there is one, in a mirror: `https://HOST/v2/REPOSITORY`,
-    /// `<mirror>/v2/HOST/REPOSITORY`. A registry on this computer is asked without TLS, as container runtimes do.
+    /// Base address of its repository in its registry, or in the mirror if there is one: `https://HOST/v2/REPOSITORY`,
+    /// `<mirror>/v2/HOST/REPOSITORY`. A registry on this computer is accessed without TLS, as by container runtimes.
     pub(super) fn address(&self, mirror: Option<&str>) -> String {
         let Self { registry, repository, .. } = self;
         if let Some(mirror) = mirror {
@@ -78,18 +78,18 @@ impl ImageName {
         format!("{scheme}://{host}/v2/{repository}")
     }
 
-    /// What its registry calls it: its digest, or its tag.
+    /// Its reference in the registry: the digest, else the tag.
     pub(super) fn asked(&self) -> String {
         let digest = self.digest.map(|digest| format!("sha256:{digest}"));
         digest.or_else(|| self.tag.clone()).unwrap_or_default()
     }
 
-    /// What it must hash to, when its name says it.
+    /// Its expected hash, if the name has a digest.
     pub(super) fn digest(&self) -> Option<Sha256> {
         self.digest
     }
 
-    /// What the node's container runtime looks for: of a name with both a tag and a digest, the tag does not count.
+    /// The name that the node's container runtime looks for: without the tag if there is a digest.
     pub(super) fn on_the_node(&self) -> String {
         Self { tag: self.tag.clone().filter(|_| self.digest.is_none()), ..self.clone() }.to_string()
     }
@@ -116,7 +116,7 @@ impl FromStr for ImageName {
             }
             None => (text, None),
         };
-        // What stands behind a `:` of the first part is a port.
+        // A `:` in the first part is followed by a port.
         let (name, tag) = match rest.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (rest, None),

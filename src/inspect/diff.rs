@@ -1,4 +1,4 @@
-//! What differs between two images: packages, k3s, services, users, and every file.
+//! The differences between two images: packages, k3s, services, users, and every file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,19 +12,19 @@ use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
 use labimg_disk::read::{InspectError, Volume};
 use labimg_tree::interrupt;
 
-/// What only the second image has, and what only the first.
+/// Names that only one of the images has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Names {
     /// New in the second.
     pub added: Vec<String>,
-    /// Gone from it.
+    /// Missing in the second.
     pub removed: Vec<String>,
 }
 
-/// A file that is in both and not the same.
+/// A file in both images that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
-    /// Where it is.
+    /// Its path.
     pub path: String,
     /// What differs: `content`, `mode 0644 -> 0600`, `owner 0:0 -> 0:42`, `xattrs` …
     pub what: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Changed {
 /// The files of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Files {
-    /// Its number in both images.
+    /// The partition's number in both images.
     pub partition: usize,
     /// Paths that only one of them has.
     #[serde(flatten)]
@@ -42,24 +42,24 @@ pub struct Files {
     pub changed: Vec<Changed>,
 }
 
-/// All that differs.
+/// All differences.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diff {
     /// Sizes of the images in bytes.
     pub size: (u64, u64),
     /// Bytes in use in all file systems.
     pub used: (u64, u64),
-    /// How k3s gets onto the node, where that is not the same.
+    /// How k3s gets onto the node, if that differs.
     pub k3s: Option<(String, String)>,
     /// Packages.
     pub packages: Vec<Change>,
     /// Container images on the card.
     pub containers: Vec<Change>,
-    /// Services that start by themselves.
+    /// Enabled services.
     pub services: Names,
     /// Users.
     pub users: Names,
-    /// Files, by partition; times do not count.
+    /// Files, by partition; times are ignored.
     pub files: Vec<Files>,
 }
 
@@ -130,7 +130,7 @@ fn packages(report: &ImageReport) -> Versions {
 fn containers(report: &ImageReport) -> Versions {
     let mut versions = Versions::new();
     for c in report.system.iter().filter_map(|s| s.manifest.as_ref()).flat_map(|m| &m.containers) {
-        // A tag may come to mean another image.
+        // A tag may later mean another image.
         let version = format!("{} {:.12}", c.version, c.sha256.to_string());
         versions.entry(c.name.clone()).or_default().insert(Version { version, size: c.size });
     }
@@ -142,10 +142,10 @@ fn names(old: Vec<String>, new: Vec<String>) -> Names {
     Names { added: new.difference(&old).cloned().collect(), removed: old.difference(&new).cloned().collect() }
 }
 
-/// A file of either kind of file system.
+/// A file of either file system.
 enum Entry {
     Ext4(Ext4Entry),
-    /// Size; none for a folder.
+    /// Size; `None` for a folder.
     Fat(Option<u64>),
 }
 

@@ -1,7 +1,7 @@
-//! The files of an image as a tar archive, with everything that ext4 has and tar can hold.
+//! The files of an image as a tar archive, with all ext4 metadata that tar can hold.
 //!
-//! What the ustar header has no room for goes into extended headers: long names (`path`, `linkpath`; pax(1)) and extended
-//! attributes (`SCHILY.xattr.NAME`, as GNU tar, bsdtar and container tools read and write them).
+//! What does not fit into the ustar header goes into extended headers: long names (`path`, `linkpath`; pax(1)) and
+//! extended attributes (`SCHILY.xattr.NAME`, as GNU tar, bsdtar and container tools read and write them).
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -17,13 +17,13 @@ use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Phase, Progress, Unit};
 
-/// So much is read at once.
+/// Bytes read at once.
 const CHUNK: usize = 1 << 20;
 
-/// Room for a name in the header.
+/// Size of the name field in the header.
 const NAME: usize = 100;
 
-/// Why there is no whole archive.
+/// Why no complete archive was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The image cannot be read.
@@ -51,7 +51,7 @@ impl Fault for ExportError {
 }
 
 impl From<io::Error> for ExportError {
-    /// What could not be read of the image comes through the archive's writer.
+    /// Read errors of the image arrive through the archive's writer.
     fn from(error: io::Error) -> Self {
         match error.downcast::<InspectError>() {
             Ok(error) => Self::Inspect(error),
@@ -61,10 +61,10 @@ impl From<io::Error> for ExportError {
 }
 
 /// Writes all files of the Linux system in an image, and those of its firmware partition where the system mounts it.
-/// Gives how many there were.
+/// Returns their number.
 ///
 /// # Errors
-/// [`ExportError`]; what was written until then is no archive.
+/// [`ExportError`]; what was written until then is not a valid archive.
 pub fn export(image: &Path, out: impl Write, reporter: &dyn Progress) -> Result<u64, ExportError> {
     let root = super::root(image)?;
     let phase = reporter.phase("Exporting files", root.usage().0, Unit::Bytes);
@@ -77,11 +77,11 @@ pub fn export(image: &Path, out: impl Write, reporter: &dyn Progress) -> Result<
     Ok(archive.count)
 }
 
-/// The FAT partition that `/etc/fstab` mounts, and where.
+/// The FAT partition that `/etc/fstab` mounts, and its mount point.
 fn firmware(image: &Path, root: &Ext4Volume) -> Result<Option<(String, FatVolume)>, InspectError> {
     let fstab = text(root, "/etc/fstab")?.unwrap_or_default();
     let mount = fstab.lines().filter(|l| !l.starts_with('#')).find_map(|line| {
-        // fstab(5): what, where, type …
+        // fstab(5): device, mount point, type …
         let fields: Vec<&str> = line.split_whitespace().collect();
         (fields.get(2) == Some(&"vfat")).then(|| fields.get(1).map(|&place| place.to_owned())).flatten()
     });
@@ -139,7 +139,7 @@ impl<W: Write> Archive<W> {
                     Special::Char(major, minor) => (EntryType::Char, major, minor),
                     Special::Block(major, minor) => (EntryType::Block, major, minor),
                     Special::Fifo => (EntryType::Fifo, 0, 0),
-                    // tar has no sockets: what listens makes its own anew.
+                    // tar has no sockets; services create their own again.
                     Special::Socket => return Ok(()),
                 };
                 header.set_entry_type(kind);
@@ -158,7 +158,7 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// A file of a FAT volume; the folder that it is mounted on is there already.
+    /// Adds a file of a FAT volume; its mount point is already in the archive.
     fn fat(&mut self, volume: &FatVolume, mount: &str, inside: &str, entry: &FatEntry) -> Result<(), ExportError> {
         let path = format!("{mount}{inside}");
         let mut header = Header::new_gnu();
@@ -203,7 +203,7 @@ impl<W: Write> Archive<W> {
     }
 }
 
-/// A file's bytes, a piece at a time.
+/// Reads a file's bytes piece by piece.
 struct Content<'r> {
     root: &'r Ext4Volume,
     inode: u32,
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use labimg_testkit::command::succeed;
 
-    /// What ustar has no room for, and what is no file: made by mke2fs and debugfs.
+    /// Metadata that ustar cannot hold, and special files, made by mke2fs and debugfs.
     #[test]
     fn everything_that_ext4_has_comes_through() {
         if labimg_testkit::judges::missing(&["mke2fs", "debugfs"]) {
@@ -271,7 +271,7 @@ mod tests {
             let extended = entry.pax_extensions().unwrap().map_or_else(Vec::new, |all| {
                 all.map(|e| e.unwrap()).map(|e| (e.key().unwrap().to_owned(), e.value_bytes().to_vec())).collect()
             });
-            // Empty but for devices.
+            // Empty except for devices.
             let number = |field: io::Result<Option<u32>>| field.ok().flatten();
             let header = entry.header();
             let device = (number(header.device_major()), number(header.device_minor()));
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!((found["block"].0, found["block"].3), (EntryType::Block, (Some(200), Some(70))));
         assert_eq!(found["pipe"].0, EntryType::Fifo);
         assert_eq!(found["link"].1.as_deref(), Some(target.as_str()));
-        // Whichever of its two names comes first has the content.
+        // Of its two names, the first one has the content.
         let (first, other) =
             if found["second"].0 == EntryType::Link { (&long[..], "second") } else { ("second", &long[..]) };
         assert_eq!((found[other].0, found[other].1.as_deref()), (EntryType::Link, Some(first)));

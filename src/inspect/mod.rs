@@ -1,4 +1,4 @@
-//! What is in an image: packages, users, services, where each file came from.
+//! What is in an image: packages, users, services, and where each file comes from.
 
 pub mod diff;
 pub mod export;

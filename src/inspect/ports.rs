@@ -1,7 +1,8 @@
-//! The ports that a system opens to its network, as far as its files say.
+//! The ports that a system opens to its network, as far as its files tell.
 //!
-//! Sockets of systemd name theirs (systemd.socket(5)). Of services only those of [`KNOWN`] are known, by the ports that
-//! Debian's packages, k3s and labimg give them; sshd's and systemd-resolved's are read from their configuration.
+//! systemd's socket units name their ports (systemd.socket(5)). Of services only those in [`KNOWN`] are known, with the
+//! ports that Debian's packages, k3s and labimg give them. The ports of sshd and systemd-resolved are read from their
+//! configuration.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use super::files::text;
 use labimg_disk::read::InspectError;
 use labimg_disk::read::ext4::{Ext4Volume, FileKind};
 
-/// A port that others can reach.
+/// A port that other computers can reach.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Port {
     /// Its number.
@@ -24,13 +25,13 @@ pub struct Port {
     pub purpose: &'static str,
 }
 
-/// Where systemd looks for units, the first hit counts (systemd.unit(5)).
+/// Where systemd looks for units; the first match counts (systemd.unit(5)).
 const UNIT_FOLDERS: [&str; 2] = ["/etc/systemd/system", "/usr/lib/systemd/system"];
 
 /// Number, protocol and purpose.
 type Opened = (u16, &'static str, &'static str);
 
-/// Services and the ports they open when nobody configures them otherwise.
+/// Services and the ports they open by default.
 const KNOWN: [(&str, &[Opened]); 11] = [
     ("apache2.service", &[(80, "tcp", "HTTP")]),
     ("avahi-daemon.service", &[(5353, "udp", "mDNS")]),
@@ -46,7 +47,7 @@ const KNOWN: [(&str, &[Opened]); 11] = [
     ("systemd-networkd.service", &[(68, "udp", "DHCP client")]),
 ];
 
-/// The ports of units that start by themselves, sorted.
+/// The ports of enabled units, sorted.
 ///
 /// # Errors
 /// When the file system is damaged.
@@ -88,7 +89,7 @@ pub(super) fn read(root: &Ext4Volume, enabled: &[String]) -> Result<Vec<Port>, I
     Ok(ports.into_iter().collect())
 }
 
-/// A unit's own file, or its template's; empty when there is none.
+/// The file of a unit, or of its template; empty when there is none.
 fn unit_file(root: &Ext4Volume, unit: &str) -> Result<String, InspectError> {
     let template = unit.split_once('@').map(|(name, _)| format!("{name}@.socket"));
     for name in std::iter::once(unit).chain(template.as_deref()) {
@@ -101,7 +102,7 @@ fn unit_file(root: &Ext4Volume, unit: &str) -> Result<String, InspectError> {
     Ok(String::new())
 }
 
-/// A file and the `*.conf` of its folder, in the order of their names.
+/// A file and the `*.conf` files of its folder, in the order of their names.
 fn configuration(root: &Ext4Volume, file: &str, folder: &str) -> Result<String, InspectError> {
     let mut all = text(root, file)?.unwrap_or_default();
     let mut entries = match root.list(folder) {
@@ -118,7 +119,7 @@ fn configuration(root: &Ext4Volume, file: &str, folder: &str) -> Result<String, 
     Ok(all)
 }
 
-/// The network ports of a socket unit that are not bound to this machine alone.
+/// The network ports of a socket unit that are not only bound to the loopback address.
 fn sockets(unit: &str) -> Vec<(u16, &'static str)> {
     let mut all = Vec::new();
     for line in unit.lines() {
@@ -130,7 +131,7 @@ fn sockets(unit: &str) -> Vec<(u16, &'static str)> {
         };
         let value = value.trim();
         if value.is_empty() {
-            // An empty value takes back what was said before.
+            // An empty value resets the earlier ones.
             all.retain(|(_, of)| *of != protocol);
             continue;
         }
@@ -153,7 +154,8 @@ fn ssh_ports(config: &str) -> BTreeSet<u16> {
     if ports.is_empty() { [22].into() } else { ports }
 }
 
-/// Whether the last line that sets a switch of resolved.conf(5) sets it to yes. Debian builds resolved with both off.
+/// Whether the last line for a switch of resolved.conf(5) sets it to yes. Debian builds resolved with both switches
+/// off.
 fn switched_on(config: &str, key: &str) -> bool {
     let value = |line: &str| {
         let (name, value) = line.split_once('=')?;

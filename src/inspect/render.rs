@@ -1,11 +1,11 @@
-//! The report as text for people.
+//! The report as text for human readers.
 
 use super::report::{ImageReport, PartitionReport};
 use super::system::System;
 use super::why::{Owner, Why};
 use crate::record::RecordLayer;
 
-/// A report as plain text, a line of at most about 100 columns each.
+/// A report as plain text, with lines of at most about 100 columns.
 #[must_use]
 pub fn render(report: &ImageReport) -> String {
     let mut out = String::new();
@@ -111,7 +111,7 @@ fn render_system(out: &mut String, system: &System) {
     line(out, format_args!("  files       {}", system.files));
     let installed = system.packages.iter().filter(|p| p.state == "installed").count();
     let pending: Vec<String> = system.packages.iter().filter(|p| p.is_pending()).map(|p| p.name.clone()).collect();
-    // The numbers come from the image, which may say anything.
+    // The numbers come from the image, so they may be anything.
     let kib = system.packages.iter().fold(0_u64, |sum, p| sum.saturating_add(p.installed_kib));
     line(
         out,
@@ -162,7 +162,7 @@ fn render_system(out: &mut String, system: &System) {
     }
 }
 
-/// `  title       word, word, …` over as many lines as it takes.
+/// ` title word, word, …` on as many lines as needed.
 fn wrapped(out: &mut String, title: &str, words: &[String]) {
     const WIDTH: usize = 100;
     let mut text = format!("  {title:<11}");
@@ -184,7 +184,7 @@ fn wrapped(out: &mut String, title: &str, words: &[String]) {
     line(out, format_args!("{text}"));
 }
 
-/// Bytes in a unit that people can read.
+/// A size in a human-readable unit.
 fn size(bytes: u64) -> String {
     labimg_tree::human::HumanBytes(bytes).to_string()
 }
@@ -194,13 +194,13 @@ fn line(out: &mut String, text: std::fmt::Arguments) {
     out.push('\n');
 }
 
-/// Names and texts come from the image: a control sequence in one of them must not reach the terminal.
+/// Names and texts come from the image: a control sequence in them must not reach the terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// The layers, with those that there are hundreds of (a package's files, its configuration) added up to one.
+/// The layers, where the hundreds of layers of packages (files, configuration) are added up to one each.
 fn families(layers: &[RecordLayer]) -> Vec<(&str, u64, u64)> {
     let mut families: Vec<(&str, u64, u64)> = Vec::new();
     for layer in layers {

@@ -1,4 +1,4 @@
-//! What is known of an image: the data behind `labimg inspect`.
+//! The facts about an image: the data behind `labimg inspect`.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use labimg_disk::read::fat::FatKind;
 use labimg_disk::read::table::{self, PartitionInfo, Table};
 use labimg_disk::read::{InspectError, Region, Volume};
 
-/// All that was found in an image.
+/// Everything that was found in an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageReport {
     /// Size in bytes.
@@ -31,10 +31,10 @@ pub struct ImageReport {
 /// A partition and its file system.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartitionReport {
-    /// What the table says.
+    /// Its entry in the table.
     #[serde(flatten)]
     pub entry: PartitionInfo,
-    /// What lies in it; none when it is of no kind that labimg reads, or damaged.
+    /// Its file system; `None` when labimg does not read its kind, or it is damaged.
     pub file_system: Option<FileSystemReport>,
 }
 
@@ -55,14 +55,14 @@ pub struct FileSystemReport {
     pub inodes: Option<(u32, u32)>,
     /// ext4's features by name.
     pub features: Vec<String>,
-    /// Whether the seed of a node lies in it, which its first boot takes and wipes.
+    /// Whether it holds a node's seed, which the first boot applies and wipes.
     pub seeded: bool,
 }
 
 /// Reads an image or card and reports what is in it.
 ///
 /// # Errors
-/// When it cannot be read at all. What is damaged inside is told in [`ImageReport::problems`].
+/// When it cannot be read at all. Damage inside is reported in [`ImageReport::problems`].
 pub fn open(path: &Path) -> Result<ImageReport, InspectError> {
     let image = Region::whole(path)?;
     let Table { kind, id, partitions, mut problems } = table::read(&image)?;
@@ -87,7 +87,7 @@ pub fn open(path: &Path) -> Result<ImageReport, InspectError> {
                 }
                 describe(&volume).map_err(note).ok()
             }
-            // Boot loaders and swap lie in partitions of their own: nothing is wrong with that.
+            // Boot loaders and swap have partitions without a file system: that is fine.
             Err(InspectError::Unknown { .. }) => None,
             Err(e) => {
                 note(e);
@@ -119,7 +119,7 @@ fn describe(volume: &Volume) -> Result<FileSystemReport, InspectError> {
                 free,
                 inodes: None,
                 features: Vec::new(),
-                // A folder that cannot be read is told where it is read.
+                // A folder that cannot be read is reported where it is read.
                 seeded: matches!(fat.find(seed::ARCHIVE), Ok(Some(_))),
             }
         }

@@ -1,4 +1,4 @@
-//! The Linux system in an ext4 file system: packages, users, services, and what deserves a look.
+//! The Linux system in an ext4 file system: packages, users, services, and what deserves attention.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use labimg_debian::deb822::Stanzas;
 use labimg_disk::read::InspectError;
 use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
 
-/// How many of the largest files are told.
+/// How many of the largest files are listed.
 const LARGEST: usize = 20;
 /// A Linux system.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,21 +24,21 @@ pub struct System {
     pub id: (String, String),
     /// `/etc/hostname`; empty when it is not set.
     pub hostname: String,
-    /// What labimg wrote about its own image.
+    /// labimg's own record of the image.
     pub manifest: Option<ImageRecord>,
     /// Packages by name.
     pub packages: Vec<Package>,
     /// Users in the order of `/etc/passwd`.
     pub users: Vec<User>,
-    /// Names of the systemd units that start by themselves, sorted.
+    /// Names of the enabled systemd units, sorted.
     pub enabled: Vec<String>,
-    /// Ports that these open to the network, as far as is known.
+    /// Ports that these open to the network, as far as known.
     pub ports: Vec<Port>,
-    /// Files that give rights to whoever runs them, sorted.
+    /// Files that give privileges to anyone who runs them, sorted.
     pub privileged: Vec<Privileged>,
     /// The largest files, largest first.
     pub largest: Vec<(String, u64)>,
-    /// How many files, folders and links there are.
+    /// Number of files, folders and links.
     pub files: u64,
     /// What could not be read.
     #[serde(skip)]
@@ -56,12 +56,12 @@ pub struct Package {
     pub architecture: String,
     /// dpkg's word for its state: `installed`, `unpacked`, `config-files` …
     pub state: String,
-    /// Size in KiB as the package says.
+    /// Size in KiB according to the package.
     pub installed_kib: u64,
 }
 
 impl Package {
-    /// True when its configuration is still to be done (`dpkg --configure`).
+    /// True when it still has to be configured (`dpkg --configure`).
     #[must_use]
     pub fn is_pending(&self) -> bool {
         !matches!(self.state.as_str(), "installed" | "config-files" | "not-installed")
@@ -73,39 +73,39 @@ impl Package {
 pub struct User {
     /// Login name.
     pub name: String,
-    /// User number.
+    /// The uid.
     pub uid: u32,
     /// Login shell.
     pub shell: String,
-    /// `set`, `none` (nobody is asked for one) or `locked`.
+    /// `set`, `none` (login without a password) or `locked`.
     pub password: &'static str,
 }
 
 impl User {
-    /// True when the shell lets somebody in.
+    /// True when the shell allows a login.
     #[must_use]
     pub fn has_shell(&self) -> bool {
         !matches!(self.shell.rsplit('/').next(), Some("nologin" | "false" | "sync"))
     }
 }
 
-/// A file that gives rights.
+/// A file that gives privileges.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Privileged {
-    /// Where it is.
+    /// Its path.
     pub path: String,
     /// Permission bits in octal, such as `4755`.
     pub mode: String,
-    /// Owner and group by number.
+    /// Uid and gid.
     pub owner: (u32, u32),
     /// True when it has file capabilities (capabilities(7)).
     pub capabilities: bool,
 }
 
-/// Reads the system in a file system; none when there is no os-release(5) in it.
+/// Reads the system in a file system; `None` when it has no os-release(5).
 ///
 /// # Errors
-/// When the file system is damaged so far that not even that can be read.
+/// When the file system is too damaged to read even that.
 pub(super) fn read(root: &Ext4Volume, partition: usize) -> Result<Option<System>, InspectError> {
     let Some(release) = os_release(root)? else {
         return Ok(None);
@@ -168,7 +168,7 @@ impl System {
                 name: field("Package"),
                 version: field("Version"),
                 architecture: field("Architecture"),
-                // `Status: install ok installed`: what is wanted, whether there is an error, what is.
+                // `Status: install ok installed`: wanted state, error flag, actual state.
                 state: field("Status").split_whitespace().nth(2).unwrap_or_default().to_owned(),
                 installed_kib: field("Installed-Size").parse().unwrap_or(0),
             });
@@ -184,7 +184,7 @@ impl System {
             if let Some(unit) = enabled_unit(entry) {
                 self.enabled.push(unit.to_owned());
             }
-            // A file of several names is told once.
+            // A file with several names is counted once.
             if entry.kind == FileKind::File && (entry.links < 2 || seen.insert(entry.inode)) {
                 self.look_at(root, entry)?;
             }
@@ -210,7 +210,7 @@ impl System {
             });
         }
         self.largest.push((entry.path.clone(), entry.size));
-        // Now and then, so that the list stays short without sorting at every file.
+        // Only now and then, so that the list stays short without sorting for every file.
         if self.largest.len() >= 4096 {
             self.largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
             self.largest.truncate(LARGEST);
@@ -219,7 +219,7 @@ impl System {
     }
 }
 
-/// The unit that a link below `/etc/systemd/system/*.wants` or `*.requires` makes start.
+/// The unit that a link below `/etc/systemd/system/*.wants` or `*.requires` starts.
 fn enabled_unit(entry: &Ext4Entry) -> Option<&str> {
     let rest = entry.path.strip_prefix("/etc/systemd/system/")?;
     let (folder, unit) = rest.split_once('/')?;
@@ -256,7 +256,7 @@ fn release_value(release: &str, key: &str) -> Option<String> {
     Some(line.trim().trim_matches(['"', '\'']).to_owned())
 }
 
-/// Whether there is an os-release(5) in it.
+/// Whether it has an os-release(5).
 ///
 /// # Errors
 /// When the file system is damaged.

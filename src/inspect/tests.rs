@@ -18,7 +18,7 @@ fn boot_tree() -> Tree {
     tree
 }
 
-/// A small Debian-like system with everything that a report tells.
+/// A small Debian-like system with everything that a report shows.
 fn root_tree() -> Tree {
     let mut tree = Tree::new(1_760_000_000);
     let put = |tree: &mut Tree, path: &str, mode, text: &str| tree.write(path, mode, text).unwrap();
@@ -104,7 +104,7 @@ fn reports() {
         write(&spec(table, &boot, &root), &path, &labimg_tree::progress::Silent).unwrap();
         let report = open(&path).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
-        // How much the file systems themselves take is their own affair.
+        // The space that the file systems take themselves is not compared.
         let filters =
             [(r"[0-9.]+ MiB used, [0-9.]+ MiB free", "N used, N free"), (r"\d+ used, \d+ free", "N used, N free")];
         insta::with_settings!({filters => filters}, {
@@ -124,7 +124,7 @@ fn damage_is_reported_and_the_rest_still_read() {
     let (boot, root) = (boot_tree(), root_tree());
     let summary = write(&spec(TABLES[1], &boot, &root), &path, &labimg_tree::progress::Silent).unwrap();
     let file = File::options().write(true).open(&path).unwrap();
-    // The header of the GPT: its copy serves.
+    // The header of the GPT: the backup is used.
     file.write_all_at(&[0xff; 40], 512 + 40).unwrap();
     let report = open(&path).unwrap();
     assert!(report.problems.iter().any(|p| p.contains("copy was read")), "{:?}", report.problems);
@@ -134,7 +134,7 @@ fn damage_is_reported_and_the_rest_still_read() {
     let report = open(&path).unwrap();
     assert!(report.system.is_none() && report.partitions[0].file_system.is_some());
     assert!(report.problems.iter().any(|p| p.contains("partition 2")), "{:?}", report.problems);
-    // Cut off within the first partition, with its copy of the table gone as well.
+    // Truncated within the first partition, so the backup table is gone as well.
     file.set_len(20 * MIB).unwrap();
     assert!(open(&path).is_err());
     for len in [0, 100, 512, 1024, 2048] {

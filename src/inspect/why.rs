@@ -1,7 +1,7 @@
-//! Why a file is in an image: which layer or package put it there, and who asked for that package.
+//! Why a file is in an image: which layer or package put it there, and why that package is installed.
 //!
-//! dpkg's own lists name the owner of a file in any Debian system; the manifest of labimg's images adds the layers and the
-//! reasons; apt's `extended_states` tells what was asked for from what came along.
+//! dpkg's own lists name the owner of a file in any Debian system. The record in labimg's images adds the layers and
+//! the reasons. apt's `extended_states` tells requested packages from dependencies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
@@ -16,22 +16,22 @@ use labimg_debian::relation;
 use labimg_disk::read::InspectError;
 use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
 
-/// Where dpkg keeps what it knows of each package.
+/// Where dpkg keeps the files about each package.
 const INFO: &str = "/var/lib/dpkg/info";
 
 /// Folders that are links into `/usr` since Debian 12 (usr-merge); dpkg's lists may still have the old path.
 const MERGED: [&str; 4] = ["/bin/", "/sbin/", "/lib/", "/lib64/"];
 
-/// What is known of one path.
+/// The answer for one path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Why {
-    /// The path, symbolic links on the way followed.
+    /// The path, with symbolic links on the way resolved.
     pub path: String,
     /// `file`, `folder`, `symbolic link` or `special file`.
     pub kind: &'static str,
     /// Permission bits in octal.
     pub mode: String,
-    /// Owner and group by number.
+    /// Uid and gid.
     pub owner: (u32, u32),
     /// Size in bytes.
     pub size: u64,
@@ -52,16 +52,16 @@ pub struct Owner {
     pub package: String,
     /// Its version.
     pub version: String,
-    /// From the package that was asked for down to this one; empty when nothing in the image tells.
+    /// From the requested package down to this one; empty when the image does not tell.
     pub chain: Vec<String>,
-    /// Why the first of them was asked for.
+    /// Why the first of them was requested.
     pub reason: Option<String>,
 }
 
 /// Finds a path in the Linux system of an image.
 ///
 /// # Errors
-/// When the image cannot be read, has no Linux system, or not that path.
+/// When the image cannot be read, has no Linux system, or lacks that path.
 pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
     let root = super::root(image)?;
     let entry = root.stat(path, false)?;
@@ -106,7 +106,7 @@ fn of_entry(root: &Ext4Volume, entry: &Ext4Entry, path: String) -> Result<Why, I
     })
 }
 
-/// The path without symbolic links but in its last part, `.` and `..`.
+/// The path without `.`, `..` and symbolic links, except in its last part.
 fn canonical(root: &Ext4Volume, path: &str) -> Result<String, InspectError> {
     let mut found = String::new();
     let mut rest: VecDeque<String> = parts(path).collect();
@@ -119,7 +119,7 @@ fn canonical(root: &Ext4Volume, path: &str) -> Result<String, InspectError> {
         let next = format!("{found}/{part}");
         if !rest.is_empty() && root.stat(&next, false)?.kind == FileKind::Symlink {
             links += 1;
-            // path_resolution(7); `stat` has refused such a path already.
+            // path_resolution(7); `stat` has already refused such a path.
             if links > 40 {
                 return Err(InspectError::NotFound { path: path.to_owned() });
             }
@@ -141,7 +141,7 @@ fn parts(path: &str) -> impl Iterator<Item = String> + '_ {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned)
 }
 
-/// The layer of labimg that wrote a path, when it was not a package's unpacking.
+/// The layer of labimg that wrote a path, unless that was the unpacking of a package.
 fn layer(manifest: &ImageRecord, path: &str) -> Option<String> {
     let found = manifest.layers.iter().rfind(|layer| layer.paths.iter().any(|p| p == path));
     found.map(|layer| layer.name.clone())
@@ -168,7 +168,7 @@ fn owners(root: &Ext4Volume, path: &str) -> Result<BTreeSet<String>, InspectErro
     Ok(found)
 }
 
-/// The path under which dpkg's lists have what a diversion keeps at `path` (dpkg-divert(1): from, to, whose).
+/// The path in dpkg's lists of a file that a diversion moved to `path` (dpkg-divert(1): from, to, package).
 fn diverted(diversions: &str, path: &str) -> String {
     let lines: Vec<&str> = diversions.lines().collect();
     let found = lines.chunks_exact(3).find(|three| merged(three[1]) == path);
@@ -179,12 +179,12 @@ fn merged(path: &str) -> String {
     if MERGED.iter().any(|folder| path.starts_with(folder)) { format!("/usr{path}") } else { path.to_owned() }
 }
 
-/// What dpkg and apt know of the packages.
+/// What dpkg and apt know about the packages.
 struct Packages<'a> {
     stanzas: BTreeMap<&'a str, Stanza<'a>>,
-    /// Name or what is provided → packages.
+    /// Package name or virtual package → packages.
     providers: HashMap<&'a str, Vec<&'a str>>,
-    /// Asked for → why.
+    /// Requested package → reason.
     asked: BTreeMap<&'a str, Option<String>>,
 }
 
@@ -192,7 +192,7 @@ impl<'a> Packages<'a> {
     fn new(status: &'a str, auto: Option<&'a str>, manifest: Option<&ImageRecord>) -> Self {
         let mut stanzas = BTreeMap::new();
         let mut providers: HashMap<&str, Vec<&str>> = HashMap::new();
-        // What cannot be read is told by the report; here it only makes the answer shorter.
+        // The report shows what cannot be read; here it only makes the answer shorter.
         for stanza in Stanzas::new(status).map_while(Result::ok) {
             let Some(name) = stanza.get("Package") else { continue };
             providers.entry(name).or_default().push(name);
@@ -228,7 +228,7 @@ impl<'a> Packages<'a> {
         Owner { package, version, chain, reason }
     }
 
-    /// The shortest way from something that was asked for; those with a reason first.
+    /// The shortest chain from a requested package; those with a reason first.
     fn chain(&self, package: &str) -> Vec<String> {
         let mut from: HashMap<&str, Option<&str>> = HashMap::new();
         let (reasoned, others): (Vec<_>, Vec<_>) = self.asked.iter().partition(|(_, reason)| reason.is_some());
@@ -255,7 +255,7 @@ impl<'a> Packages<'a> {
         Vec::new()
     }
 
-    /// The installed packages that one needs.
+    /// The installed packages that a package depends on.
     fn needs(&self, name: &str) -> Vec<&'a str> {
         let Some(stanza) = self.stanzas.get(name) else { return Vec::new() };
         let fields = ["Pre-Depends", "Depends"].into_iter().filter_map(|field| stanza.get(field));

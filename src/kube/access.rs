@@ -1,5 +1,5 @@
-//! The kubeconfig: where the API is, who may be trusted, who we are (Kubernetes: "Organizing Cluster Access Using kubeconfig
-//! Files", `v1.Config`).
+//! The kubeconfig: the API's address, the trusted CAs, and our identity (Kubernetes: "Organizing Cluster Access Using
+//! kubeconfig Files", `v1.Config`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const HTTPS: u16 = 443;
 pub struct Access {
     /// Name of the context.
     pub context: String,
-    /// Host name or address of the API server: what its certificate must be for.
+    /// Host name or address of the API server: its certificate must be for this name.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -35,7 +35,7 @@ pub struct Access {
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the key nor what identifies its owner.
+        // Without the key and the certificate of its owner.
         let Self { context, host, port, .. } = self;
         f.debug_struct("Access")
             .field("context", context)
@@ -110,7 +110,7 @@ impl Access {
     /// Reads the current context of a kubeconfig.
     ///
     /// # Errors
-    /// [`KubeError::Kubeconfig`]: no such file, no YAML, or something that is needed is not in it.
+    /// [`KubeError::Kubeconfig`]: a missing file, invalid YAML, or a missing field.
     pub fn read(path: &Path) -> Result<Self, KubeError> {
         let fail = |why: String| KubeError::Kubeconfig { path: path.to_owned(), why, help: None, source: None };
         let unread = |source| KubeError::Kubeconfig {
@@ -135,12 +135,12 @@ impl Access {
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
     }
 
-    /// Reads the current context of a kubeconfig's text; relative paths in it start from `dir`.
+    /// Parses the current context of a kubeconfig; relative paths in it are relative to `dir`.
     ///
     /// # Errors
     /// What is wrong.
     pub fn parse(text: &str, dir: &Path) -> Result<Self, String> {
-        // The parser's message may quote the line, which may hold the key: only say where.
+        // The parser's message may quote the line, which may hold the key, so only the position is shown.
         let config: Config = serde_saphyr::from_str(text).map_err(|e| match e.location() {
             Some(at) => format!("this is not a kubeconfig (line {}, column {})", at.line(), at.column()),
             None => "this is not a kubeconfig".to_owned(),
@@ -189,7 +189,7 @@ fn split_server(server: &str) -> Result<(String, u16), String> {
     Ok((bare(host).to_owned(), url.port().unwrap_or(HTTPS)))
 }
 
-/// An IPv6 address without its brackets; all else as it is.
+/// An IPv6 address without its brackets; anything else unchanged.
 pub(super) fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

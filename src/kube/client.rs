@@ -19,13 +19,13 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(15);
 
-/// Longest a request may take in all.
+/// Longest time for a whole request.
 const WHOLE: Duration = Duration::from_secs(60);
 
-/// Largest answer that is read, in bytes: a list of some thousand nodes.
+/// Largest answer that is read, in bytes: enough for some thousand nodes.
 const LIMIT: u64 = 64 << 20;
 
-/// Asks one cluster.
+/// A client of one cluster.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http,
@@ -35,8 +35,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the kubeconfig's cluster at these addresses and this port, which may be a forwarded one: the server must
-    /// show a certificate for the kubeconfig's name.
+    /// A client for the kubeconfig's cluster at these addresses and this port, which may be a forwarded one. The server
+    /// must have a certificate for the kubeconfig's name.
     ///
     /// # Errors
     /// [`KubeError::Setup`].
@@ -47,12 +47,12 @@ impl Client {
             .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
-            // The cluster is in the local network; a proxy would see nothing of it.
+            // The cluster is in the local network, which a proxy cannot reach.
             .no_proxy()
             .redirect(Policy::none())
             .tls_backend_preconfigured(tls::config(access)?);
         let base = if access.host.parse::<IpAddr>().is_ok() {
-            // An address is dialled as it stands, so it is the one in the URL that counts.
+            // An address is dialled as given, so the one in the URL is used.
             let first = addresses.first().ok_or_else(|| KubeError::NameNotFound { host: access.host.clone() })?;
             format!("https://{first}")
         } else {
@@ -65,7 +65,7 @@ impl Client {
     /// The object or list at `path`; `None` when the API has no such kind (yet).
     ///
     /// # Errors
-    /// How far the way was open.
+    /// How far the connection got.
     pub fn get<T: DeserializeOwned + Send + 'static>(&self, path: &str) -> Result<Option<T>, KubeError> {
         let (client, asked) = (self.clone(), path.to_owned());
         match patiently(WHOLE, move || client.get_now(&asked))? {
@@ -93,7 +93,7 @@ impl Client {
         if body.len() as u64 > LIMIT {
             return Err(answer("far too much".to_owned()));
         }
-        // The parser's message may quote what it read; the place is enough.
+        // The parser's message may quote what it read; the position is enough.
         let parsed = serde_json::from_slice(&body);
         parsed.map(Some).map_err(|e| answer(format!("no such JSON (line {}, column {})", e.line(), e.column())))
     }
@@ -118,7 +118,7 @@ impl Client {
         })
     }
 
-    /// The error about an answer that makes no sense.
+    /// An error about an unexpected answer.
     pub(super) fn answer(&self, path: &str, what: &str) -> KubeError {
         KubeError::Answer { host: self.host.clone(), path: path.to_owned(), what: what.to_owned() }
     }

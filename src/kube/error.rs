@@ -1,11 +1,11 @@
-//! How far the way to the API was open, and what to do about it.
+//! How far the connection to the API got, and what to do about it.
 
 use std::path::PathBuf;
 
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
-/// Why the API could not be asked.
+/// Why the API could not be queried.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
     /// The kubeconfig cannot be used.
@@ -17,10 +17,10 @@ pub enum KubeError {
         why: String,
         /// What to do.
         help: Option<&'static str>,
-        /// Why it cannot be read.
+        /// The error of reading it.
         source: Option<std::io::Error>,
     },
-    /// Nobody knows the name.
+    /// The name cannot be resolved.
     #[error("nobody answers to the name `{host}`")]
     NameNotFound {
         /// The master's name.
@@ -31,12 +31,12 @@ pub enum KubeError {
     Unreachable {
         /// The master's name.
         host: String,
-        /// Where it was sought.
+        /// The addresses that were tried.
         address: String,
-        /// What the network says.
+        /// The network error.
         why: String,
     },
-    /// Somebody else answers, or with the wrong certificate.
+    /// Another server answers, or one with the wrong certificate.
     #[error("`{host}` answers, but is not trusted: {why}")]
     Tls {
         /// The master's name.
@@ -46,21 +46,21 @@ pub enum KubeError {
         /// What to do.
         help: Option<&'static str>,
     },
-    /// 401.
+    /// HTTP status 401.
     #[error("`{host}` does not know the certificate in the kubeconfig (401)")]
     Unauthorized {
         /// The master's name.
         host: String,
     },
-    /// 403.
+    /// HTTP status 403.
     #[error("`{host}` does not allow the kubeconfig's user to read {path} (403)")]
     Forbidden {
         /// The master's name.
         host: String,
-        /// What was asked for.
+        /// The requested path.
         path: String,
     },
-    /// The API is there and not ready.
+    /// The API is running but not ready.
     #[error("`{host}` answers {status}: the API is starting")]
     Starting {
         /// The master's name.
@@ -68,17 +68,17 @@ pub enum KubeError {
         /// The HTTP status.
         status: u16,
     },
-    /// The answer makes no sense.
+    /// The answer is not as expected.
     #[error("`{host}` answered {path} with {what}")]
     Answer {
         /// The master's name.
         host: String,
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// What came.
+        /// The answer.
         what: String,
     },
-    /// This computer cannot ask.
+    /// The client cannot be set up.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
     /// The user asked to stop.
@@ -122,10 +122,10 @@ impl Fault for KubeError {
     }
 }
 
-/// How long waiting may help against an error.
+/// How long waiting may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// A cluster that starts goes through this.
+    /// Normal while a cluster starts.
     Long,
     /// It may pass within a minute.
     Short,
@@ -139,7 +139,7 @@ impl KubeError {
     pub fn patience(&self) -> Patience {
         match self {
             Self::NameNotFound { .. } | Self::Unreachable { .. } | Self::Starting { .. } => Patience::Long,
-            // k3s answers 401 until its own API server is up, and makes its certificate when it starts.
+            // k3s answers 401 until its API server is up, and creates its certificate when it starts.
             Self::Tls { .. } | Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Answer { .. } => {
                 Patience::Short
             }

@@ -1,4 +1,4 @@
-//! Where the master is: the system's resolver first, then our own question to the local network.
+//! Finds the master: first with the system's resolver, then with our own mDNS query.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -8,7 +8,7 @@ use super::access::bare;
 use super::{KubeError, mdns};
 use labimg_tree::interrupt;
 
-/// How often a waiting thread looks whether it is to stop.
+/// How often a waiting thread checks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Longest wait for the system's resolver, which sets no limit of its own.
@@ -40,7 +40,7 @@ impl std::str::FromStr for Address {
     }
 }
 
-/// The addresses of a host, in the order in which they are to be tried.
+/// The addresses of a host, in the order in which to try them.
 ///
 /// # Errors
 /// [`KubeError::NameNotFound`] when neither the system nor the local network knows it, [`KubeError::Interrupted`].
@@ -49,7 +49,7 @@ pub fn find(host: &str) -> Result<Vec<IpAddr>, KubeError> {
         return Ok(vec![address]);
     }
     let name = host.to_owned();
-    // A port is needed to ask, and not used.
+    // The resolver needs a port, but it is not used.
     let known = patiently(RESOLVER, move || {
         (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|a| a.ip()).collect::<Vec<_>>()).unwrap_or_default()
     })?;
@@ -74,8 +74,8 @@ fn is_link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-/// Runs something that cannot be cut short and looks meanwhile whether the user wants to stop; `None` when it takes longer
-/// than `limit` or its thread fails.
+/// Runs something that cannot be interrupted in a thread, and meanwhile checks whether the user wants to stop. `None`
+/// when it takes longer than `limit` or its thread fails.
 pub(super) fn patiently<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
@@ -83,7 +83,7 @@ pub(super) fn patiently<T: Send + 'static>(
     let (sender, receiver) = sync_channel(1);
     let begun = Instant::now();
     let thread = std::thread::Builder::new().name("kube".into()).spawn(move || {
-        // Nobody listens any more after an interrupt.
+        // After an interrupt the receiver is gone.
         let _ = sender.send(work());
     });
     thread.map_err(|e| KubeError::Setup(format!("no thread: {e}")))?;

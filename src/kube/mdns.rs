@@ -1,7 +1,7 @@
-//! One question to the local network: mDNS, one-shot (RFC 6762, section 5.1; messages as in RFC 1035, section 4).
+//! One-shot mDNS queries (RFC 6762, section 5.1; messages as in RFC 1035, section 4).
 //!
-//! The question goes out from an ordinary port, so answers come back to it alone (section 6.7). It is asked on every network
-//! of this computer: Linux sends a multicast from a socket that is bound to an address by the interface of that address.
+//! The query is sent from an ordinary port, so answers only come back to that port (section 6.7). It is sent on every
+//! network of this computer: a socket bound to an address sends multicasts through that address's interface on Linux.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use labimg_tree::platform;
 /// Where mDNS responders listen.
 const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
 
-/// When the question is asked again, after the first time.
+/// When the query is repeated after the first time.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest single wait for an answer.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long to listen for further addresses after the first answer.
+/// How long to wait for more addresses after the first answer.
 const MORE: Duration = Duration::from_millis(150);
 
 /// Largest mDNS message in bytes (RFC 6762, section 17).
 const MESSAGE: usize = 9000;
 
-/// Most records that are looked at in an answer.
+/// Most records that are read from an answer.
 const RECORDS: usize = 256;
 
 /// Longest name in bytes (RFC 1035, section 2.3.4).
@@ -33,11 +33,11 @@ const A: u16 = 1;
 const AAAA: u16 = 28;
 const INTERNET: u16 = 1;
 
-/// Asks all networks for `name` and gives the addresses that come within `limit`; empty when none do.
+/// Queries all networks for `name` and returns the addresses that arrive within `limit`; empty when there are none.
 pub(super) fn query(name: &str, limit: Duration) -> Vec<IpAddr> {
     let Some(message) = question(name) else { return Vec::new() };
     let mut addresses = platform::own_addresses();
-    // Without a list, the network of the default route.
+    // Without a list, use the network of the default route.
     addresses.push(Ipv4Addr::UNSPECIFIED);
     let sockets: Vec<UdpSocket> = addresses.iter().filter_map(|address| socket(*address).ok()).collect();
     ask(&sockets, GROUP, name, &message, limit)
@@ -49,7 +49,7 @@ fn socket(address: Ipv4Addr) -> std::io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends the question from every socket to `group` and collects the answers.
+/// Sends the query from every socket to `group` and collects the answers.
 pub(super) fn ask(
     sockets: &[UdpSocket],
     group: (Ipv4Addr, u16),
@@ -63,7 +63,7 @@ pub(super) fn ask(
     while Instant::now() < end {
         if asked.is_none_or(|at| at.elapsed() >= AGAIN) {
             for socket in sockets {
-                // A network that is down is no reason not to ask the others.
+                // If one network is down, the others are still queried.
                 let _ = socket.send_to(message, group);
             }
             asked = Some(Instant::now());
@@ -86,7 +86,7 @@ pub(super) fn ask(
     found
 }
 
-/// A message that asks for both kinds of address; `None` when the name cannot be one of DNS.
+/// A query for both kinds of address; `None` when the name is not a valid DNS name.
 pub(super) fn question(name: &str) -> Option<Vec<u8>> {
     let mut labels = Vec::new();
     for label in name.trim_end_matches('.').split('.') {
@@ -100,7 +100,7 @@ pub(super) fn question(name: &str) -> Option<Vec<u8>> {
     if labels.len() > NAME {
         return None;
     }
-    // Identifier 0, as mDNS has it; a plain question; two of them.
+    // Identifier 0, as in mDNS; a standard query; two questions.
     let mut message = vec![0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0];
     for kind in [A, AAAA] {
         message.extend_from_slice(&labels);
@@ -110,11 +110,11 @@ pub(super) fn question(name: &str) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The addresses that an mDNS answer gives for `name`: what is not an answer, is cut short or is about other names gives none.
+/// The addresses for `name` in an mDNS answer; none when it is not an answer, truncated, or about other names.
 #[must_use]
 pub fn parse_answer(message: &[u8], name: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
-    // What was read before the message turned out to be damaged is not used either.
+    // Records before the damage are not used either.
     if read_answer(message, name.trim_end_matches('.'), &mut found).is_none() {
         found.clear();
     }
@@ -124,7 +124,7 @@ pub fn parse_answer(message: &[u8], name: &str) -> Vec<IpAddr> {
 fn read_answer(message: &[u8], wanted: &str, found: &mut Vec<IpAddr>) -> Option<()> {
     let number = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
     let flags = number(2)?;
-    // An answer (QR) to a standard query (opcode 0), complete (TC clear), without error (rcode 0).
+    // A response (QR) to a standard query (opcode 0), complete (TC clear), without error (rcode 0).
     if flags & 0xfa0f != 0x8000 {
         return None;
     }
@@ -142,7 +142,7 @@ fn read_answer(message: &[u8], wanted: &str, found: &mut Vec<IpAddr>) -> Option<
         let (kind, class, size) = (number(after)?, number(after + 2)?, usize::from(number(after + 8)?));
         let data = message.get(after + 10..after + 10 + size)?;
         at = after + 10 + size;
-        // The first bit of the class says that a cache is to forget older records (RFC 6762, section 10.2).
+        // The first bit of the class tells caches to drop older records (RFC 6762, section 10.2).
         if class & 0x7fff != INTERNET || !name.eq_ignore_ascii_case(wanted.as_bytes()) {
             continue;
         }
@@ -155,8 +155,8 @@ fn read_answer(message: &[u8], wanted: &str, found: &mut Vec<IpAddr>) -> Option<
     Some(())
 }
 
-/// The name at an offset, its labels joined by dots, and the offset after it. References point backwards (RFC 1035, section
-/// 4.1.4): here each further back than the one before, so there is no circle.
+/// The name at an offset, its labels joined by dots, and the offset after it. Compression pointers point backwards (RFC
+/// 1035, section 4.1.4). Here each must point further back than the one before, so there is no loop.
 fn read_name(message: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let mut name = Vec::new();
     let (mut at, mut bound, mut after) = (start, start, None);

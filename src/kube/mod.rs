@@ -1,7 +1,8 @@
-//! What a cluster says of itself: a read-only client of the Kubernetes API, as `labimg status` needs it.
+//! A read-only client of the Kubernetes API, as needed by `labimg status`.
 //!
-//! [`Access`] (from a kubeconfig) → [`find`] (name → addresses) → [`Client`] → [`Status`] (rows). No kubectl, no system
-//! certificate authorities: only the kubeconfig's own CA is trusted, and only its client certificate is shown.
+//! [`Access`] (from a kubeconfig) → [`find`] (name → addresses) → [`Client`] → [`Status`] (rows). It uses neither
+//! kubectl nor the system's certificate authorities: it only trusts the kubeconfig's CA and only sends its client
+//! certificate.
 
 mod access;
 mod client;

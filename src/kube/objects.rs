@@ -1,5 +1,5 @@
-//! The parts of Kubernetes' objects that matter here, as the API sends them (Kubernetes API reference; k3s's `Addon`; Helm
-//! controller's `HelmChart`). What is left out may be absent; what is not known is skipped.
+//! The needed parts of Kubernetes objects, as the API sends them (Kubernetes API reference; k3s's `Addon`; Helm
+//! controller's `HelmChart`). Fields may be absent; unknown ones are skipped.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Client, KubeError};
 
-/// All that a status is made from; `None` where the API has no such kind yet.
+/// The objects for a status; `None` when the API has no such kind yet.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Objects {
     pub(super) nodes: List<Node>,
     pub(super) addons: Option<List<AddOn>>,
     pub(super) charts: Option<List<Chart>>,
     pub(super) jobs: Option<List<Job>>,
-    /// Those about `AddOn`s.
+    /// Events about `AddOn`s.
     pub(super) events: Option<List<Event>>,
 }
 
@@ -22,7 +22,7 @@ impl Objects {
     /// Reads them from the cluster.
     ///
     /// # Errors
-    /// As [`Client::get`]; an API without nodes is [`KubeError::Answer`].
+    /// As [`Client::get`]; an API without the node kind is [`KubeError::Answer`].
     pub fn fetch(client: &Client) -> Result<Self, KubeError> {
         const NODES: &str = "/api/v1/nodes";
         let no_nodes = || client.answer(NODES, "404");
@@ -124,7 +124,7 @@ pub(super) struct AddOn {
 pub(super) struct AddOnSpec {
     /// The manifest on the master.
     pub(super) source: String,
-    /// Set once the manifest was applied as a whole; k3s 1.21 sets none.
+    /// Set once the whole manifest was applied; k3s 1.21 never sets it.
     pub(super) checksum: String,
 }
 
@@ -159,14 +159,14 @@ pub(super) struct JobStatus {
     pub(super) conditions: Vec<Condition>,
 }
 
-/// What happened to an object; kept for an hour.
+/// An event about an object; the API keeps it for an hour.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Event {
     pub(super) involved_object: Involved,
     pub(super) reason: String,
     pub(super) message: String,
-    /// RFC 3339, always UTC: texts in the order of time.
+    /// RFC 3339, always UTC, so text order is time order.
     pub(super) last_timestamp: Option<String>,
 }
 

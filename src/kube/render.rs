@@ -1,11 +1,11 @@
-//! A status as text: a table, and what changed since the last one.
+//! A status as text: a table, and the changes since the last one.
 
 use super::{State, Status};
 
-/// Longest detail in a table, in characters: one line of a terminal.
+/// Longest detail in a table, in characters, so that a row fits a terminal line.
 const DETAIL: usize = 60;
 
-/// The table, with a line end after each row.
+/// The table, with a newline after each row.
 #[must_use]
 pub fn render(status: &Status) -> String {
     let mut text = String::new();
@@ -40,7 +40,7 @@ fn row(cells: &[&str], detail: &str) -> Vec<String> {
     row
 }
 
-/// What comes from a cluster must not steer the terminal.
+/// Removes control characters: text from a cluster must not control the terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -57,7 +57,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     all().map(line).collect()
 }
 
-/// One line for each thing that is new or in another state than before.
+/// One line for everything that is new or has changed its state.
 #[must_use]
 pub fn changes(before: Option<&Status>, now: &Status) -> Vec<String> {
     let lines = |status: &Status| -> Vec<(String, String)> {

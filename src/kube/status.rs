@@ -1,20 +1,20 @@
-//! What the objects mean: rows, and what is still missing ([`Objects`] → [`Status`]).
+//! Turns objects into rows, and tells what is still missing ([`Objects`] → [`Status`]).
 
 use serde::Serialize;
 
 use super::objects::{self, Condition, Objects};
 
-/// How far something is.
+/// The state of a node, add-on or chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// Ready.
     Ready,
-    /// On its way.
+    /// In progress.
     Waiting,
-    /// In the lab and not in the cluster.
+    /// In the lab, but not in the cluster.
     Missing,
-    /// Gave up.
+    /// Failed.
     Failed,
 }
 
@@ -36,43 +36,43 @@ impl State {
 pub struct NodeStatus {
     /// Host name.
     pub name: String,
-    /// How far it is.
+    /// Its state.
     pub state: State,
-    /// Roles as Kubernetes knows them, such as `control-plane,master`; empty for a worker.
+    /// Its Kubernetes roles, such as `control-plane,master`; empty for a worker.
     pub roles: String,
     /// Version of its kubelet.
     pub version: String,
     /// Its address in the cluster.
     pub address: String,
-    /// Why it is not ready, or what to know of it.
+    /// Why it is not ready, or a remark.
     pub detail: String,
 }
 
-/// A manifest that k3s applies by itself.
+/// A manifest that k3s applies automatically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AddOn {
-    /// Its name: the file's up to the first dot.
+    /// Its name: the file name up to the first dot.
     pub name: String,
-    /// How far it is.
+    /// Its state.
     pub state: State,
     /// The file on the master.
     pub source: String,
-    /// Why it is not applied, where k3s says so.
+    /// Why it is not applied, if k3s tells.
     pub detail: String,
 }
 
 /// A Helm chart that the cluster installs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Chart {
-    /// Name space of the `HelmChart` object.
+    /// Namespace of the `HelmChart` object.
     pub namespace: String,
     /// Name of the `HelmChart` object.
     pub name: String,
-    /// How far it is.
+    /// Its state.
     pub state: State,
     /// The job that installs it.
     pub job: String,
-    /// What the job does or why it failed.
+    /// What the job does, or why it failed.
     pub detail: String,
 }
 
@@ -85,16 +85,16 @@ pub struct Status {
     pub missing: Vec<String>,
     /// What to try, one sentence each; empty when ready.
     pub hints: Vec<String>,
-    /// Nodes: those that are expected in their order, then others by name.
+    /// Nodes: the expected ones in their order, then others by name.
     pub nodes: Vec<NodeStatus>,
     /// Manifests by name.
     pub addons: Vec<AddOn>,
-    /// Charts by name space and name.
+    /// Charts by namespace and name.
     pub charts: Vec<Chart>,
 }
 
 impl Status {
-    /// What `objects` mean for a cluster that should have the nodes `expected` (none: whatever is there is enough).
+    /// The status of a cluster from its `objects`. It should have the nodes `expected`; if empty, any nodes are enough.
     #[must_use]
     pub fn of(objects: &Objects, expected: &[String]) -> Self {
         let mut status = Self {
@@ -202,7 +202,7 @@ fn addons(objects: &Objects) -> Vec<AddOn> {
 fn addon(object: &objects::AddOn, events: &[&objects::Event]) -> AddOn {
     const APPLIED: &str = "AppliedManifest";
     let name = &object.metadata.name;
-    // The last outcome: a file that was changed may fail after it was applied once.
+    // The last event counts: a changed file may fail after it was applied once.
     let about = events.iter().filter(|e| e.involved_object.kind == "Addon" && e.involved_object.name == *name);
     let outcomes = about.filter(|e| e.reason == APPLIED || e.reason.ends_with("Failed"));
     let last = outcomes.max_by_key(|e| &e.last_timestamp);
@@ -224,7 +224,7 @@ fn charts(objects: &Objects) -> Vec<Chart> {
 
 fn chart(object: &objects::Chart, jobs: &[&objects::Job]) -> Chart {
     let metadata = &object.metadata;
-    // The controller says which job is the chart's; until then it is the one that it always makes.
+    // The controller names the chart's job; until then its usual name is used.
     let mut job = object.status.job_name.clone();
     if job.is_empty() {
         job = format!("helm-install-{}", metadata.name);

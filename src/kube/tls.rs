@@ -1,4 +1,4 @@
-//! TLS to one cluster: its own CA is trusted and no other, and our certificate is shown.
+//! TLS to one cluster: only its own CA is trusted, and our client certificate is sent.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 
 use super::{Access, KubeError};
 
-/// The settings for a kubeconfig's cluster.
+/// The TLS settings for a kubeconfig's cluster.
 ///
 /// # Errors
 /// [`KubeError::Setup`] with what is wrong in the kubeconfig.
@@ -26,7 +26,7 @@ pub(super) fn config(access: &Access) -> Result<ClientConfig, KubeError> {
     let name = ServerName::try_from(access.host.clone()).map_err(|e| setup("the server's name")(e.to_string()))?;
     let verifier = Fixed { name, inner: verifier.map_err(|e| setup("the CA")(e.to_string()))? };
     let chain = certificates(&access.certificate).map_err(setup("the client certificate"))?;
-    // Not even a part of the key goes into a message.
+    // A message must not contain any part of the key.
     let key = PrivateKeyDer::from_pem_slice(&access.key)
         .map_err(|_| KubeError::Setup("the client key in the kubeconfig is not a private key".to_owned()))?;
     builder(provider)?
@@ -53,8 +53,8 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// Checks a certificate in the usual way, and for the kubeconfig's name instead of the one that was dialled: so a forwarded
-/// port leads to the same cluster and no other.
+/// Verifies a certificate as usual, but for the kubeconfig's name instead of the dialled address: so a forwarded port
+/// only reaches the right cluster.
 #[derive(Debug)]
 struct Fixed {
     name: ServerName<'static>,

@@ -15,23 +15,23 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
-/// Why a text is no address with a prefix length.
+/// Why a text is not an address with a prefix length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CidrError {
-    /// The part before the slash is none.
+    /// The part before the slash is not an address.
     #[error("`{0}` is not an IP address")]
     Address(String),
     /// There is no slash.
     #[error("the prefix length is missing")]
     NoPrefix(IpAddr),
-    /// The part after the slash is none.
+    /// The part after the slash is not a prefix length.
     #[error("`/{given}` is not a prefix length")]
     Prefix {
-        /// What is there.
+        /// The part as given.
         given: String,
-        /// The largest that the kind of address has.
+        /// The largest prefix length of the address family.
         most: u8,
-        /// What it would be as a prefix length, when it is a netmask.
+        /// The equivalent prefix length, if it is a netmask.
         netmask: Option<u8>,
     },
 }
@@ -54,7 +54,7 @@ impl FromStr for Cidr {
         };
         let address = address(before)?;
         let most = width(address);
-        // `u8::from_str` alone takes `+8`.
+        // `u8::from_str` would accept `+8`.
         let digits = given.bytes().all(|b| b.is_ascii_digit());
         match given.parse().ok().filter(|prefix| digits && *prefix <= most) {
             Some(prefix) => Ok(Self { address, prefix }),
@@ -70,7 +70,7 @@ impl fmt::Display for Cidr {
 }
 
 impl Cidr {
-    /// The network that the address is in: all bits after the prefix are zero.
+    /// The address's network: all bits after the prefix are zero.
     #[must_use]
     pub fn network(self) -> Self {
         let bits = bits(self.address) & self.mask();
@@ -81,14 +81,15 @@ impl Cidr {
         Self { address, ..self }
     }
 
-    /// Whether `address` is of the same kind and in the network.
+    /// Whether `address` has the same family and is in the network.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4() && (bits(self.address) ^ bits(address)) & self.mask() == 0
     }
 
-    /// Whether the address is one that no node of the network can have: its first (the network itself; with IPv6 that of
-    /// all routers, RFC 4291 section 2.6.1) or with IPv4 its last (broadcast). Networks of one or two addresses have none.
+    /// The reason if no node of the network can have the address: it is the first (the network itself; with IPv6 that
+    /// of all routers, RFC 4291 section 2.6.1) or, with IPv4, the last (broadcast). Networks with one or two addresses
+    /// have no reserved ones.
     #[must_use]
     pub fn reserved(self, address: IpAddr) -> Option<&'static str> {
         if !self.contains(address) || self.prefix + 1 >= width(self.address) {
@@ -102,7 +103,7 @@ impl Cidr {
         }
     }
 
-    /// The prefix's bits set, all others clear.
+    /// A mask with the prefix's bits set and all others clear.
     fn mask(self) -> u128 {
         let all = all(self.address);
         all & !all.checked_shr(u32::from(self.prefix)).unwrap_or(0)

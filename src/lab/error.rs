@@ -1,4 +1,4 @@
-//! What can be wrong with a `lab.toml`, with places.
+//! Mistakes in a `lab.toml`, with positions.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,19 +9,19 @@ use labimg_tree::fault::{Fault, FaultKind};
 /// Why a `lab.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
-    /// A folder has none.
+    /// A folder has no `lab.toml`.
     #[error("there is no lab.toml in {}", .folder.display())]
     Missing {
-        /// The folder asked for.
+        /// The folder.
         folder: PathBuf,
     },
-    /// What was asked for is not there at all.
+    /// The given path does not exist.
     #[error("there is neither a file nor a folder {}", .path.display())]
     NoSuch {
         /// Its path.
         path: PathBuf,
     },
-    /// Something else than a file.
+    /// It is not a regular file.
     #[error("{} is not a file", .file.display())]
     NoFile {
         /// Its path.
@@ -30,21 +30,21 @@ pub enum LabError {
     /// It cannot be read; the error names the file.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    /// It is no text of this kind.
+    /// It is too large for a `lab.toml`.
     #[error("{} is larger than 256 KiB: that is not a {}", .file.display(), super::FILE)]
     TooLarge {
         /// Its path.
         file: PathBuf,
     },
-    /// Its bytes are no UTF-8.
+    /// It is not UTF-8.
     #[error("{}:{line}: a character is not UTF-8", .file.display())]
     NoText {
         /// Its path.
         file: PathBuf,
-        /// The line of the first such character, from 1.
+        /// The line of the first invalid byte, from 1.
         line: usize,
     },
-    /// A board, role or overlay beside it.
+    /// A board, role or overlay beside it is wrong.
     #[error(transparent)]
     Parts(#[from] crate::parts::PartsError),
     /// It has mistakes.
@@ -52,9 +52,9 @@ pub enum LabError {
     Invalid {
         /// Its path.
         file: PathBuf,
-        /// Its text: what the spans count in.
+        /// Its text, to which the spans refer.
         text: String,
-        /// All of its mistakes, in the order of the file; at least one.
+        /// All mistakes, in the order of the file; at least one.
         problems: Vec<Problem>,
     },
 }
@@ -85,20 +85,20 @@ impl Fault for LabError {
     }
 }
 
-/// A mistake, or something that is hardly meant.
+/// A mistake, or something that is probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The bytes of the text that it is about; empty at the end of a file that lacks something.
+    /// Its bytes in the text; an empty range at the end when something is missing.
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
     /// What to do.
     pub help: Option<String>,
-    /// Other places that have a part in it.
+    /// Other places involved.
     pub also: Vec<Label>,
 }
 
-/// Another place that has a part in a problem.
+/// Another place involved in a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// Its bytes.
@@ -107,7 +107,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// A place in a text as people count: both from 1, columns in characters.
+/// A position in a text: line and column from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The line.
@@ -117,7 +117,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where the byte `offset` of `text` is; the end when it lies beyond.
+    /// The position of byte `offset` in `text`; the end when it is beyond that.
     #[must_use]
     pub fn of(text: &str, offset: usize) -> Self {
         let before = text.char_indices().take_while(|(i, _)| *i < offset);
@@ -133,32 +133,32 @@ impl Place {
 }
 
 impl Problem {
-    /// Without help.
+    /// A problem without help.
     #[must_use]
     pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), help: None, also: Vec::new() }
     }
 
-    /// With what to do.
+    /// A problem with help.
     #[must_use]
     pub fn with_help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Says what to do.
+    /// Adds help.
     pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Points at another place as well.
+    /// Adds another place.
     pub(super) fn also(&mut self, span: Range<usize>, text: impl Into<String>) -> &mut Self {
         self.also.push(Label { span, text: text.into() });
         self
     }
 }
 
-/// One line a mistake, as compilers print them: for logs and for programs without a better renderer.
+/// One line per mistake, as compilers print them: for logs and for programs without a better renderer.
 fn summary(file: &std::path::Path, text: &str, problems: &[Problem]) -> String {
     let mut lines = String::new();
     for problem in problems {

@@ -1,12 +1,12 @@
-//! Hides secrets in a text that is shown on a screen or ends in a log.
+//! Hides secrets in a text that is shown or logged.
 
-/// Parts of names of settings whose values are secret, in `lab.toml` itself, in k3s' configuration, or by mistake.
+/// Parts of the names of secret settings, in `lab.toml`, in k3s's configuration, or put there by mistake.
 const SECRET: [&str; 4] = ["pass", "psk", "token", "secret"];
 
-/// The same text with what stands after a secret setting's `=`, and private keys, made unreadable. Every character is
-/// replaced by one of the same length in bytes, so that spans and columns still hold.
+/// The same text with private keys and the values of secret settings masked. Every character is replaced by one with
+/// the same length in bytes, so that spans and columns stay valid.
 ///
-/// Works line by line on the text itself, because a file with a syntax error has no better structure.
+/// It works on the lines of the text, because a file with a syntax error has no other structure.
 #[must_use]
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
@@ -35,7 +35,7 @@ fn next_secret(text: &str) -> Option<usize> {
     setting.chain(key).min()
 }
 
-/// How many bytes the secret at the start of `text` has.
+/// The length in bytes of the secret at the start of `text`.
 fn secret_length(text: &str) -> usize {
     for (open, close) in [("\"\"\"", "\"\"\""), ("'''", "'''")] {
         if let Some(inside) = text.strip_prefix(open) {
@@ -59,7 +59,7 @@ fn secret_length(text: &str) -> usize {
     line.len().max(text.chars().next().map_or(0, char::len_utf8))
 }
 
-/// Something that takes as many bytes and says nothing; quotes and line ends stay, so that the line looks as it did.
+/// A neutral character of the same length; quotes and newlines stay, so that the line keeps its shape.
 fn hidden(c: char) -> char {
     match (c, c.len_utf8()) {
         ('"' | '\'' | '\n' | '\r', _) => c,

@@ -1,8 +1,8 @@
-//! `lab.toml`: what a user says about a cluster and its nodes (file → [`LabFolder`]).
+//! `lab.toml`: the user's description of a cluster and its nodes (file → [`LabFolder`]).
 //!
-//! [`check`] reports every mistake of a file in one go, each with its place, and remarks on what is allowed but hardly
-//! meant. The text goes through three steps: TOML with places, [`structure`] (names and types, as the model's own
-//! schema says them), [`rules`] (what the values must be). Only then it becomes the model.
+//! [`check`] reports all mistakes in a file at once, each with its position, and warns about what is allowed but
+//! probably not meant. The text goes through three steps: TOML with positions, [`structure`] (names and types, from the
+//! model's own schema), [`rules`] (the allowed values). Only then does it become the model.
 
 mod cidr;
 mod error;
@@ -33,7 +33,8 @@ pub use ssh_keys::users_key;
 /// The file's name.
 pub const FILE: &str = "lab.toml";
 
-/// More than anyone writes by hand; keeps a wrong path (a card's image) from being read whole.
+/// Largest file that is read, in bytes: more than anyone writes by hand. A wrong path, such as a card image, is not
+/// read whole.
 const LARGEST: u64 = 256 << 10;
 
 /// A file without mistakes.
@@ -43,34 +44,34 @@ pub struct Checked {
     pub folder: LabFolder,
     /// The file that was read.
     pub file: PathBuf,
-    /// Its text: what the spans of the warnings count in.
+    /// Its text, to which the spans of the warnings refer.
     pub text: String,
-    /// What is allowed but hardly meant, in the order of the file.
+    /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Problem>,
 }
 
-/// `lab.toml` in this very folder; folders above are not searched.
+/// The `lab.toml` in this folder; parent folders are not searched.
 #[must_use]
 pub fn find(start: &Path) -> Option<PathBuf> {
     let file = start.join(FILE);
     file.is_file().then_some(file)
 }
 
-/// Reads a `lab.toml`, or that of a folder.
+/// Reads a `lab.toml`, given as a file or by its folder.
 ///
 /// # Errors
-/// As [`check`], which gives the warnings too.
+/// As [`check`], which also returns the warnings.
 pub fn load(path: &Path) -> Result<LabFolder, LabError> {
     check(path).map(|checked| checked.folder)
 }
 
-/// Reads a `lab.toml`, or that of a folder, the key files that it names, and the boards, roles and overlays beside it.
+/// Reads a `lab.toml` (given as a file or by its folder), its key files, and the boards, roles and overlays beside it.
 ///
 /// # Errors
-/// No such file, no text, a bad file beside it, or mistakes: all of them at once.
+/// A missing file, one that is not text, a bad file beside it, or mistakes: all of them at once.
 pub fn check(path: &Path) -> Result<Checked, LabError> {
     let file = match path {
-        // Messages read better without `./`.
+        // Messages are easier to read without `./`.
         _ if path == Path::new(".") => PathBuf::from(FILE),
         _ if path.is_dir() => path.join(FILE),
         _ => path.to_owned(),
@@ -84,11 +85,11 @@ pub fn check(path: &Path) -> Result<Checked, LabError> {
     }
 }
 
-/// Checks the text of a `lab.toml`: the lab with its warnings, or all mistakes, each in the order of the file.
-/// Key files are looked for below `folder`, and not at all without one; boards and roles are those of `parts`.
+/// Checks the text of a `lab.toml`: the lab with its warnings, or all mistakes, each in the order of the file. Key
+/// files are looked up below `folder`, or not at all without one; boards and roles come from `parts`.
 ///
 /// # Errors
-/// All mistakes. When the text is not TOML, those of the syntax only.
+/// All mistakes. When the text is not TOML, only the syntax errors.
 pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, Vec<Problem>), Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -105,14 +106,14 @@ pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, V
                 }
                 return Ok((lab, in_order(found.warnings)));
             }
-            // The structure is made from the model, so this is not reached but by a mistake of ours; the user sees it.
+            // The structure comes from the model, so only a bug in labimg leads here; the user sees it.
             Err(e) => found.problems.push(syntax(text, &e)),
         }
     }
     Err(in_order(found.problems))
 }
 
-/// What the TOML parser says, in our form.
+/// An error of the TOML parser as a problem.
 fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(text.len()..text.len());
     let (message, help) = wording::toml_words(error.message(), text, span.start);

@@ -191,25 +191,25 @@ pub struct LabNode {
     pub k3s: Option<K3sKind>,
 }
 
-/// A lab with the folder that its relative paths start from.
+/// A lab with the folder to which its paths are relative.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabFolder {
     /// The folder that holds `lab.toml`.
     pub dir: PathBuf,
-    /// What the file says.
+    /// The content of the file.
     pub lab: Lab,
-    /// What its images can be made of.
+    /// The boards, roles and overlays for its images.
     pub parts: Parts,
 }
 
 impl Lab {
-    /// The first control plane node; the checks see to it that there is at most one.
+    /// The first control plane node; the checks allow at most one.
     #[must_use]
     pub fn master(&self) -> Option<&LabNode> {
         self.nodes.iter().find(|n| n.role == FOUNDER)
     }
 
-    /// The node of this name.
+    /// The node with this name.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&LabNode> {
         self.nodes.iter().find(|n| n.name == name)

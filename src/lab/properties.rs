@@ -1,4 +1,4 @@
-//! What holds for every text, however wrong.
+//! Properties that hold for every text, even a wrong one.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ proptest! {
         spans_are_inside(&pieces.concat());
     }
 
-    /// A good file with some bytes of it replaced.
+    /// A valid file with some bytes replaced.
     #[test]
     fn no_typing_mistake_panics(at in prop::collection::vec((0..GOOD.len(), any::<char>()), 1..6)) {
         let mut text: Vec<char> = GOOD.chars().collect();
@@ -66,7 +66,7 @@ const PIECES: &[&str] = &[
     "passphrase = ",
 ];
 
-/// All places are inside the text, and what was read reads the same once written.
+/// All positions are inside the text, and a parsed lab is the same after writing and parsing it again.
 pub(super) fn spans_are_inside(text: &str) {
     let problems = match parse(text, None, known()) {
         Ok((lab, warnings)) => {

@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 use crate::parts::{Parts, PartsError};
 
-/// Where the published schema lies, by the repository that `Cargo.toml` names.
+/// Address of the published schema, in the repository named in `Cargo.toml`.
 pub const URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/HEAD/lab.schema.json");
 
-/// The model's own schema: names, types, what is required, descriptions.
+/// The model's own schema: names, types, required settings, descriptions.
 #[must_use]
 #[expect(clippy::expect_used, reason = "the file is a part of the program, and a test reads it")]
 pub(super) fn of_model() -> Value {
     serde_json::from_str(include_str!("model.schema.json")).expect("the program's own schema is JSON")
 }
 
-/// The schema that is published: the model's, with the names that this labimg knows and the form of some values, so that
-/// an editor completes and underlines. `labimg check` knows more.
+/// The published schema: the model's, plus the names that this labimg knows and the patterns of some values, so that an
+/// editor can complete and underline. `labimg check` checks more.
 ///
 /// # Errors
-/// When a file of the program is bad, which the tests rule out.
+/// When a built-in file is bad, which the tests rule out.
 pub fn published() -> Result<Value, PartsError> {
     let parts = Parts::built_in()?;
     let roles: Vec<_> = parts.roles().map(|role| &role.name).collect();
@@ -31,7 +31,7 @@ pub fn published() -> Result<Value, PartsError> {
     schema["title"] = "lab.toml".into();
     let node = "/definitions/LabNode/properties";
     for (path, keyword, value) in [
-        // Not all: a lab folder may have boards and roles of its own.
+        // Only examples: a lab folder may have its own boards and roles.
         (format!("{node}/role"), "examples", json!(roles)),
         (format!("{node}/board"), "examples", json!(boards)),
         (format!("{node}/name"), "pattern", json!(LABEL)),
@@ -47,7 +47,7 @@ pub fn published() -> Result<Value, PartsError> {
     Ok(schema)
 }
 
-/// One DNS label, as RFC 1123 has it, in lower case.
+/// One DNS label (RFC 1123), in lower case.
 const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 #[cfg(test)]

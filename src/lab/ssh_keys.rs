@@ -1,4 +1,4 @@
-//! The keys that a lab names: files relative to its folder, or the keys themselves.
+//! The SSH keys of a lab: files relative to its folder, or the keys themselves.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use super::LabFolder;
 use crate::ssh_key;
 
 impl LabFolder {
-    /// The keys as [`crate::plan::Request`] takes them: keys as they are, files by a path that holds from anywhere that
-    /// the lab's folder does.
+    /// The keys as [`crate::plan::Request`] expects them: keys unchanged, files by a path that is valid wherever the
+    /// lab folder's path is.
     #[must_use]
     pub fn ssh_keys(&self) -> Vec<String> {
         self.lab.ssh_keys.iter().map(|key| source(key, &self.dir)).collect()
     }
 }
 
-/// A key as it is; a file with `~/` expanded and relative paths taken from `dir`.
+/// A key unchanged; a file with `~/` expanded and a relative path based on `dir`.
 pub(super) fn source(text: &str, dir: &Path) -> String {
     if ssh_key::is_key(text) { text.to_owned() } else { path(text, dir).to_string_lossy().into_owned() }
 }
@@ -29,10 +29,10 @@ pub(super) fn path(text: &str, dir: &Path) -> PathBuf {
     }
 }
 
-/// A file of keys is never larger; keeps a wrong path (a card's image) from being read whole.
+/// Largest key file that is read, in bytes. A wrong path, such as a card image, is not read whole.
 const LARGEST: u64 = 1 << 20;
 
-/// Why this is no file that can be read, if so: devices and pipes might be read for ever.
+/// Why this is not a readable file, if so: reading a device or pipe might never end.
 pub(super) fn fault(path: &Path) -> Option<String> {
     let shown = path.display();
     match std::fs::metadata(path) {
@@ -45,14 +45,14 @@ pub(super) fn fault(path: &Path) -> Option<String> {
     }
 }
 
-/// The public key of the user with this home folder, as `ssh_keys` takes it: the one that `ssh` itself would try first
+/// The public key of the user with this home folder, as written in `ssh_keys`: the one that `ssh` would try first
 /// (`ssh_config(5)`, `IdentityFile`), else any other.
 #[must_use]
 pub fn users_key(home: &Path) -> Option<String> {
     let first = ["id_ed25519.pub", "id_ed25519_sk.pub", "id_ecdsa.pub", "id_ecdsa_sk.pub", "id_rsa.pub"];
     let entries = std::fs::read_dir(home.join(".ssh")).ok()?;
     let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    // Certificates are not what `authorized_keys` takes.
+    // Certificates do not belong into `authorized_keys`.
     names.retain(|name| name.strip_suffix(".pub").is_some_and(|stem| !stem.ends_with("-cert")));
     names.sort_by_key(|name| (first.iter().position(|f| f == name).unwrap_or(first.len()), name.clone()));
     let good = |name: &String| {

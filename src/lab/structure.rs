@@ -1,5 +1,5 @@
-//! Names and types of everything in a `lab.toml`, checked against the model's own schema: what the model holds is known
-//! here without another word.
+//! Checks names and types of everything in a `lab.toml` against the model's own schema, so nothing has to be listed
+//! twice.
 
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ impl<'s> Walk<'s, '_> {
 
     fn table(&mut self, table: &DeTable<'_>, span: Range<usize>, schema: &'s Value) {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-            // The settings of another program: any name and value.
+            // Settings of another program: any name and value is allowed.
             for value in table.values() {
                 self.anything(value);
             }
@@ -79,7 +79,7 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
-    /// A choice between words and tables of one setting, as serde writes an enum.
+    /// A choice between words and tables with one setting, as serde writes an enum.
     fn one_of(&mut self, what: &str, value: &Spanned<DeValue<'_>>, forms: &'s [Value]) {
         let words: Vec<&str> = forms.iter().flat_map(words).collect();
         let settings: Vec<(&String, &'s Value)> =
@@ -128,7 +128,7 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
-    /// A value for another program that reads YAML: what only TOML has cannot be handed on.
+    /// A value for another program that reads YAML: types that only TOML has cannot be passed on.
     fn anything(&mut self, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
             DeValue::Array(array) => array.iter().for_each(|item| self.anything(item)),
@@ -147,7 +147,7 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
-    /// Follows references and takes the part of an optional value that is not `null`.
+    /// Follows references; for an optional value it takes the schema that is not `null`.
     fn resolve(&self, schema: &'s Value) -> &'s Value {
         if let Some(path) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
             return self.root.pointer(path).map_or(schema, |found| self.resolve(found));
@@ -159,7 +159,7 @@ impl<'s> Walk<'s, '_> {
         }
     }
 
-    /// Where an unknown setting belongs, or what it was meant to be.
+    /// Where an unknown setting belongs, or which one was meant.
     fn where_is(&self, name: &str, here: &Map<String, Value>) -> String {
         let near = nearest(name, here.keys().map(String::as_str));
         let top = self.root.get("properties").and_then(Value::as_object);
@@ -190,7 +190,7 @@ impl<'s> Walk<'s, '_> {
         did_you_mean(&near).unwrap_or_default()
     }
 
-    /// How to write what was meant, when that can be told.
+    /// How to write what was meant, if that is clear.
     fn how(&self, what: &str, schema: &'s Value, given: &DeValue<'_>) -> Option<String> {
         let key = what.trim_matches('`');
         let tables = schema.get("items").is_some_and(|items| kind(self.resolve(items)) == Some("object"));
@@ -214,7 +214,7 @@ impl<'s> Walk<'s, '_> {
     }
 }
 
-/// The type that a schema asks for; none when it takes anything.
+/// The type required by a schema; `None` when it accepts anything.
 fn kind(schema: &Value) -> Option<&str> {
     match schema.get("type")? {
         Value::String(kind) => Some(kind),
@@ -223,7 +223,7 @@ fn kind(schema: &Value) -> Option<&str> {
     }
 }
 
-/// The words that a form of a choice takes.
+/// The words that a variant of a choice accepts.
 fn words(form: &Value) -> Vec<&str> {
     let several = form.get("enum").and_then(Value::as_array).into_iter().flatten();
     several.chain(form.get("const")).filter_map(Value::as_str).collect()
@@ -251,7 +251,7 @@ fn given_words(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// What other programs call our settings, where the spelling alone does not lead there.
+/// Other programs' names for our settings, when the spelling is too different to suggest it.
 fn also_called(name: &str) -> Option<&'static str> {
     Some(match name {
         "hostname" | "host" => "name",

@@ -7,16 +7,16 @@ use labimg_tree::fault::{Fault, FaultKind};
 
 const TEMPLATE: &str = include_str!("template.toml");
 
-/// What differs from one new lab to the next.
+/// The values that differ between new labs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
     /// Name of the cluster.
     pub name: String,
     /// Board of all nodes.
     pub board: String,
-    /// How many workers stand beside the master.
+    /// Number of workers beside the master.
     pub workers: u8,
-    /// The SSH key, as `ssh_keys` takes it.
+    /// The SSH key, as written in `ssh_keys`.
     pub ssh_key: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub fn render(answers: &Answers) -> Result<String, TemplateError> {
             workers => (1..=answers.workers).map(|n| quoted(&format!("worker-{n}"))).collect::<Vec<_>>(),
         },
     )?;
-    // Jinja takes the last newline away.
+    // Jinja removes the last newline.
     Ok(text + "\n")
 }
 
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(Lab { nodes: Vec::new(), ..lab }, Lab { nodes: Vec::new(), ..bare });
     }
 
-    /// Every comment that is a setting must be right when its `#` is taken away, and every setting must be there.
+    /// Every commented setting must be valid when its `#` is removed, and every setting must be there.
     #[test]
     fn its_comments_are_examples_that_work() {
         let text = render(&Answers { ssh_key: Some("~/.ssh/id.pub".to_owned()), ..answers() }).unwrap();

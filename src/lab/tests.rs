@@ -1,4 +1,4 @@
-//! Each kind of mistake, and that everything is found at once.
+//! Tests each kind of mistake, and that all are found at once.
 
 use std::sync::LazyLock;
 
@@ -19,19 +19,19 @@ role = "worker"
 board = "rpi3"
 "#;
 
-/// What the program has.
+/// The built-in parts.
 pub(super) fn known() -> &'static Parts {
     static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().unwrap());
     &PARTS
 }
 
-/// The good lab with something before the nodes and something after them.
+/// The valid lab with text before and after the nodes.
 fn lab(before: &str, after: &str) -> String {
     let (top, nodes) = GOOD.split_once("[[nodes]]").unwrap();
     format!("{top}{before}\n[[nodes]]{nodes}{after}\n")
 }
 
-/// The mistakes of a text as `what stands there: message | help`.
+/// The mistakes in a text as `text at the span: message | help`.
 fn mistakes(text: &str) -> Vec<String> {
     parse(text, None, known()).err().unwrap_or_default().iter().map(|p| line(text, p)).collect()
 }
@@ -44,7 +44,7 @@ fn line(text: &str, p: &Problem) -> String {
     format!("{}: {} | {}", &text[p.span.clone()], p.message, p.help.as_deref().unwrap_or("-"))
 }
 
-/// Asserts that there is exactly this mistake: its place, and words of its message and help.
+/// Asserts that there is exactly this mistake: its place, and words in its message and help.
 #[track_caller]
 fn one(text: &str, place: &str, words: &[&str]) {
     let found = mistakes(text);

@@ -6,13 +6,13 @@ use labimg_tree::{Content, Tree, TreeError};
 /// Where k3s looks.
 pub const FOLDER: &str = "var/lib/rancher/k3s/agent/images";
 
-/// What the archive of all but k3s' own is called there.
+/// Name of the archive with all images except k3s's own.
 pub const ARCHIVE: &str = "labimg-images.tar";
 
-/// Puts archives of container images there, by name.
+/// Puts archives of container images into that folder, by name.
 ///
 /// # Errors
-/// Something in the tree is in the way.
+/// A conflict with another file in the tree.
 pub fn apply(tree: &mut Tree, archives: &[(&'static str, Content)]) -> Result<(), TreeError> {
     if archives.is_empty() {
         return Ok(());

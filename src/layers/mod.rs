@@ -1,4 +1,4 @@
-//! Functions that make a tree fuller, each one layer: packages, configuration, kernel, overlays, node, board.
+//! Functions that add to a tree, each one layer: packages, configuration, kernel, overlays, node, board.
 
 pub mod board;
 pub mod containers;

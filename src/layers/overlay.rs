@@ -1,4 +1,5 @@
-//! Overlays: files of `overlays/NAME/` laid over the root by their path: the program's own, then those of the lab folder.
+//! Overlays: files of `overlays/NAME/` laid over the root by their path: first the built-in ones, then those of the lab
+//! folder.
 
 use include_dir::{Dir, DirEntry};
 
@@ -10,15 +11,15 @@ use labimg_tree::{Tree, TreeError, TreePath};
 /// What can go wrong with an overlay.
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
-    /// A role names a folder that is not there.
+    /// A role names a folder that does not exist.
     #[error("there is no folder overlays/{0}")]
     Missing(String),
     /// A file cannot be put in its place.
     #[error("overlay {overlay} cannot be laid over the system")]
     Tree {
-        /// Which overlay.
+        /// The overlay.
         overlay: String,
-        /// Why.
+        /// The tree's error.
         source: TreeError,
     },
 }
@@ -39,24 +40,24 @@ impl Fault for OverlayError {
     }
 }
 
-/// Lays the files of `overlays/NAME` over the tree, root's and with the tree's time.
+/// Adds the files of `overlays/NAME` to the tree, owned by root and with the tree's time.
 ///
-/// A file that begins with `#!` is a program (0755), one below `etc/sudoers.d` gets the mode that sudo demands (0440),
-/// all others 0644. Folders that exist keep their mode.
+/// A file that begins with `#!` is a program (0755), one below `etc/sudoers.d` gets the mode that sudo requires (0440),
+/// all others 0644. Existing folders keep their mode.
 ///
 /// # Errors
-/// No such overlay, or a file of the tree in the way of a folder.
+/// A missing overlay, or a file of the tree in the place of a folder.
 pub fn apply(tree: &mut Tree, name: &str) -> Result<(), OverlayError> {
     let folder = built_in(name).ok_or_else(|| OverlayError::Missing(name.to_owned()))?;
     tree.begin_layer(format!("overlay {name}"));
     put(tree, folder, name).map_err(|source| OverlayError::Tree { overlay: name.to_owned(), source })
 }
 
-/// Lays the user's files of the overlay `name` over the tree, root's and with the tree's time. Modes are as [`apply`] has
-/// them.
+/// Adds the user's files of the overlay `name` to the tree, owned by root and with the tree's time. Modes are as in
+/// [`apply`].
 ///
 /// # Errors
-/// A file of the tree in the way of a folder, or a folder in the way of a file.
+/// A file of the tree in the place of a folder, or the other way round.
 pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile]) -> Result<(), OverlayError> {
     tree.begin_layer(format!("overlay {name} of the lab folder"));
     for file in files {

@@ -1,22 +1,22 @@
-//! Switches units as a role asks for: after packages and overlays are in place.
+//! Enables, disables and masks units as a role asks for, after packages and overlays.
 
 use crate::parts::role::Units;
 use labimg_debian::configure::{ConfigureError, systemd};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
-/// What can go wrong with a role's units.
+/// Why a role's units could not be set.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitsError {
-    /// A unit that is not there or has a bad file.
+    /// A unit is missing or has a bad file.
     #[error("the role's unit {unit} cannot be enabled")]
     Enable {
-        /// Which unit.
+        /// The unit.
         unit: String,
-        /// Why.
+        /// The cause.
         source: ConfigureError,
     },
-    /// A link cannot be made or removed.
+    /// A link cannot be created or removed.
     #[error(transparent)]
     Tree(#[from] TreeError),
 }
@@ -24,7 +24,7 @@ pub enum UnitsError {
 impl Fault for UnitsError {
     fn kind(&self) -> FaultKind {
         match self {
-            // A unit that no package has is not here to be mended on the command line.
+            // A unit that no package has cannot be fixed on the command line.
             Self::Enable { .. } => FaultKind::World,
             Self::Tree(source) => source.kind(),
         }
@@ -41,10 +41,10 @@ impl Fault for UnitsError {
 /// Where the administrator's units and links are (systemd.unit(5)).
 const CONFIG: &str = "etc/systemd/system";
 
-/// Where a link to `/dev/null` keeps a generator from being run (systemd.generator(7)).
+/// Where a link to `/dev/null` masks a generator (systemd.generator(7)).
 const GENERATORS: &str = "etc/systemd/system-generators";
 
-/// Enables, disables and masks as `systemctl` does.
+/// Enables, disables and masks units as `systemctl` does.
 ///
 /// # Errors
 /// A unit to enable that is in no package and no overlay.
@@ -64,7 +64,7 @@ pub fn apply(tree: &mut Tree, units: &Units) -> Result<(), UnitsError> {
     Ok(())
 }
 
-/// Removes all links that lead to the unit, by name or as an alias.
+/// Removes all links to the unit, by name or as an alias.
 fn disable(tree: &mut Tree, unit: &str) -> Result<(), TreeError> {
     let folder = TreePath::new(CONFIG)?;
     let links: Vec<TreePath> = tree

@@ -1,4 +1,4 @@
-//! What a lock has besides Debian packages: k3s, charts and container images.
+//! The contents of a lock besides Debian packages: k3s, charts and container images.
 
 use super::{LockFile, LockFileError};
 use crate::changes::{Version, Versions};
@@ -6,21 +6,21 @@ use crate::charts::{ChartRef, LockedChart};
 use crate::containers::{ImageName, LockedContainer};
 use crate::k3s::LockedK3s;
 
-/// All of it, to make a lock of.
+/// All of them, to make a lock from.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterParts {
     /// The k3s of each architecture.
     pub k3s: Vec<LockedK3s>,
-    /// Its own container images, where they are to be on the cards.
+    /// k3s's own container images, if they go onto the cards.
     pub k3s_images: Vec<LockedK3s>,
     /// The charts of all manifests.
     pub charts: Vec<LockedChart>,
-    /// Other container images that are to be on the cards.
+    /// Other container images for the cards.
     pub containers: Vec<LockedContainer>,
 }
 
 impl ClusterParts {
-    /// In the order of the file, each once.
+    /// Sorted in the order of the file, each once.
     pub(super) fn sorted(mut self) -> Self {
         for releases in [&mut self.k3s, &mut self.k3s_images] {
             releases.sort_by(|a, b| a.architecture.cmp(&b.architecture));
@@ -67,7 +67,7 @@ impl LockFile {
         })
     }
 
-    /// A container image that is to be on the cards.
+    /// A container image for the cards.
     ///
     /// # Errors
     /// [`LockFileError::NoContainer`].
@@ -80,7 +80,7 @@ impl LockFile {
         })
     }
 
-    /// A chart that a manifest names.
+    /// A chart named by a manifest.
     ///
     /// # Errors
     /// [`LockFileError::NoChart`].
@@ -108,14 +108,14 @@ impl LockFile {
         &self.charts
     }
 
-    /// The container images on the cards, for people.
+    /// The container images on the cards, in readable form.
     #[must_use]
     pub fn container_names(&self) -> Vec<String> {
         let of_k3s = self.k3s_images.iter().map(|k| format!("those of k3s {} ({})", k.version, k.architecture));
         of_k3s.chain(self.containers.iter().map(|c| format!("{} ({})", c.name, c.architecture))).collect()
     }
 
-    /// All that is no Debian package.
+    /// Everything that is not a Debian package.
     #[must_use]
     pub fn cluster_parts(&self) -> ClusterParts {
         ClusterParts {
@@ -142,7 +142,7 @@ impl LockFile {
         });
         let containers = self.containers.iter().map(|c| {
             let (name, version) = c.name.name_and_version();
-            // A tag may come to mean another image.
+            // A tag may later mean another image.
             let version = format!("{version} {:.12}", c.sha256.to_string());
             (format!("container {name} ({})", c.architecture), Version { version, size: c.size })
         });

@@ -1,4 +1,4 @@
-//! What is wrong with a `labimg.lock`.
+//! Errors about a `labimg.lock`.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use labimg_tree::fault::{Fault, FaultKind};
 /// Why a `labimg.lock` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockFileError {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no {}", .0.display())]
     Missing(PathBuf),
     /// It cannot be read or written.
@@ -21,7 +21,7 @@ pub enum LockFileError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
     /// It is not what `labimg lock` writes.
@@ -32,7 +32,7 @@ pub enum LockFileError {
         /// What is wrong, and where.
         mistake: Mistake,
     },
-    /// It says what cannot be.
+    /// It has contradictory content.
     #[error("{}: {what}", path.display())]
     Damaged {
         /// The file.
@@ -48,7 +48,7 @@ pub enum LockFileError {
         /// Its format.
         found: u32,
     },
-    /// It has no such image.
+    /// It does not have the image.
     #[error("{}: it has no image for role `{role}` on board `{board}`", path.display())]
     NoImage {
         /// The file.
@@ -57,10 +57,10 @@ pub enum LockFileError {
         role: String,
         /// The board.
         board: String,
-        /// What it has.
+        /// The images that it has.
         there: Vec<String>,
     },
-    /// The image is asked to be another one than when the file was written.
+    /// The request for the image changed since the file was written.
     #[error("{}: role `{role}` on board `{board}` {difference} since it was written", path.display())]
     Changed {
         /// The file.
@@ -69,41 +69,41 @@ pub enum LockFileError {
         role: String,
         /// The board.
         board: String,
-        /// What is asked for now and was not, or the other way round.
+        /// What was added to or removed from the request.
         difference: String,
     },
-    /// It has no k3s for an architecture, or another version.
+    /// It has no k3s for an architecture, or only another version.
     #[error("{}: it has no {what} {version} for {architecture}{}", path.display(), other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoK3s {
         /// The file.
         path: PathBuf,
-        /// `k3s`, or its container images.
+        /// `k3s` or its container images.
         what: &'static str,
-        /// The version asked for.
+        /// The requested version.
         version: String,
         /// The architecture.
         architecture: String,
-        /// The version that it has.
+        /// The locked version.
         other: Option<String>,
     },
-    /// It has no container image that is to be on the cards.
+    /// It lacks a container image for the cards.
     #[error("{}: it has no container image {name} for {architecture}", path.display())]
     NoContainer {
         /// The file.
         path: PathBuf,
-        /// The image that is asked for.
+        /// The requested image.
         name: Box<ImageName>,
         /// The architecture.
         architecture: String,
     },
-    /// It has no chart that a manifest names, or another version of it from the same repository.
+    /// It lacks a chart of a manifest, or has another version from the same repository.
     #[error("{}: it has no chart {} {}{}", path.display(), chart.name, chart.version, other.as_ref().map(|v| format!(" but {v}")).unwrap_or_default())]
     NoChart {
         /// The file.
         path: PathBuf,
-        /// The chart that is asked for.
+        /// The requested chart.
         chart: Box<ChartRef>,
-        /// The version that it has.
+        /// The locked version.
         other: Option<String>,
     },
 }

@@ -1,15 +1,15 @@
-//! A [`LockFile`] from the locks of images, and one of which some images are other ones than before.
+//! Makes a [`LockFile`] from the locks of images, or renews some images of one.
 
 use std::collections::BTreeMap;
 
 use super::{Archives, ClusterParts, FILE, FORMAT, Image, ImageKey, LockFile, Package};
 use labimg_debian::lock::{Lock, LockedPackage};
 
-/// An image whose packages are not named yet, and its packages, each with whether only dependencies asked for it.
+/// An image without package names yet, and its packages, each with whether it is only a dependency.
 type Whole = (Image, Vec<(Package, bool)>);
 
 impl LockFile {
-    /// Of the locks of all images, made from the same mirror, and of all that is no package.
+    /// A lock file from the locks of all images, made from the same mirror, and everything that is not a package.
     #[must_use]
     pub fn new(archives: Archives, images: &[(ImageKey, Lock)], parts: ClusterParts) -> Self {
         let image = |(key, lock): &(ImageKey, Lock)| {
@@ -30,8 +30,8 @@ impl LockFile {
         Self::of(archives, images.iter().map(image).collect(), parts)
     }
 
-    /// This file with other packages in some of its images, and what is no package. What an image did not have
-    /// gets the date of its lock, and so does the image; one whose packages are the same stays as it is.
+    /// This file with new packages in some images, and new cluster parts. Packages that are new in an image get the
+    /// date of its lock, and so does the image. An image with the same packages stays as it is.
     #[must_use]
     pub fn renewed(&self, images: &[(ImageKey, Lock)], parts: ClusterParts) -> Self {
         let whole = |image: &Image| {
@@ -46,7 +46,7 @@ impl LockFile {
             if old == new {
                 return (image.clone(), old);
             }
-            // A mirror that is behind does not take the image back.
+            // An outdated mirror must not make the image older.
             let renewed = Some(text(lock.date.max(image.time())));
             (Image { renewed, ..image.clone() }, new)
         };
@@ -55,7 +55,7 @@ impl LockFile {
         Self { path: self.path.clone(), ..file }
     }
 
-    /// A package of a renewed image as it is to be in the file. A version that the file has already is that of the file.
+    /// A package of a renewed image as written to the file. A version that the file already has is taken from the file.
     fn dated(&self, package: &LockedPackage, old: &[(Package, bool)], lock: &Lock) -> Package {
         let new = Package::new(package);
         if let Some((same, _)) = old.iter().find(|(p, _)| p.identity() == new.identity()) {
@@ -67,8 +67,8 @@ impl LockFile {
     }
 
     fn of(archives: Archives, mut images: Vec<Whole>, parts: ClusterParts) -> Self {
-        // Of one that an older image has without a date of its own and a renewed one with it, the date says more: it is that
-        // of an index which lists it, whatever the date of the image.
+        // If an older image has the package without its own date and a renewed one with it, the date is kept: it
+        // belongs to an index that lists the package, whatever the image's date.
         let mut packages: BTreeMap<_, Package> = BTreeMap::new();
         for (package, _) in images.iter().flat_map(|(_, packages)| packages) {
             let there = packages.entry(package.identity()).or_insert_with(|| package.clone());
@@ -112,13 +112,13 @@ impl Package {
         }
     }
 
-    /// What there is once in a file.
+    /// The fields that are unique in a file.
     fn identity(&self) -> (&str, &str, &str) {
         (&self.name, &self.version, &self.architecture)
     }
 }
 
-/// A time in seconds since 1970, as the file has it.
+/// A time in seconds since 1970, in the file's format.
 fn text(time: i64) -> String {
     jiff::Timestamp::from_second(time).unwrap_or_default().to_string()
 }

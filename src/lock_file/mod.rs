@@ -1,4 +1,4 @@
-//! `labimg.lock`: the inputs of all images of a lab, as a file that people keep and compare ([`Lock`]s ⇄ TOML).
+//! `labimg.lock`: the inputs of all images of a lab, as a file that users keep and compare ([`Lock`]s ⇄ TOML).
 //!
 //! ```toml
 //! format = 1
@@ -26,13 +26,13 @@
 //! [[package]]                      # each once: name, version, architecture, size, sha256, archive, path, perhaps date
 //! ```
 //!
-//! A package that was renewed alone (`labimg update NAME`) has a date of its own, that of the index which lists it: a
-//! package that left the mirror is found again in a snapshot of its own time only, and the index of the one time does not
-//! list what that of the other does. Those that stayed have the image's, so that the file changes where something changed.
-//! The image then has a second date, `renewed`: that is its own time, that of all that labimg itself makes. It is not
-//! simply the newest of its packages' dates, for images share packages, and one that did not change keeps its bytes.
+//! A package that was renewed alone (`labimg update NAME`) has its own date, that of the index that lists it. A package
+//! that left the mirror is only found in a snapshot of that time, and indexes of different times list different
+//! versions. Packages that stayed use the image's date, so the file only changes where something changed. The image
+//! then has a second date, `renewed`. It is the image's own time, used for everything that labimg itself creates. It is
+//! not simply the newest date of its packages: images share packages, and an image that did not change keeps its bytes.
 //!
-//! A package is named by its name alone; where the images hold several versions of it, as `name=version`.
+//! A package is listed by its name, or as `name=version` if the images hold several versions of it.
 
 mod cluster;
 mod error;
@@ -58,7 +58,7 @@ pub use error::LockFileError;
 /// The file's name, beside the `lab.toml`.
 pub const FILE: &str = "labimg.lock";
 
-/// Counts up when an older labimg would misread the file.
+/// Goes up when an older labimg would misread the file.
 const FORMAT: u32 = 1;
 
 const HEAD: &str = "\
@@ -66,14 +66,14 @@ const HEAD: &str = "\
 # `labimg lock` writes it, `labimg update` renews it and shows what changes. Keep it with the lab.toml.
 ";
 
-/// Which image of a lock is meant.
+/// Identifies an image of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageKey {
     /// Name of the board.
     pub board: String,
     /// Name of the role.
     pub role: String,
-    /// Debian's code name, as it was asked for.
+    /// Debian's code name, as requested.
     pub suite: String,
     /// Requests (`name`, `name/suite`), sorted.
     pub asked: Vec<String>,
@@ -83,7 +83,7 @@ pub struct ImageKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Archives {
-    /// Base URL of the archive, without a slash at its end.
+    /// Base URL of the archive, without a trailing slash.
     pub debian: String,
     /// Base URL of the archive of security updates.
     pub security: String,
@@ -107,7 +107,7 @@ pub struct LockFile {
     containers: Vec<LockedContainer>,
     #[serde(rename = "package", default)]
     packages: Vec<Package>,
-    /// Where it was read from, for messages.
+    /// Its path, for messages.
     #[serde(skip)]
     path: PathBuf,
 }
@@ -117,7 +117,7 @@ pub struct LockFile {
 struct Image {
     board: String,
     role: String,
-    /// As it was asked for.
+    /// As requested.
     suite: String,
     codename: String,
     architecture: String,
@@ -139,13 +139,13 @@ struct Package {
     sha256: Sha256,
     archive: ArchiveName,
     path: String,
-    /// Of an index that lists it, where that of the image is not.
+    /// The date of an index that lists it, if that differs from the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     date: Option<String>,
 }
 
 impl LockFile {
-    /// Reads and checks a file.
+    /// Reads and checks a lock file.
     ///
     /// # Errors
     /// [`LockFileError::Missing`], `Io`, `Format`, `Damaged`.
@@ -157,12 +157,12 @@ impl LockFile {
         Self::parse(&text, path)
     }
 
-    /// Reads a file's text; `path` is for messages.
+    /// Parses a file's text; `path` is for messages.
     ///
     /// # Errors
     /// [`LockFileError::Format`], `Damaged`.
     pub fn parse(text: &str, path: &Path) -> Result<Self, LockFileError> {
-        /// What every format has.
+        /// The part that every format has.
         #[derive(Deserialize)]
         struct Head {
             format: u32,
@@ -175,7 +175,7 @@ impl LockFile {
             return Err(LockFileError::Format { path: path.to_owned(), found });
         }
         let mut file: Self = toml::from_str(text).map_err(syntax)?;
-        // A merge by git may leave them out of order.
+        // A git merge may leave them unsorted.
         file.packages.sort();
         for package in &file.packages {
             if let Some(date) = package.date.as_ref().filter(|date| date.parse::<jiff::Timestamp>().is_err()) {
@@ -207,36 +207,36 @@ impl LockFile {
     /// The file's text.
     ///
     /// # Errors
-    /// None that a lock can cause: TOML writes every value that it has.
+    /// None in practice: TOML can write every value of a lock.
     pub fn to_text(&self) -> Result<String, toml::ser::Error> {
         Ok(format!("{HEAD}\n{}", toml::to_string_pretty(self)?))
     }
 
-    /// Writes the file so that it is there whole or not at all.
+    /// Writes the file completely or not at all.
     ///
     /// # Errors
     /// [`LockFileError::Io`].
     pub fn save(&self, path: &Path) -> Result<(), LockFileError> {
         let text = self.to_text().map_err(std::io::Error::other);
-        // As any file of the user's, not as a secret.
+        // With the mode of a normal file, not a secret.
         let written = text.and_then(|text| files::write_whole(path, text.as_bytes(), 0o644, true));
         written.map_err(|source| LockFileError::Io { action: "write", path: path.to_owned(), source })
     }
 
-    /// Where packages are found, as the nodes' apt is told.
+    /// The archives for packages, also for the nodes' apt.
     #[must_use]
     pub fn archives(&self) -> &Archives {
         &self.archives
     }
 
-    /// Where it was read from.
+    /// The path it was read from.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The inputs of one image. Each package is looked for below `mirror` first, then where it was when the file was
-    /// written, then in the archive of snapshots below `snapshots`.
+    /// The inputs of one image. Each package is first looked up below `mirror`, then at its address when the file was
+    /// written, then in the snapshot archive below `snapshots`.
     ///
     /// # Errors
     /// [`LockFileError::NoImage`], [`LockFileError::Changed`].
@@ -273,25 +273,25 @@ impl LockFile {
         Ok(Lock { suite, architecture, date: image.time(), packages })
     }
 
-    /// Whether both say the same, wherever they lie.
+    /// Whether both have the same content, regardless of their paths.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         *self == Self { path: self.path.clone(), ..other.clone() }
     }
 
-    /// What a newer file has otherwise; the dates of the indexes do not count.
+    /// The changes to a newer file; the dates of the indexes are ignored.
     #[must_use]
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
         changes::between(&self.versions(), &newer.versions())
     }
 
-    /// How many packages it names, and their size in bytes.
+    /// Number of packages, and their total size in bytes.
     #[must_use]
     pub fn totals(&self) -> (usize, u64) {
         (self.packages.len(), self.packages.iter().map(|p| p.size).sum())
     }
 
-    /// Images that are none of these, as `worker on rpi4`.
+    /// Images other than these, as `worker on rpi4`.
     #[must_use]
     pub fn besides(&self, keys: &[ImageKey]) -> Vec<String> {
         let others = self.images.iter().filter(|image| !keys.iter().any(|key| image.is(key)));
@@ -332,18 +332,18 @@ impl LockFile {
 }
 
 impl Image {
-    /// Its own time, seconds since 1970.
+    /// The image's own time, seconds since 1970.
     fn time(&self) -> i64 {
         seconds(self.renewed.as_ref().unwrap_or(&self.date))
     }
 
-    /// Whether it is the one that is meant.
+    /// Whether it is the image with this key.
     fn is(&self, key: &ImageKey) -> bool {
         (&self.board, &self.role, &self.suite, &self.asked) == (&key.board, &key.role, &key.suite, &key.asked)
     }
 }
 
-/// Of a date that was checked when the file was read, seconds since 1970.
+/// Converts a date, checked when the file was read, to seconds since 1970.
 fn seconds(date: &str) -> i64 {
     date.parse::<jiff::Timestamp>().unwrap_or_default().as_second()
 }

@@ -1,4 +1,4 @@
-//! Debian's archive of snapshots, where a version stays that the mirrors have dropped.
+//! Debian's snapshot archive, which keeps versions that the mirrors have dropped.
 //!
 //! `<base>/archive/<archive>/<time>/<path>` is a file of the archive as it was at that time; a time between two snapshots
 //! means the earlier one (snapshot.debian.org, "Usage").
@@ -10,11 +10,11 @@ pub const DEFAULT_URL: &str = "https://snapshot.debian.org";
 
 const HOUR: i64 = 3600;
 
-/// How long after an index is dated a snapshot holds what it lists, in seconds: snapshots are taken every six hours, and
-/// one that was taken before the index does not have what is new in it.
+/// How long after an index's date a snapshot holds the files it lists, in seconds. Snapshots are taken every six hours,
+/// and one taken before the index lacks its new files.
 const DELAYS: [i64; 2] = [6 * HOUR, 24 * HOUR];
 
-/// Where a package is found that an index of `date` (seconds since 1970) lists, best first.
+/// The addresses of a package listed in an index of `date` (seconds since 1970), best first.
 pub(super) fn addresses(base: &str, archive: ArchiveName, date: i64, path: &str) -> Vec<String> {
     let archive = match archive {
         ArchiveName::Debian => "debian",

@@ -240,7 +240,7 @@ fn changes_are_told_by_name() {
 
 const DAY: i64 = 86_400;
 
-/// The sample with a newer `base` in the image for rpi4, which needs something new, a day later.
+/// The sample, a day later, with a newer `base` in the image for rpi4, which needs a new package.
 fn renewed() -> LockFile {
     let four = vec![
         package("base", "2", ArchiveName::Security, true),
@@ -268,17 +268,17 @@ fn each_package_is_looked_for_in_the_snapshots_of_its_own_time() {
         [
             "/archive/debian-security/20251115T160000Z/pool/main/base_2_arm64.deb",
             "/archive/debian/20251114T160000Z/pool/main/linux_6.12_arm64.deb",
-            // It was in the file before, but the index of that image's own date need not list it.
+            // It was in the file before, but the index with that image's date need not list it.
             "/archive/debian-security/20251115T160000Z/pool/main/tls_3+deb13u1_arm64.deb",
         ]
     );
-    // The image is as new as the newest of it. One that did not change is as old as it was, whatever it shares.
+    // The image is as new as its newest package. An unchanged image keeps its date, even if it shares packages.
     assert_eq!(four.date, 1_763_114_400 + DAY);
     let five = lock(&key("rpi5", &["linux/backports"]));
     assert_eq!((five.date, five.packages[0].version.as_str()), (1_763_114_400, "1"));
     assert_eq!(snapshot(&five.packages[2]), shown[2]);
 
-    // What was renewed keeps its date in the next renewal, and loses it when all is locked anew.
+    // A renewed package keeps its date in the next renewal, and loses it when everything is locked again.
     let next = Lock { date: four.date + DAY, ..four.clone() };
     assert!(renewed().renewed(&[(key("rpi4", &["linux"]), next)], renewed().cluster_parts()).is_same(&renewed()));
     let behind = Lock { date: four.date - 5 * DAY, packages: four.packages[..2].to_vec(), ..four.clone() };

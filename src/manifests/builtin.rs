@@ -1,4 +1,4 @@
-//! The manifests of this program: files of `manifests/`, each a front matter between `+++` lines (TOML) and a template.
+//! The built-in manifests: files of `manifests/`, each with a front matter (TOML) between `+++` lines and a template.
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
@@ -13,21 +13,21 @@ static MANIFESTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 /// One file of `manifests/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builtin {
-    /// The file's name; on the node too.
+    /// The file's name, also on the node.
     pub file: String,
     /// What it is, in one line.
     pub title: String,
-    /// Without which it is left out.
+    /// What it needs; otherwise it is left out.
     pub needs: Vec<Need>,
     /// The chart that it installs.
     pub chart: Option<ChartRef>,
-    /// The container images that it runs, those of the chart included.
+    /// The container images that it runs, including those of the chart.
     pub images: Vec<ImageName>,
     /// The text after the front matter, a template.
     pub(crate) template: &'static str,
 }
 
-/// What a manifest needs of a cluster.
+/// What a manifest needs from a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {
@@ -45,7 +45,7 @@ struct FrontMatter {
     images: Vec<ImageName>,
 }
 
-/// All of them, by name.
+/// All built-in manifests, by name.
 ///
 /// # Errors
 /// A bad front matter.

@@ -1,25 +1,25 @@
-//! What k3s takes: names of files, and objects.
+//! Checks what k3s accepts: file names and objects.
 
 use super::pods::{self, Spec};
 use crate::wording::{self, Mistake};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-/// What a file of the folder is, by its name.
+/// The meaning of a file in the folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     /// k3s applies it.
     Manifest,
-    /// k3s passes over the file of this name without `.skip`.
+    /// k3s skips the file with this name without `.skip`.
     Skip,
-    /// k3s does not look at it, and it is of no use on the node.
+    /// k3s ignores it, so it is useless on the node.
     Other,
 }
 
-/// Endings that k3s reads.
+/// File name suffixes that k3s reads.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
-/// What k3s itself puts into the folder at each start, over files of the same name, or calls so.
+/// Names that k3s itself uses: it writes them into the folder at each start, over files with the same name.
 const PACKAGED: [&str; 14] = [
     "aggregated-metrics-reader",
     "auth-delegator",
@@ -37,19 +37,19 @@ const PACKAGED: [&str; 14] = [
     "traefik",
 ];
 
-/// The name that k3s gives to what a file holds: all before the first dot.
+/// k3s's name for the content of a file: everything before the first dot.
 pub(super) fn addon(file: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
-/// What is wrong with a file's name, and what to do.
+/// A bad file name, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadName {
     pub(super) what: String,
     pub(super) help: String,
 }
 
-/// What the file is.
+/// Classifies a file by its name.
 pub(super) fn name(file: &str) -> Result<Name, BadName> {
     let bad = |what: String, help: String| Err(BadName { what, help });
     if file.starts_with('.') || file.ends_with('~') || file.starts_with("README") {
@@ -73,7 +73,7 @@ pub(super) fn name(file: &str) -> Result<Name, BadName> {
             "use a name without a dot before its ending".to_owned(),
         );
     }
-    // RFC 1123, 2.1, as Kubernetes has it for names of objects.
+    // RFC 1123, 2.1, as in Kubernetes' rules for object names.
     if stem.len() > 63 || !edge(stem.chars().next()) || !edge(stem.chars().last()) || !stem.chars().all(middle) {
         return bad(
             "k3s makes an object of this name, and no object can have it".to_owned(),
@@ -91,7 +91,7 @@ pub(super) fn name(file: &str) -> Result<Name, BadName> {
     Ok(Name::Manifest)
 }
 
-/// What every object has (Kubernetes API conventions, "Types (Kinds)").
+/// The fields of every object (Kubernetes API conventions, "Types (Kinds)").
 #[derive(Deserialize)]
 struct Object {
     #[serde(rename = "apiVersion")]
@@ -107,16 +107,16 @@ struct Metadata {
     name: Option<String>,
 }
 
-/// What is to know of an object.
+/// The needed facts about an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     /// Its kind.
     pub(crate) kind: String,
-    /// The container images that it runs, as it names them.
+    /// The container images that it runs, as written in it.
     pub(crate) images: Vec<String>,
 }
 
-/// Checks that the text is YAML (or JSON) of one or more objects, each with what Kubernetes needs to know it.
+/// Checks that the text is YAML (or JSON) of one or more objects, each with the fields that Kubernetes requires.
 pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Mistake> {
     let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| wording::yaml(&e))?;
     for object in &objects {
@@ -126,7 +126,7 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Mistake> {
         if api_version.is_empty() || kind.is_empty() {
             return problem("an object with an empty apiVersion or kind");
         }
-        // A list is only a wrapping; its items have names.
+        // A list is only a wrapper; its items have names.
         if !kind.ends_with("List") && metadata.name.as_deref().is_none_or(str::is_empty) {
             return problem(&format!("this {kind} has no metadata.name"));
         }

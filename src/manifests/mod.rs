@@ -1,9 +1,9 @@
-//! Manifests as data: those of this program (`manifests/`, compiled in) with their front matter, and those of a lab folder,
-//! read and checked.
+//! Manifests as data: the built-in ones (`manifests/`) with their front matter, and those of a lab folder, read and
+//! checked.
 //!
-//! k3s reads its folder every 15 s, in the order of names, and tries again what fails. It calls the file's objects by its
-//! name up to the first dot, so names must be valid for an object and may not meet; `NAME.yaml.skip` lets it pass over
-//! `NAME.yaml` (docs.k3s.io, "Packaged Components", "Auto-Deploying Manifests").
+//! k3s reads its folder every 15 s, in the order of names, and retries what fails. It names the add-on after the file,
+//! up to the first dot, so names must be valid for an object and unique. With `NAME.yaml.skip` it skips `NAME.yaml`
+//! (docs.k3s.io, "Packaged Components", "Auto-Deploying Manifests").
 
 mod builtin;
 pub(crate) mod check;
@@ -20,31 +20,31 @@ use labimg_tree::fault::{Fault, FaultKind};
 pub use builtin::{Builtin, Need, builtins};
 pub use user::{OwnCharts, OwnManifests};
 
-/// Where that is found: the controller of Helm charts fills in the API's own address.
+/// Address of the charts that k3s serves. The Helm controller inserts the API's address.
 pub const SERVED: &str = "https://%{KUBERNETES_API}%/static/charts";
 
-/// What is wrong with a manifest.
+/// Errors about a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// A file of this program.
+    /// A built-in file is wrong.
     #[error("manifests/{file} of this program: {what}")]
     Builtin {
-        /// Which.
+        /// The file.
         file: String,
         /// What is wrong.
         what: String,
-        /// Why.
+        /// The cause.
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// The user's file or folder cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A name that k3s does not take, or not as it is meant.
+    /// A file name that k3s rejects or understands differently.
     #[error("{}: {what}", path.display())]
     Name {
         /// The file.
@@ -54,7 +54,7 @@ pub enum ManifestError {
         /// What to do.
         help: Option<String>,
     },
-    /// Not what Kubernetes takes.
+    /// Content that Kubernetes does not accept.
     #[error("{}:{line}: {what}", path.display())]
     Content {
         /// The file.
@@ -66,7 +66,7 @@ pub enum ManifestError {
         /// What to do.
         help: Option<String>,
     },
-    /// Something in the tree is in the way.
+    /// A conflict with another file in the tree.
     #[error("the manifests of k3s cannot be put into the system")]
     Tree(#[from] TreeError),
 }
@@ -75,7 +75,7 @@ impl Fault for ManifestError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Builtin { .. } => FaultKind::Ours,
-            // Only a file of the lab folder can be in their way.
+            // Only a file of the lab folder can conflict with them.
             Self::Read { .. } | Self::Name { .. } | Self::Content { .. } | Self::Tree(_) => FaultKind::Configuration,
         }
     }

@@ -1,4 +1,4 @@
-//! Helm charts that a manifest of the lab folder names, and how it names them once they are in the image.
+//! Helm charts in manifests of the lab folder, and their addresses once they are in the image.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,20 +11,20 @@ use super::SERVED;
 use crate::charts::ChartRef;
 use crate::wording::Mistake;
 
-/// The kind of objects that install charts.
+/// The kind of the objects that install charts.
 pub(super) const KIND: &str = "HelmChart";
 
-/// Fields of one that name what only the cluster has, so that a lock cannot ask its repository.
+/// Fields that refer to something only the cluster has, so that a lock cannot query the repository.
 const PRIVATE: [&str; 4] = ["authSecret", "dockerRegistrySecret", "repoCA", "repoCAConfigMap"];
 
 /// A `HelmChart` (docs.k3s.io, "Helm", "Using the Helm Controller").
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OwnChart {
-    /// Number of its line, from 1.
+    /// Its line number, from 1.
     pub(super) line: u64,
-    /// Its place among the documents of the text, from 0.
+    /// Its index among the documents of the text, from 0.
     document: usize,
-    /// The chart and where the text names it; or why it is left to the cluster.
+    /// The chart and its position in the text, or why it is left to the cluster.
     named: Result<Named, String>,
 }
 
@@ -38,7 +38,7 @@ impl OwnChart {
 #[derive(Debug, Clone, PartialEq)]
 struct Named {
     chart: ChartRef,
-    /// Bytes of the text: where `chart` is, and all else that says where it comes from.
+    /// Byte ranges in the text: the value of `chart`, and the other fields that say where it comes from.
     at: Range<usize>,
     others: [Range<usize>; 2],
 }
@@ -55,13 +55,13 @@ struct Object {
 #[derive(Default, Deserialize)]
 struct Fields(BTreeMap<String, Spanned<Value>>);
 
-/// The charts of a text that [`check::objects`](super::check::objects) found good, in its order. Those whose archive it holds
-/// itself are not among them.
+/// The charts in a text that [`check::objects`](super::check::objects) accepted, in order. Without those whose archive
+/// is in the text itself.
 pub(super) fn find(text: &str) -> Vec<OwnChart> {
     let objects = match objects(text) {
         Ok(objects) => objects,
         Err(line) => {
-            // A matter of its own kind, but no chart is found beside it.
+            // Rare, but then no chart beside it can be found.
             let named = Err("an object of its file has a `spec` without names".to_owned());
             return vec![OwnChart { line, document: 0, named }];
         }
@@ -78,7 +78,7 @@ pub(super) fn find(text: &str) -> Vec<OwnChart> {
     charts.flatten().collect()
 }
 
-/// Its objects; or the line of one that is unlike what Kubernetes takes.
+/// Its objects, or the line of one that Kubernetes would not accept.
 fn objects(text: &str) -> Result<Vec<Spanned<Object>>, u64> {
     serde_saphyr::from_multiple(text).map_err(|e| e.location().map_or(1, |location| location.line()))
 }
@@ -118,13 +118,13 @@ fn named(spec: &Fields) -> Result<Named, String> {
     })
 }
 
-/// As Helm takes them, capital letters and dots included (helm.sh/docs, "General Conventions").
+/// As accepted by Helm, including capital letters and dots (helm.sh/docs, "General Conventions").
 fn is_chart_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// An address that can stand in a lock, and be a folder below the charts of an image.
+/// An address that can be written to a lock, and used as a folder name below the charts of an image.
 fn is_plain_address(url: &str) -> bool {
     let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/+".contains(c);
@@ -133,7 +133,7 @@ fn is_plain_address(url: &str) -> bool {
     })
 }
 
-/// All three numbers of it (semver.org), not a range of versions as Helm takes them.
+/// A full version with three numbers (semver.org), not a range, which Helm also accepts.
 fn is_one_version(version: &str) -> bool {
     let bare = version.strip_prefix('v').unwrap_or(version);
     let end = bare.find(['-', '+']).unwrap_or(bare.len());
@@ -144,7 +144,7 @@ fn is_one_version(version: &str) -> bool {
         && bare[end..].chars().all(|c| c.is_ascii_alphanumeric() || "-+.".contains(c))
 }
 
-/// The text, with those charts that `is_here` named as k3s serves them. All else of it stays as it is.
+/// The text, in which the charts that satisfy `is_here` have the address where k3s serves them. The rest is unchanged.
 pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<String, Mistake> {
     let mut edits = Vec::new();
     let mut moved = Vec::new();
@@ -152,12 +152,12 @@ pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<
         let Some(Named { chart, at, others }) = named.ok().filter(|named| is_here(&named.chart)) else { continue };
         let address = format!("{SERVED}/{}", chart.file());
         edits.push((at, format!("\"{address}\"")));
-        // Empty is as good as not there to Kubernetes.
+        // For Kubernetes an empty value equals a missing one.
         edits.extend(others.map(|range| (range, "\"\"".to_owned())));
         moved.push((line, document, address));
     }
     let Some(&(line, ..)) = moved.first() else { return Ok(text.to_owned()) };
-    // YAML has ways to write a text that do not bear this, its anchors and merges for one.
+    // Some YAML features, such as anchors and merges, break this edit.
     let as_meant =
         |edited: &String| documents(text).is_some_and(|old| documents(edited) == Some(expected(old, &moved)));
     edit(text, edits).filter(as_meant).ok_or_else(|| Mistake {
@@ -167,7 +167,7 @@ pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<
     })
 }
 
-/// The text with other words at some places; nothing when those meet.
+/// The text with some ranges replaced; `None` when they overlap.
 fn edit(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Option<String> {
     edits.sort_by_key(|(range, _)| range.start);
     let mut edited = String::with_capacity(text.len());
@@ -185,7 +185,7 @@ fn documents(text: &str) -> Option<Vec<Value>> {
     serde_saphyr::from_multiple(text).ok()
 }
 
-/// What the documents are to be, with charts moved to addresses.
+/// The expected documents, with charts moved to new addresses.
 fn expected(mut documents: Vec<Value>, moved: &[(u64, usize, String)]) -> Vec<Value> {
     for (_, document, address) in moved {
         let spec = documents.get_mut(*document).and_then(|object| object.get_mut("spec"));
@@ -198,7 +198,7 @@ fn expected(mut documents: Vec<Value>, moved: &[(u64, usize, String)]) -> Vec<Va
 }
 
 impl Fields {
-    /// Empty when there is none.
+    /// The text of a field; empty when it is missing.
     fn text(&self, field: &str) -> &str {
         self.0.get(field).and_then(|value| value.value.as_str()).unwrap_or_default()
     }
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn what_does_not_bear_it_is_told() {
         let problem = |text: &str| served(text, |_| true).unwrap_err();
-        // The other field would be the address too.
+        // The other field would get the address, too.
         let anchored = format!("{}  jobImage: *here\n", with("'one'", "&here one"));
         assert!(problem(&anchored).help.unwrap().contains("without anchors"), "{:?}", problem(&anchored));
         assert_eq!(problem(&anchored).line, 2);

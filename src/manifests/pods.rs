@@ -1,9 +1,9 @@
-//! The container images that an object of Kubernetes runs: those of a pod, or of the template that pods are made from.
+//! The container images that a Kubernetes object runs: those of a pod or of a pod template.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Kinds that are pods or make them (Kubernetes API reference, "Workload Resources").
+/// Kinds that are pods or create them (Kubernetes API reference, "Workload Resources").
 const KINDS: [&str; 8] =
     ["Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"];
 
@@ -11,13 +11,13 @@ const KINDS: [&str; 8] =
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Spec {
-    /// One that has, or may have, what a pod has.
+    /// One with, possibly, the fields of a pod.
     Pods(Box<PodSpec>),
-    /// That of another kind.
+    /// The `spec` of another kind.
     Other(IgnoredAny),
 }
 
-/// `PodSpec`, or the `spec` of what makes pods.
+/// `PodSpec`, or the `spec` of an object that creates pods.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
@@ -39,7 +39,7 @@ struct Template {
     spec: Box<PodSpec>,
 }
 
-/// The images that an object of this kind runs, as it names them.
+/// The images that an object of this kind runs, as written in it.
 pub(super) fn images(kind: &str, spec: Option<&Spec>) -> Vec<String> {
     let mut images = Vec::new();
     if let Some(Spec::Pods(spec)) = spec.filter(|_| KINDS.contains(&kind)) {

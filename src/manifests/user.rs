@@ -1,4 +1,4 @@
-//! Manifests of the lab folder: copied as they are, once they are found good.
+//! Manifests of the lab folder: checked, then copied unchanged.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use crate::charts::ChartRef;
 use crate::containers::ImageName;
 use crate::wording::Mistake;
 
-/// Largest file that is taken, in bytes. etcd holds objects of 1.5 MiB at most; a file may hold many.
+/// Largest file that is accepted, in bytes. etcd holds objects of at most 1.5 MiB; a file may hold many.
 const LIMIT: u64 = 16 << 20;
 
 /// The manifests of a lab folder.
@@ -20,43 +20,43 @@ pub struct OwnManifests {
     folder: PathBuf,
     /// Name → content.
     files: BTreeMap<String, String>,
-    /// Those with a Secret in them.
+    /// The files with a Secret.
     secret: Vec<PathBuf>,
-    /// The Helm charts that they install, and the file of each.
+    /// The Helm charts that they install, each with its file.
     charts: Vec<(OwnChart, PathBuf)>,
-    /// The container images that their pods run, as they name them, and the file of each.
+    /// The container images that their pods run, as written in them, each with its file.
     images: Vec<(String, PathBuf)>,
 }
 
-/// The charts that a lab folder's manifests name, and what is left to the cluster.
+/// The charts in a lab folder's manifests, and those left to the cluster.
 #[derive(Debug, Default)]
 pub struct OwnCharts {
-    /// Those that a lock can look up.
+    /// The charts that a lock can look up.
     pub charts: Vec<ChartRef>,
-    /// For people: file, line and why.
+    /// Those left to the cluster: file, line and reason, as text.
     pub left: Vec<String>,
 }
 
 impl OwnManifests {
-    /// All files for k3s in `folder`; none when it does not exist.
+    /// Reads all files for k3s in `folder`; empty when it does not exist.
     ///
     /// # Errors
-    /// A file that cannot be read, or that k3s would not take, with the line and what to do.
+    /// A file that cannot be read, or that k3s would not accept, with the line and what to do.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let loaded = load(folder)?;
         Ok(if loaded.files.is_empty() { loaded } else { Self { folder: folder.to_owned(), ..loaded } })
     }
 
-    /// The files that hold a Secret, which whoever has the card can read.
+    /// The files that hold a Secret, which anyone with the card can read.
     #[must_use]
     pub fn secret(&self) -> &[PathBuf] {
         &self.secret
     }
 
-    /// Name → text, as they are but for charts that are in the image (`is_here`): those are named where k3s serves them.
+    /// Name → text, unchanged except that charts in the image (`is_here`) get the address where k3s serves them.
     ///
     /// # Errors
-    /// A chart that is named in a way that cannot be changed, with file and line.
+    /// A chart whose address cannot be changed, with file and line.
     pub fn files(&self, is_here: impl Fn(&ChartRef) -> bool) -> Result<BTreeMap<String, String>, ManifestError> {
         let mut files = BTreeMap::new();
         for (name, text) in &self.files {
@@ -66,10 +66,10 @@ impl OwnManifests {
         Ok(files)
     }
 
-    /// The container images that their pods run. What their Helm charts run is not known.
+    /// The container images that their pods run. Images of their Helm charts are not known.
     ///
     /// # Errors
-    /// A name that no image can have.
+    /// An invalid image name.
     pub fn images(&self) -> Result<Vec<ImageName>, ManifestError> {
         let parsed = self.images.iter().map(|(image, path)| {
             ImageName::in_a_pod(image).map_err(|bad| ManifestError::Name {
@@ -81,7 +81,7 @@ impl OwnManifests {
         parsed.collect()
     }
 
-    /// The Helm charts that they name.
+    /// The Helm charts in them.
     #[must_use]
     pub fn charts(&self) -> OwnCharts {
         let mut own = OwnCharts::default();
@@ -106,10 +106,10 @@ fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
         Err(e) => return Err(read(folder)(e)),
     };
     let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(read(folder))?;
-    // The order in a folder is anyone's, and errors should come in the same order each time.
+    // The order in a folder is arbitrary, but errors should always come in the same order.
     paths.sort();
     let mut loaded = OwnManifests::default();
-    // What k3s calls each file's content → its name.
+    // k3s's name for each file's content → the file's name.
     let mut addons: BTreeMap<String, String> =
         builtins()?.into_iter().map(|b| (check::addon(&b.file).to_owned(), b.file)).collect();
     for path in paths {
@@ -151,7 +151,7 @@ fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
     Ok(loaded)
 }
 
-/// Its text and objects.
+/// Checks the content; returns its text and objects.
 fn check_content(path: &Path, bytes: Vec<u8>) -> Result<(String, Vec<Known>), ManifestError> {
     let text = String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];

@@ -1,5 +1,5 @@
-//! Boards: one TOML file each under `boards/`, compiled into the program, or in a lab folder. A new board is a new file,
-//! no code.
+//! Boards: one TOML file each, in `boards/` (compiled into the program) or in a lab folder. A new board needs only a
+//! new file, no code.
 
 use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ use labimg_tree::fault::{Fault, FaultKind};
 
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/boards");
 
-/// What is wrong with a board's file.
+/// Errors about a board's file.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardFileError {
     /// A board's file is not valid TOML or has a field that does not exist.
     #[error("{file}:{}: {}", mistake.line, mistake.what)]
     Syntax {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Where and what.
+        /// The mistake with its position.
         mistake: Mistake,
     },
     /// A board's file is valid TOML with a value that cannot work.
     #[error("{file}: {what}")]
     Value {
-        /// Which file.
+        /// The file.
         file: String,
         /// The field and what is wrong with it.
         what: String,
@@ -49,20 +49,20 @@ impl Fault for BoardFileError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Board {
-    /// The file's name without `.toml`, as `--board` takes it; not written in the file itself.
+    /// The file's name without `.toml`, as used with `--board`; not in the file itself.
     #[serde(skip_deserializing)]
     pub name: String,
-    /// For people.
+    /// A readable title.
     pub title: String,
     /// Debian's name of the architecture, such as `arm64`.
     pub architecture: String,
-    /// What people should know before they choose the board; one sentence each.
+    /// What users should know before they choose the board; one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Whether Wi-Fi is the only network that the board has.
     #[serde(default)]
     pub wireless_only: bool,
-    /// What the board needs beyond the base system.
+    /// Packages that the board needs beyond the base system.
     pub packages: Vec<BoardPackage>,
     /// The disk's partition table and root partition.
     pub disk: Disk,
@@ -70,7 +70,7 @@ pub struct Board {
     pub firmware: Firmware,
     /// Kernel command line.
     pub kernel: Kernel,
-    /// What the initramfs must be able to do.
+    /// Contents of the initramfs.
     pub initramfs: Initramfs,
     /// How QEMU runs an image of the board.
     pub qemu: Qemu,
@@ -84,7 +84,7 @@ pub struct BoardPackage {
     pub name: String,
     /// Why the board needs it.
     pub why: String,
-    /// The suite that it must come from when the release's own version does not do, such as `trixie-backports`.
+    /// The suite that it must come from when the release's version is not enough, such as `trixie-backports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suite: Option<String>,
 }
@@ -95,15 +95,15 @@ pub struct BoardPackage {
 pub struct Disk {
     /// Kind of partition table.
     pub table: Table,
-    /// Whether the root partition and its file system take the whole disk at first boot.
+    /// Whether the root partition and its file system grow to the whole disk at first boot.
     pub grow_root: bool,
     /// Where the first partition begins, in MiB: some boot loaders lie before it, up to 8 MiB and more. A multiple of 4.
-    // Left out of what names an image, so that boards of the usual kind keep their images.
+    // Not part of the image ids by default, so that the usual boards keep their images.
     #[serde(default = "usual_first_mib", skip_serializing_if = "is_usual_first_mib")]
     pub first_mib: u32,
 }
 
-/// Where partitions begin on a board that does not say it: the first erase block of an SD card is the table's.
+/// Where partitions begin by default: the first erase block of an SD card is for the table.
 fn usual_first_mib() -> u32 {
     4
 }
@@ -160,17 +160,17 @@ pub enum FirmwareKind {
 pub struct Kernel {
     /// Values of `console=`; the last one becomes `/dev/console`.
     pub consoles: Vec<String>,
-    /// Further arguments, one each.
+    /// More arguments, one each.
     #[serde(default)]
     pub arguments: Vec<String>,
 }
 
-/// What the initramfs must be able to do.
+/// Contents of the initramfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Initramfs {
-    /// Kernel modules, without `.ko`, that lead to the root file system, in the order to load them.
-    /// Dependencies are added; what the kernel has built in is left out.
+    /// Kernel modules, without `.ko`, that are needed to reach the root file system, in load order. Dependencies are
+    /// added; built-in modules are left out.
     pub modules: Vec<String>,
 }
 
@@ -180,7 +180,7 @@ pub struct Initramfs {
 pub struct Qemu {
     /// Value of `-machine`.
     pub machine: String,
-    /// Value of `-cpu`; none when the machine has only one.
+    /// Value of `-cpu`; `None` when the machine has only one.
     #[serde(default)]
     pub cpu: Option<String>,
     /// Value of `-m`, MiB.
@@ -193,7 +193,7 @@ pub struct Qemu {
     pub network: QemuNetwork,
     /// Whether USB devices can be added.
     pub usb: bool,
-    /// The device tree on the firmware partition to pass; none when the machine makes its own.
+    /// The device tree on the firmware partition to pass; `None` when the machine generates its own.
     #[serde(default)]
     pub device_tree: Option<String>,
     /// Whether the disk must be padded to a power of two for QEMU.
@@ -231,7 +231,7 @@ impl Board {
         texts.map(|(name, text)| Self::parse(name, &format!("boards/{name}.toml"), text)).collect()
     }
 
-    /// Reads a board's file. `name` is its file name without `.toml`, `file` what messages call it.
+    /// Parses a board's file. `name` is its file name without `.toml`, `file` its name in messages.
     ///
     /// # Errors
     /// Bad TOML, an unknown field, or a value that cannot work.
@@ -308,7 +308,7 @@ mod tests {
         let text = BOARDS.get_file("virt.toml").unwrap().contents_utf8().unwrap();
         let usual = Board::parse("virt", "virt.toml", text).unwrap();
         assert_eq!(usual.disk.first_mib, 4);
-        // Images are named by their board's data: those of today keep their names.
+        // Image ids depend on the board's data: those of existing boards must not change.
         assert!(!serde_json::to_string(&usual).unwrap().contains("first_mib"));
         let with = |first: &str| {
             let text = text.replace("grow_root = true", &format!("grow_root = true\nfirst_mib = {first}"));

@@ -1,5 +1,6 @@
-//! What images are made of besides packages: boards, roles, overlays and manifests. Those of the program, and those of a lab folder
-//! (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`, `manifests/`), which add to them or stand in their place.
+//! The parts of images besides packages: boards, roles, overlays and manifests. There are built-in ones, and those of a
+//! lab folder (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`, `manifests/`), which add to them or replace
+//! them.
 
 pub mod board;
 pub mod overlay;
@@ -19,7 +20,7 @@ use role::{COMMON, Role, RoleFileError};
 
 pub use own_files::{OwnFile, OwnKind};
 
-/// A name that no board or role has.
+/// An unknown board or role.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown {what} `{name}`")]
 pub struct UnknownPart {
@@ -27,31 +28,31 @@ pub struct UnknownPart {
     pub what: &'static str,
     /// The name given.
     pub name: String,
-    /// Names that look like it, best first.
+    /// Similar names, best first.
     pub nearest: Vec<String>,
     /// The command that lists all.
     pub list: &'static str,
 }
 
-/// What is wrong with the parts of a lab folder.
+/// Errors about the parts of a lab folder.
 #[derive(Debug, thiserror::Error)]
 pub enum PartsError {
-    /// A file of this program.
+    /// A built-in file is wrong.
     #[error("a file of this program is wrong")]
     Program(#[source] Box<PartsError>),
     /// A folder or file cannot be read; the error names it.
     #[error(transparent)]
     Read(#[from] std::io::Error),
-    /// A board's file.
+    /// A board's file is wrong.
     #[error(transparent)]
     Board(#[from] BoardFileError),
-    /// A role's file.
+    /// A role's file is wrong.
     #[error(transparent)]
     Role(#[from] RoleFileError),
-    /// A manifest.
+    /// A manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A role whose overlay is nowhere.
+    /// A role's overlay does not exist.
     #[error("role {role}: there is no folder overlays/{overlay}")]
     NoOverlay {
         /// The role's name.
@@ -59,18 +60,18 @@ pub enum PartsError {
         /// The folder that it names.
         overlay: String,
     },
-    /// An overlay that goes onto no node.
+    /// An overlay is used by no role.
     #[error("{}: there is no role of this name", .folder.display())]
     NoRole {
         /// The folder.
         folder: PathBuf,
-        /// Names that look like it, best first.
+        /// Similar names, best first.
         nearest: Vec<String>,
     },
-    /// A file of an overlay that cannot go onto a node.
+    /// A file of an overlay cannot go onto a node.
     #[error("{}: {what}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         what: &'static str,
@@ -119,7 +120,7 @@ impl Fault for PartsError {
     }
 }
 
-/// All boards, roles and overlays that there are to choose from.
+/// All available boards, roles and overlays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parts {
     boards: BTreeMap<String, Board>,
@@ -130,10 +131,10 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Those of the program.
+    /// The built-in parts.
     ///
     /// # Errors
-    /// When a file of the program is bad, which the tests rule out.
+    /// When a built-in file is bad, which the tests rule out.
     pub fn built_in() -> Result<Self, PartsError> {
         Self::of_program().map_err(|e| PartsError::Program(Box::new(e)))
     }
@@ -145,10 +146,10 @@ impl Parts {
         Ok(Self { boards, common, roles, overlays: BTreeMap::new(), manifests: Arc::default() })
     }
 
-    /// Those of the program and of the folder of a `lab.toml`.
+    /// The built-in parts and those in the folder of a `lab.toml`.
     ///
     /// # Errors
-    /// A file that is not what it should be, or cannot be read.
+    /// A file that is wrong or cannot be read.
     pub fn of(folder: &Path) -> Result<Self, PartsError> {
         let mut parts = Self::built_in()?;
         for (name, file) in tomls(&folder.join("boards"))? {
@@ -164,7 +165,7 @@ impl Parts {
             }
         }
         for (name, folder) in entries(&folder.join("overlays"))? {
-            // As file managers leave them in every folder.
+            // Hidden files, which file managers leave in every folder.
             if name.starts_with('.') {
                 continue;
             }
@@ -176,7 +177,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Every overlay has its role, and every role its overlay.
+    /// Checks that every overlay has a role, and every role its overlay.
     fn check(&self, folder: &Path) -> Result<(), PartsError> {
         let mut named = BTreeSet::from([COMMON]);
         for role in self.roles.values().chain([&self.common]) {
@@ -196,23 +197,23 @@ impl Parts {
         }
     }
 
-    /// The board of this name.
+    /// The board with this name.
     ///
     /// # Errors
-    /// Names the nearest boards when there is none of this name.
+    /// With the nearest boards when there is none with this name.
     pub fn board(&self, name: &str) -> Result<&Board, UnknownPart> {
         self.boards.get(name).ok_or_else(|| unknown("board", name, self.boards.keys()))
     }
 
-    /// The role of this name.
+    /// The role with this name.
     ///
     /// # Errors
-    /// Names the nearest roles when there is none of this name.
+    /// With the nearest roles when there is none with this name.
     pub fn role(&self, name: &str) -> Result<&Role, UnknownPart> {
         self.roles.get(name).ok_or_else(|| unknown("role", name, self.roles.keys()))
     }
 
-    /// What every node has, whatever its role.
+    /// The role that every node includes.
     #[must_use]
     pub fn common(&self) -> &Role {
         &self.common
@@ -228,13 +229,13 @@ impl Parts {
         self.roles.values()
     }
 
-    /// What the lab folder has for k3s to deploy by itself.
+    /// The lab folder's manifests, which k3s deploys automatically.
     #[must_use]
     pub fn manifests(&self) -> &Arc<OwnManifests> {
         &self.manifests
     }
 
-    /// The files that the lab folder lays over nodes of this role, the last one last.
+    /// The lab folder's overlay files for nodes of this role; later ones replace earlier ones.
     #[must_use]
     pub fn own_files(&self, role: &Role) -> Vec<(String, Vec<OwnFile>)> {
         let all = [Some(COMMON), self.common.overlay.as_deref(), role.overlay.as_deref(), Some(&role.name)];
@@ -257,7 +258,7 @@ fn unknown<'a>(what: &'static str, name: &str, all: impl Iterator<Item = &'a Str
     UnknownPart { what, name: name.to_owned(), nearest: nearest(name, all.map(String::as_str)), list }
 }
 
-/// What a folder holds, by name; nothing when it is not there.
+/// The entries of a folder, by name; empty when it is missing.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
     let entries = match fs_err::read_dir(folder) {
         Ok(entries) => entries,
@@ -272,7 +273,7 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
             name.ok_or_else(|| PartsError::File { path: path.clone(), what: "its name is not UTF-8", help: None })?;
         all.push((name.to_owned(), path));
     }
-    // The order in a folder is anyone's, and errors should come in the same order each time.
+    // The order in a folder is arbitrary, but errors should always come in the same order.
     all.sort();
     Ok(all)
 }

@@ -1,4 +1,4 @@
-//! Files of a lab folder's `overlays/NAME/`, which go onto the nodes by their path below it.
+//! Files of a lab folder's `overlays/NAME/`, which go onto the nodes under their path below it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,23 +14,23 @@ use labimg_tree::{Blob, Content, ContentReader};
 pub enum OwnKind {
     /// A file with this content.
     File {
-        /// Whether it may be executed: as the user's own file, or a script.
+        /// Whether it is executable: like the user's file, or because it is a script.
         program: bool,
-        /// Its bytes, in the user's own file.
+        /// Its content, read from the user's file.
         content: Content,
     },
-    /// A symbolic link to this.
+    /// A symbolic link with this target.
     Link(String),
 }
 
-/// One file of the user's.
+/// One file of the user.
 #[derive(Debug, Clone, Serialize)]
 pub struct OwnFile {
-    /// Where it goes, without a leading `/`.
+    /// Its path on the node, without a leading `/`.
     pub path: String,
-    /// What it is, as one hash: kind, whether it may be executed, content.
+    /// A hash over kind, executable bit and content.
     pub sha256: Sha256,
-    /// What it becomes.
+    /// What it becomes on the node.
     #[serde(skip)]
     pub kind: OwnKind,
 }
@@ -41,13 +41,13 @@ impl PartialEq for OwnFile {
     }
 }
 
-/// Up to this many bytes a file is held in memory: an open file each would be too many.
+/// Files up to this size in bytes are held in memory: one open file for each would be too many.
 const SMALL: u64 = 1 << 20;
 
-/// All files below `folder`, by path. A `.gitkeep` keeps a folder in git and goes nowhere.
+/// All files below `folder`, by path. A `.gitkeep`, which keeps a folder in git, is left out.
 ///
 /// # Errors
-/// What is neither file, folder nor link; a name that is not UTF-8; what cannot be read.
+/// Something other than a file, folder or link; a name that is not UTF-8; a read error.
 pub(super) fn read(folder: &Path) -> Result<Vec<OwnFile>, PartsError> {
     let mut files = Vec::new();
     walk(folder, folder, &mut files)?;

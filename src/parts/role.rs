@@ -1,5 +1,5 @@
-//! Roles: what a node is for, as data (`roles/*.toml`, in the program or in a lab folder): packages with their reasons, an
-//! overlay folder, units.
+//! Roles: what a node is for, as data (`roles/*.toml`, built in or in a lab folder): packages with reasons, an overlay
+//! folder, units.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use labimg_tree::fault::{Fault, FaultKind};
 
 static ROLES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/roles");
 
-/// What is wrong with a role's file.
+/// Errors about a role's file.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleFileError {
     /// It is not valid TOML or has a field that does not exist.
     #[error("{file}:{}: {}", mistake.line, mistake.what)]
     Syntax {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Where and what.
+        /// The mistake with its position.
         mistake: Mistake,
     },
-    /// It asks for what only one role can be.
+    /// It asks to found the cluster, which only one role can do.
     #[error("{file}: manifests: only the role `{FOUNDER}` brings what k3s deploys by itself")]
     Manifests {
-        /// Which file.
+        /// The file.
         file: String,
     },
-    /// What every node has is not there.
+    /// The role that every node includes is missing.
     #[error("roles/{COMMON}.toml is missing from this program")]
     NoCommon,
 }
@@ -58,17 +58,17 @@ pub struct Role {
     pub name: String,
     /// One line for `labimg roles`.
     pub title: String,
-    /// The folder under `overlays/` that is laid over the root; none when absent.
+    /// The folder under `overlays/` that is laid over the root; `None` when absent.
     pub overlay: Option<String>,
     /// Debian package → why it is there.
     pub packages: BTreeMap<String, String>,
-    /// As what the node runs k3s; not at all when absent.
+    /// How the node runs k3s; `None` means not at all.
     #[serde(default)]
     pub k3s: Option<K3sKind>,
-    /// Whether the node brings what k3s deploys by itself: on one server of a cluster, the one that founds it.
+    /// Whether the node holds the manifests that k3s deploys automatically: only on the server that founds the cluster.
     #[serde(default)]
     pub manifests: bool,
-    /// Units to switch.
+    /// Units to enable, disable or mask.
     #[serde(default)]
     pub systemd: Units,
 }
@@ -83,7 +83,7 @@ pub enum K3sKind {
     Agent,
 }
 
-/// Units that a role switches, by full name.
+/// Units that a role enables, disables or masks, by full name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Units {
@@ -95,23 +95,23 @@ pub struct Units {
     pub mask: Vec<String>,
 }
 
-/// The name of the file that every role builds on; not a role by itself.
+/// The name of the file that every role builds on; not a role on its own.
 pub const COMMON: &str = "common";
 
-/// The role that founds a cluster, has its disk and its manifests.
+/// The role that founds a cluster and has its disk and manifests.
 pub const FOUNDER: &str = "master";
 
 impl Role {
-    /// The roles that are compiled in, and [`COMMON`].
+    /// The built-in roles, and [`COMMON`].
     ///
     /// # Errors
-    /// When a compiled-in file is bad, which the tests rule out.
+    /// When a built-in file is bad, which the tests rule out.
     pub fn built_in() -> Result<Vec<Self>, RoleFileError> {
         let texts = ROLES.files().filter_map(|f| Some((f.path().file_stem()?.to_str()?, f.contents_utf8()?)));
         texts.map(|(name, text)| Self::parse(name, &format!("roles/{name}.toml"), text)).collect()
     }
 
-    /// Reads a role's file. `name` is its file name without `.toml`, `file` what messages call it.
+    /// Parses a role's file. `name` is its file name without `.toml`, `file` its name in messages.
     ///
     /// # Errors
     /// Bad TOML, an unknown field, or a second role that founds a cluster.

@@ -1,5 +1,5 @@
-//! What is in an image, decided from flags and defaults alone: no network, no clock, no disk but the key files named
-//! (flags → [`Plan`]).
+//! Decides what is in an image, only from flags and defaults: no network, no clock, and from the disk only the named
+//! key files (flags → [`Plan`]).
 
 pub mod target;
 
@@ -19,48 +19,48 @@ use crate::ssh_key::SshKeyError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
 
-/// What is wrong with a request.
+/// Errors about a request.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A name that no board or role has.
+    /// An unknown board or role.
     #[error(transparent)]
     Unknown(#[from] UnknownPart),
-    /// A board whose packages come from another release.
+    /// The board needs packages from another release.
     #[error("board {board} needs packages of `{needs}`, which do not go with --suite {suite}")]
     Suite {
         /// The board.
         board: String,
         /// The suite that it needs.
         needs: String,
-        /// The release asked for.
+        /// The requested release.
         suite: String,
     },
-    /// A file of the user's where the node would not see it.
+    /// A user's file is where the node would not see it.
     #[error(
         "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, where the node does not see it"
     )]
     Firmware {
-        /// Which overlay.
+        /// The overlay.
         overlay: String,
         /// The file.
         path: String,
     },
-    /// An SSH key that is none.
+    /// Not a valid SSH key.
     #[error(transparent)]
     SshKey(#[from] SshKeyError),
-    /// A node that `lab.toml` does not have.
+    /// `lab.toml` does not have the node.
     #[error("{}: there is no node `{name}`", file.display())]
     NoNode {
         /// The file.
         file: PathBuf,
         /// The name given.
         name: String,
-        /// Names that look like it, best first.
+        /// Similar names, best first.
         nearest: Vec<String>,
-        /// All names that there are.
+        /// All names in the file.
         all: Vec<String>,
     },
-    /// A name that no host can have.
+    /// An invalid host name.
     #[error(transparent)]
     Hostname(#[from] HostnameError),
 }
@@ -97,10 +97,10 @@ impl Fault for PlanError {
     }
 }
 
-/// Part of libc: UTF-8 without a package of locales.
+/// Part of libc: UTF-8 without the package `locales`.
 pub const BUILT_IN_LOCALE: &str = "C.UTF-8";
 
-/// What is asked for in one image.
+/// The request for one image.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Name of a board.
@@ -109,7 +109,7 @@ pub struct Request {
     pub role: String,
     /// Debian's code name.
     pub suite: String,
-    /// Debian packages to add → who asked for them.
+    /// Debian packages to add → the reason.
     pub packages: BTreeMap<String, String>,
     /// The cluster that the image is for.
     pub lab: Lab,
@@ -120,31 +120,31 @@ pub struct Request {
 pub struct Plan {
     /// The board it boots on.
     pub board: Board,
-    /// What the node is for.
+    /// The node's role.
     pub role: Role,
     /// Debian's code name.
     pub suite: String,
-    /// Further suites that packages of the board come from, such as `trixie-backports`.
+    /// More suites that the board's packages come from, such as `trixie-backports`.
     pub extra_suites: Vec<String>,
-    /// Debian package (`name` or `name/suite`) → why it is there; dependencies are not among them.
+    /// Debian package (`name` or `name/suite`) → why it is there; without dependencies.
     pub packages: BTreeMap<String, String>,
-    /// Folders of the program's `overlays/`, first to last.
+    /// Folders of the built-in `overlays/`, in order.
     pub overlays: Vec<String>,
-    /// Folders of the lab's `overlays/` with their files, first to last: the last word.
+    /// Folders of the lab's `overlays/` with their files, in order; they come after all others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own_files: Vec<(String, Vec<OwnFile>)>,
-    /// What the lab folder has for k3s to deploy by itself.
+    /// The lab folder's manifests, which k3s deploys automatically.
     #[serde(skip)]
     pub own_manifests: Arc<OwnManifests>,
-    /// Units to switch: those of the common role, then of the role.
+    /// Units to enable, disable or mask: those of the common role, then of the role.
     pub units: Units,
-    /// The cluster that the image is for. It does not name the image's parts: a node more is the same image.
+    /// The cluster that the image is for. It is not part of the image ids: with one more node the image stays the same.
     #[serde(skip)]
     pub lab: Lab,
 }
 
 impl Plan {
-    /// Decides everything that a request leaves open.
+    /// Resolves everything that a request leaves open.
     ///
     /// # Errors
     /// Unknown names, with the nearest ones.
@@ -195,7 +195,7 @@ impl Plan {
     }
 }
 
-/// No file lies where the node mounts its firmware partition.
+/// Checks that no file is where the node mounts its firmware partition.
 fn seen_by_the_node(own_files: &[(String, Vec<OwnFile>)], firmware: &str) -> Result<(), PlanError> {
     let firmware = format!("{}/", firmware.trim_matches('/'));
     for (overlay, files) in own_files {

@@ -9,10 +9,10 @@ use crate::parts::Parts;
 use crate::ssh_key::{self, SshKeyError};
 use labimg_tree::suggest::nearest;
 
-/// One image to make, and the node that it becomes.
+/// One image to make, and its node.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// What is in the image; the same for all nodes of one role on one board.
+    /// The content of the image; the same for all nodes of one role on one board.
     pub plan: Plan,
     /// The node.
     pub node: LabNode,
@@ -20,21 +20,21 @@ pub struct Target {
     pub ssh_keys: Vec<String>,
 }
 
-/// What flags say for all images.
+/// The flags for all images.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// Debian's code name.
     pub suite: String,
     /// Debian packages to add.
     pub packages: Vec<String>,
-    /// Further keys or files of keys.
+    /// More keys or key files.
     pub ssh_keys: Vec<String>,
 }
 
-/// The targets of the nodes named, of all nodes when none is.
+/// The targets for the named nodes, or for all nodes.
 ///
 /// # Errors
-/// Names that the lab does not have, and what [`Plan::new`] refuses; keys that cannot be read.
+/// Names that the lab does not have, what [`Plan::new`] refuses, and keys that cannot be read.
 pub fn of_lab(folder: &LabFolder, names: &[String], flags: &Flags) -> Result<Vec<Target>, PlanError> {
     let lab = &folder.lab;
     if let Some(name) = names.iter().find(|name| lab.node(name).is_none()) {
@@ -56,10 +56,10 @@ pub fn of_lab(folder: &LabFolder, names: &[String], flags: &Flags) -> Result<Vec
         .collect()
 }
 
-/// The target of flags alone: a lab of one node.
+/// The target from flags only: a lab with one node.
 ///
 /// # Errors
-/// As [`of_lab`], and a host name that cannot be one.
+/// As [`of_lab`], and an invalid host name.
 pub fn alone(
     board: &str,
     role: &str,
@@ -75,7 +75,7 @@ pub fn alone(
     Ok(target)
 }
 
-/// The cluster that a node is when there is no `lab.toml`: itself, with the defaults of everything.
+/// The cluster of a node without a `lab.toml`: only that node, with all defaults.
 pub(crate) fn lone_lab(name: &str, role: &str, board: &str) -> Lab {
     let node = LabNode { name: name.to_owned(), role: role.to_owned(), board: board.to_owned(), ..LabNode::default() };
     Lab { name: "lab".to_owned(), nodes: vec![node], ..Lab::default() }
@@ -94,7 +94,7 @@ fn target(
     Ok(Target { plan: Plan::new(&Request { board, role, suite, packages, lab }, parts)?, node, ssh_keys })
 }
 
-/// Each key once, in the order given.
+/// Each key once, in the given order.
 fn read_keys<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<String>, SshKeyError> {
     let mut all: Vec<String> = Vec::new();
     for text in texts {

@@ -1,4 +1,4 @@
-//! What is in an image, as JSON: written beside it and into the node's own tree.
+//! The record of an image, as JSON: written beside the image and into the node's tree.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -15,15 +15,15 @@ use labimg_tree::files::folder_of;
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Kind, Tree};
 
-/// Where it lies on the node.
+/// Its path on the node.
 pub const NODE_PATH: &str = "/usr/share/labimg/manifest.json";
-/// The form described here. A change that old readers would misread counts it up.
+/// Version of the format. A change that old readers would misread increases it.
 pub const FORMAT: u32 = 1;
 
-/// What one image was made of.
+/// The parts of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
-    /// [`FORMAT`].
+    /// The format, see [`FORMAT`].
     pub format: u32,
     /// The version of labimg that made it.
     pub labimg: String,
@@ -41,12 +41,12 @@ pub struct ImageRecord {
     pub partitions: Vec<RecordPartition>,
     /// The packages by name.
     pub packages: Vec<RecordPackage>,
-    /// Package that board, role or user asked for → why; those that only came along are not in it.
+    /// Package that board, role or user asked for → why; without dependencies.
     #[serde(default)]
     pub why: BTreeMap<String, String>,
-    /// What each layer put there, in the order they were laid.
+    /// The files of each layer, in order.
     pub layers: Vec<RecordLayer>,
-    /// The node's k3s; none when its role has none.
+    /// The node's k3s; `None` when its role has none.
     #[serde(default)]
     pub k3s: Option<K3sRecord>,
     /// Container images on the card.
@@ -67,7 +67,7 @@ pub struct RecordPartition {
     pub start: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Linux' name for it.
+    /// Linux's name for it (PARTUUID).
     pub partuuid: String,
 }
 
@@ -76,16 +76,16 @@ pub struct RecordPartition {
 pub struct RecordContainer {
     /// Its full name, or [`RecordContainer::OF_K3S`].
     pub name: String,
-    /// Of an image its tag or digest.
+    /// Tag or digest of an image.
     pub version: String,
     /// Size in bytes: layers, configuration and manifest, or the archive.
     pub size: u64,
-    /// What the image's manifest hashes to, or the archive.
+    /// Hash of the image's manifest, or of the archive.
     pub sha256: Sha256,
 }
 
 impl RecordContainer {
-    /// What the archive of k3s' own images is called.
+    /// Name for the archive of k3s's own images.
     pub const OF_K3S: &str = "k3s-airgap-images";
 }
 
@@ -110,19 +110,19 @@ pub struct RecordPackage {
 pub struct RecordLayer {
     /// Its name, such as `overlay common`.
     pub name: String,
-    /// How many files, folders and links are its.
+    /// Number of its files, folders and links.
     pub entries: u64,
-    /// Bytes of its files.
+    /// Size of its files in bytes.
     pub bytes: u64,
-    /// The paths; none for what packages brought, which dpkg's own lists name.
+    /// Its paths; empty for packages, whose files are in dpkg's lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
 }
 
-/// A record that cannot be used.
+/// Why a record cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// Not the JSON that a manifest is.
+    /// Not the JSON of a record.
     #[error("it is not what labimg records of an image: {0}")]
     Json(Mistake),
     /// Made by a newer labimg.
@@ -146,7 +146,7 @@ impl Fault for RecordError {
 }
 
 impl ImageRecord {
-    /// Reads a manifest.
+    /// Parses a record.
     ///
     /// # Errors
     /// Text that is not a record, or one of a newer format.
@@ -165,15 +165,15 @@ impl ImageRecord {
     /// As indented JSON with a newline at the end; the same record gives the same text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings, numbers and lists of them cannot fail to become JSON.
+        // Strings, numbers and lists of them can always be written as JSON.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// Writes it beside an image under a temporary name: [`Beside::put`] gives it the name `node.img.json` of `node.img`
+    /// Writes it beside an image under a temporary name. [`Beside::put`] renames it to `node.img.json` (for `node.img`)
     /// once the image is in place. Dropped before that, it is removed.
     ///
     /// # Errors
-    /// When the file cannot be written, or a folder stands where it goes.
+    /// When the file cannot be written, or a folder is in its place.
     pub fn prepare_beside(&self, image: &Path) -> Result<Beside, ImageError> {
         let mut name = image.file_name().unwrap_or_default().to_owned();
         name.push(".json");
@@ -183,7 +183,7 @@ impl ImageRecord {
             return Err(ImageError::BadOutput { path, why, help });
         }
         let folder = folder_of(&path);
-        // Always the same name: what a killed build left is used again by the next one.
+        // Always the same name, so the next build reuses what a killed one left.
         let mut partial = std::ffi::OsString::from(".");
         partial.push(path.file_name().unwrap_or_default());
         partial.push(".partial");
@@ -206,7 +206,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Gives it its name, and tells it.
+    /// Renames it, and returns its final path.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -218,7 +218,7 @@ impl Beside {
     }
 }
 
-/// The partitions of a layout as a record tells them.
+/// The partitions of a layout as entries of a record.
 #[must_use]
 pub fn partitions(layout: &Layout) -> Vec<RecordPartition> {
     let all = layout.partitions.iter().zip(1..);
@@ -237,7 +237,7 @@ pub fn partitions(layout: &Layout) -> Vec<RecordPartition> {
     .collect()
 }
 
-/// What each layer of a tree put there; layers of which nothing is left are left out.
+/// The files of each layer of a tree; layers without remaining files are left out.
 #[must_use]
 pub fn layers(tree: &Tree) -> Vec<RecordLayer> {
     let mut layers = BTreeMap::new();

@@ -1,8 +1,8 @@
 //! Keys and certificates of the cluster: ECDSA over P-256 (FIPS 186-5), X.509 (RFC 5280).
 //!
-//! They look as those that k3s makes for itself when it finds none: self-signed CAs named `<what>-ca@<time>` with key usage
-//! digitalSignature, keyEncipherment and keyCertSign. Only the dates differ: they begin a year before they are made, because
-//! k3s dates what it signs from its CA's first day, and a node's clock may be behind.
+//! They look like those that k3s creates when it finds none: self-signed CAs named `<what>-ca@<time>` with key usage
+//! digitalSignature, keyEncipherment and keyCertSign. Only the dates differ: validity begins a year before creation,
+//! because certificates that k3s signs start with its CA's first day, and a node's clock may be slow.
 
 use rand_core::{OsRng, RngCore};
 use rcgen::{
@@ -21,13 +21,13 @@ use labimg_debian::der;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How long before they are made certificates begin, in seconds.
+/// How long before creation the validity begins, in seconds.
 const BEFORE: i64 = 365 * DAY;
 
-/// How long after they are made certificates end, in seconds.
+/// How long after creation the validity ends, in seconds.
 const AFTER: i64 = 3650 * DAY;
 
-/// A CA: where its files are below `server/tls`, without ending, and the name that k3s gives it.
+/// A CA: the path of its files below `server/tls` without suffix, and k3s's name for it.
 pub(super) struct Authority {
     pub(super) certificate: &'static str,
     pub(super) key: &'static str,
@@ -43,11 +43,11 @@ pub(super) const AUTHORITIES: [Authority; 5] = [
     Authority { certificate: "etcd/peer-ca.crt", key: "etcd/peer-ca.key", name: "etcd-peer" },
 ];
 
-/// The CA of those who talk to the API.
+/// The CA for clients of the API.
 pub(super) const CLIENT: Authority =
     Authority { certificate: "client-ca.crt", key: "client-ca.key", name: "k3s-client" };
 
-/// The key that signs service account tokens; an EC key is as good as an RSA key when it is in the form of [`sec1`].
+/// The key that signs service account tokens. An EC key works as well as an RSA key if it has the format of [`sec1`].
 pub(super) const SERVICE_KEY: &str = "service.key";
 
 /// The files of all CAs.
@@ -65,7 +65,7 @@ pub(super) fn authorities(now: i64) -> Result<Files, SecretsError> {
     Ok(files)
 }
 
-/// The administrator's certificate and key, signed by the client CA that was made at `created`.
+/// The administrator's certificate and key, signed by the client CA created at `created`.
 pub(super) fn administrator(created: i64, client_ca_key: &str) -> Result<(String, String), SecretsError> {
     const WHAT: &str = "the administrator's certificate";
     let ca_key = KeyPair::from_pem(client_ca_key).map_err(SecretsError::make(WHAT))?;
@@ -117,7 +117,7 @@ fn serial() -> Result<SerialNumber, SecretsError> {
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-/// What matters of a certificate that was read.
+/// The needed fields of a parsed certificate.
 #[derive(Debug, Clone)]
 pub(super) struct Read {
     pub(super) der: CertificateDer<'static>,
@@ -125,18 +125,18 @@ pub(super) struct Read {
     not_before: i64,
     /// Last second, since 1970.
     pub(super) not_after: i64,
-    /// The public key as in its BIT STRING, without the count of unused bits.
+    /// The public key: the content of its BIT STRING, without the count of unused bits.
     public_key: Vec<u8>,
 }
 
 impl Read {
-    /// When labimg made it, in seconds since 1970.
+    /// When labimg created it, in seconds since 1970.
     pub(super) fn created(&self) -> i64 {
         self.not_before.saturating_add(BEFORE)
     }
 }
 
-/// Reads a PEM file that holds one certificate.
+/// Parses a PEM file with one certificate.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -203,7 +203,7 @@ fn moment(tag: u8, text: &[u8]) -> Option<i64> {
     (rest.len() == 10).then(|| time::PrimitiveDateTime::new(date, clock).assume_utc().unix_timestamp())
 }
 
-/// Whether a key in PEM is the one that the certificate is for.
+/// Checks that a PEM key belongs to the certificate.
 ///
 /// # Errors
 /// What is wrong with the key.
@@ -215,7 +215,7 @@ pub(super) fn check_key(pem: &str, certificate: &Read) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `ca` signed `client` for use as a client.
+/// Checks that `ca` signed `client` for use as a client.
 ///
 /// # Errors
 /// What is wrong with the certificate.
@@ -225,7 +225,7 @@ pub(super) fn check_signature(client: &Read, ca: &Read) -> Result<(), String> {
     let provider = rustls::crypto::ring::default_provider().into();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
     let verifier = verifier.map_err(|e| e.to_string())?;
-    // The time is looked at elsewhere: this is about the signature.
+    // The time is checked elsewhere; this is only about the signature.
     let last = client.not_after.min(ca.not_after);
     let last = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(last).unwrap_or(0)));
     match verifier.verify_client_cert(&client.der, &[], last) {

@@ -1,4 +1,4 @@
-//! What can be wrong with a lab's secrets.
+//! Errors about a lab's secrets.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
-/// Why secrets could not be made, read or changed. No message holds any part of a secret.
+/// Why secrets could not be created, read or changed. No message contains any part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// A file or folder could not be used.
@@ -14,51 +14,51 @@ pub enum SecretsError {
     Io {
         /// A verb, such as `read`.
         action: &'static str,
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// There are no secrets yet.
     #[error("{} holds no secrets yet", .0.display())]
     None(PathBuf),
-    /// Others than the owner may get at the secrets.
+    /// Users other than the owner can access the secrets.
     #[error("other users of this computer may get at {} (mode {mode:04o})", path.display())]
     Exposed {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
         /// What they should be.
         wanted: u32,
     },
-    /// A file is not what was written.
+    /// A file was changed or damaged.
     #[error("{} is damaged: {why}", path.display())]
     Damaged {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
-        /// The folder that is made as a whole.
+        /// The group's folder, which is created as a whole.
         group: PathBuf,
     },
-    /// A certificate's time is over.
+    /// A certificate has expired.
     #[error("{} was valid until {until} only", path.display())]
     Expired {
-        /// Which.
+        /// The certificate's file.
         path: PathBuf,
         /// Its last day, as `2036-11-24`.
         until: String,
     },
-    /// A node's name cannot be a file's name.
+    /// A node's name cannot be used as a file name.
     #[error("`{0}` cannot be the name of a node")]
     NodeName(String),
-    /// No certificate or key could be made.
+    /// A certificate or key could not be created.
     #[error("cannot make {what}")]
     Make {
-        /// What was to be made.
+        /// What should be created.
         what: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The user asked to stop.
@@ -95,13 +95,13 @@ impl Fault for SecretsError {
 }
 
 impl SecretsError {
-    /// For `map_err`: what was done to which file.
+    /// For `map_err`: adds the action and the file.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
 
-    /// For `map_err`: what was to be made.
+    /// For `map_err`: adds what should be created.
     pub(super) fn make<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |e| Self::Make { what, source: e.to_string().into() }
     }

@@ -1,7 +1,7 @@
 //! The folder `secrets/`: who may read it, one writer at a time, and files that appear together or not at all.
 //!
-//! Files that belong together are a *group*: a sub-folder that is filled under another name and then renamed, so that a
-//! power cut leaves all of it or nothing. What is there is never written again.
+//! Files that belong together are a *group*: a subfolder that is filled under another name and then renamed, so a power
+//! cut leaves all of it or nothing. Existing files are never rewritten.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -15,16 +15,16 @@ use rustix::io::Errno;
 use super::SecretsError;
 use labimg_tree::interrupt;
 
-/// How often a lock that someone else holds is tried again.
+/// How often a lock held by another process is tried again.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Rights of group and others.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
 /// Largest file that is read, in bytes: keys and certificates are far smaller.
 const LIMIT: u64 = 64 * 1024;
 
-/// Begins the name of a group that is not finished.
+/// Name prefix of an unfinished group.
 const UNFINISHED: &str = ".new-";
 
 /// Names and contents of a group's files.
@@ -38,10 +38,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder when it is missing, locks it and removes what an interrupted run left.
+    /// Creates the folder if missing, locks it and removes leftovers of an interrupted run.
     pub(super) fn create(dir: &Path) -> Result<Self, SecretsError> {
         match DirBuilder::new().mode(0o700).create(dir) {
-            // The umask may have taken more away than others' rights.
+            // The umask may also have removed permissions of the owner.
             Ok(()) => std::fs::set_permissions(dir, Permissions::from_mode(0o700))
                 .map_err(SecretsError::io("protect", dir))?,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -56,7 +56,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Locks a folder that is there.
+    /// Locks an existing folder.
     pub(super) fn open(dir: &Path) -> Result<Self, SecretsError> {
         check_mode(dir, true)?;
         let path = dir.join(".lock");
@@ -74,17 +74,17 @@ impl Folder {
         Ok(Self { dir: dir.to_owned(), _lock: lock })
     }
 
-    /// Where a file or group is.
+    /// The path of a file or group.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// Whether the group is there.
+    /// Whether the group exists.
     pub(super) fn has(&self, group: &str) -> bool {
         self.path(group).symlink_metadata().is_ok()
     }
 
-    /// Makes a group unless it is there.
+    /// Creates a group unless it exists.
     pub(super) fn group(
         &self,
         group: &str,
@@ -113,7 +113,7 @@ impl Folder {
         sync(&self.dir)
     }
 
-    /// Moves a group into the folder `old`, which is made when needed; false when there is no such group.
+    /// Moves a group into the folder `old`, which is created if needed; false when the group does not exist.
     pub(super) fn retire(&self, group: &str, old: &Path) -> Result<bool, SecretsError> {
         if !self.has(group) {
             return Ok(false);
@@ -126,7 +126,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// A file's text; refused when others may read it.
+    /// A file's text; refused when other users may read it.
     pub(super) fn read(&self, group: &str, name: &str) -> Result<String, SecretsError> {
         let path = self.path(group).join(name);
         check_mode(&self.path(group), true)?;
@@ -148,13 +148,13 @@ impl Folder {
         }
     }
 
-    /// The error about a file of a group.
+    /// An error about a damaged file of a group.
     pub(super) fn damaged(&self, group: &str, name: &str, why: impl Into<String>) -> SecretsError {
         let group = self.path(group);
         SecretsError::Damaged { path: group.join(name), why: why.into(), group }
     }
 
-    /// Removes what an interrupted run left; only while the lock is held, so it is nobody's work.
+    /// Removes leftovers of an interrupted run. Only while the lock is held, so no other process can be using them.
     pub(super) fn remove_unfinished(&self) -> Result<(), SecretsError> {
         let error = || SecretsError::io("read", &self.dir);
         for entry in std::fs::read_dir(&self.dir).map_err(error())? {

@@ -1,4 +1,4 @@
-//! SSH host keys: Ed25519 in the form of OpenSSH (its `PROTOCOL.key`).
+//! SSH host keys: Ed25519 in OpenSSH's format (its `PROTOCOL.key`).
 
 use rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
@@ -15,10 +15,10 @@ pub(super) fn generate(node: &str) -> Result<(String, String), SecretsError> {
     Ok((private.to_string(), format!("{public}\n")))
 }
 
-/// Whether the two belong together.
+/// Checks that both belong together.
 ///
 /// # Errors
-/// What is wrong with which: the file's name and why.
+/// The bad file's name, and what is wrong.
 pub(super) fn check(private: &str, public: &str) -> Result<(), (&'static str, String)> {
     let key = PrivateKey::from_openssh(private).map_err(|e| (PRIVATE, format!("it is not an SSH key ({e})")))?;
     let line =
@@ -29,7 +29,7 @@ pub(super) fn check(private: &str, public: &str) -> Result<(), (&'static str, St
     Ok(())
 }
 
-/// As `ssh-keygen -l` shows it: `SHA256:…`; empty when the line is no key.
+/// As `ssh-keygen -l` shows it: `SHA256:…`; empty when the line is not a key.
 pub(super) fn fingerprint(public: &str) -> String {
     PublicKey::from_openssh(public.trim_end())
         .map(|key| key.fingerprint(HashAlg::Sha256).to_string())

@@ -1,5 +1,5 @@
-//! What the user's computer needs to talk to the cluster: kubeconfig (Kubernetes: "Organizing Cluster Access Using kubeconfig
-//! Files", `v1.Config`).
+//! The kubeconfig with which the user's computer reaches the cluster (Kubernetes: "Organizing Cluster Access Using
+//! kubeconfig Files", `v1.Config`).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ pub const FILE: &str = "kubeconfig";
 const PORT: u16 = 6443;
 
 impl Secrets {
-    /// The administrator's kubeconfig; `None` for a lab without a master. The same at every call.
+    /// The administrator's kubeconfig; `None` for a lab without a master. Always the same text.
     #[must_use]
     pub fn kubeconfig(&self, lab: &Lab) -> Option<String> {
         let host = api_host(lab.master()?);
-        // A name such as `yes` or `007` would be no text without quotes; JSON's quotes are YAML's too.
+        // A name such as `yes` or `007` would not be a string without quotes; JSON's quotes are valid YAML.
         let name = serde_json::Value::from(lab.name.as_str()).to_string();
         let user = serde_json::Value::from(format!("{}-admin", lab.name)).to_string();
         let (ca, certificate) = (STANDARD.encode(self.server_ca()), STANDARD.encode(&self.admin_certificate));
@@ -48,7 +48,8 @@ impl Secrets {
         ))
     }
 
-    /// Writes the kubeconfig beside `lab.toml`, for its owner only, and gives its path; `None` for a lab without a master.
+    /// Writes the kubeconfig beside `lab.toml`, readable only by its owner, and returns its path; `None` for a lab
+    /// without a master.
     ///
     /// # Errors
     /// When the folder or file cannot be written.
@@ -56,7 +57,7 @@ impl Secrets {
         let Some(text) = self.kubeconfig(&folder.lab) else { return Ok(None) };
         let path = folder.dir.join(FILE);
         let error = || SecretsError::io("write", &path);
-        // Such files are their owner's alone from the start.
+        // Temporary files are private to their owner from the start.
         let mut file = tempfile::Builder::new().prefix(".kubeconfig-").tempfile_in(&folder.dir).map_err(error())?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(error())?;
         file.persist(&path).map_err(|e| error()(e.error))?;
@@ -64,7 +65,7 @@ impl Secrets {
     }
 }
 
-/// How the API server is reached: by its fixed address when it has one, else by its name.
+/// The API server's host: the master's fixed address if it has one, else its name.
 fn api_host(master: &LabNode) -> String {
     match address(master) {
         Some(address) if address.contains(':') => format!("[{address}]"),

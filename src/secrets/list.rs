@@ -1,4 +1,4 @@
-//! What there is, without showing any of it.
+//! Lists the secrets without showing them.
 
 use serde::Serialize;
 
@@ -6,14 +6,14 @@ use super::certificate;
 use super::{Secrets, host_key};
 use labimg_tree::hash::Sha256;
 
-/// One secret, by what may be known of it.
+/// What may be shown of one secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// Path below `secrets/`.
     pub name: String,
     /// What it is.
     pub kind: &'static str,
-    /// Fingerprint of the public part: SHA-256 of the certificate's DER, or as `ssh-keygen -l` has it.
+    /// Fingerprint of the public part: SHA-256 of the certificate's DER, or as shown by `ssh-keygen -l`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// Last day of validity, as `2036-11-24`.
@@ -22,7 +22,7 @@ pub struct Listed {
 }
 
 impl Secrets {
-    /// Names, fingerprints and last days of all secrets; no secret.
+    /// Names, fingerprints and last days of all secrets, but no secret.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         let certificate = |name: String, kind, pem: &str| {

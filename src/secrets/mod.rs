@@ -1,7 +1,8 @@
-//! A lab's secrets: made once, kept in `secrets/` beside `lab.toml`, and the same at every build ([`Lab`] → [`Secrets`]).
+//! A lab's secrets: created once, kept in `secrets/` beside `lab.toml`, and the same for every build ([`Lab`] →
+//! [`Secrets`]).
 //!
-//! So a worker can check the server that it joins before that server ever ran, a node that is flashed again is still the
-//! same node, and the kubeconfig works as soon as the API answers.
+//! So a worker can verify the server that it joins even though that server never ran before, a reflashed node is still
+//! the same node, and the kubeconfig works as soon as the API answers.
 //!
 //! | group | files |
 //! |---|---|
@@ -54,7 +55,7 @@ const PASSWORD: &str = "password";
 /// Length of the tokens' passwords in random bytes.
 const TOKEN_BYTES: usize = 32;
 
-/// Length of a node's password in random bytes; k3s takes as many for itself.
+/// Length of a node's password in random bytes; k3s itself uses as many.
 const PASSWORD_BYTES: usize = 16;
 
 /// All secrets of a lab, read and checked.
@@ -84,12 +85,12 @@ pub struct NodeSecrets {
 }
 
 impl Secrets {
-    /// Makes in the folder `dir` what the lab needs and is not there yet, and reads all of it. `now` is in seconds since 1970
-    /// and dates the certificates when they are made. Runs at the same time wait for each other and get the same secrets.
+    /// Creates missing secrets of the lab in the folder `dir`, and reads all of them. `now`, in seconds since 1970, is
+    /// the creation time of new certificates. Parallel runs wait for each other and get the same secrets.
     ///
     /// # Errors
-    /// A folder or file that others may read, one that cannot be used, and files that are damaged, missing or too old. Nothing
-    /// that is there is ever made anew.
+    /// A folder or file that other users may read or that cannot be used, and files that are damaged, missing or too
+    /// old. Existing secrets are never replaced.
     pub fn open(dir: &Path, lab: &Lab, now: i64) -> Result<Self, SecretsError> {
         for node in &lab.nodes {
             check_name(&node.name)?;
@@ -99,7 +100,7 @@ impl Secrets {
         Self::read(&folder, lab, now)
     }
 
-    /// Reads the secrets in the folder `dir` and makes none; nodes that have none yet are left out.
+    /// Reads the secrets in the folder `dir` without creating any; nodes without secrets are left out.
     ///
     /// # Errors
     /// As [`Secrets::open`]; [`SecretsError::None`] when there are none.
@@ -158,26 +159,26 @@ impl Secrets {
         })
     }
 
-    /// When the cluster's CAs were made, in seconds since 1970.
+    /// When the cluster's CAs were created, in seconds since 1970.
     #[must_use]
     pub fn created(&self) -> i64 {
         self.created
     }
 
-    /// The token of servers in its full form, `K10<hash of the server CA>::server:<password>`: who holds it checks the server
-    /// before saying the password.
+    /// The full token for servers, `K10<hash of the server CA>::server:<password>`: with it a node verifies the server
+    /// before it sends the password.
     #[must_use]
     pub fn server_token(&self) -> String {
         format!("K10{}::server:{}", self.ca_hash(), self.server_password.expose())
     }
 
-    /// The token of workers in its full form. It lets a worker join, and no server.
+    /// The full token for workers. It only lets workers join, not servers.
     #[must_use]
     pub fn join_token(&self) -> String {
         format!("K10{}::node:{}", self.ca_hash(), self.agent_password.expose())
     }
 
-    /// The workers' password alone, as the servers' setting `agent-token` takes it.
+    /// Only the workers' password, for the servers' setting `agent-token`.
     #[must_use]
     pub fn agent_password(&self) -> &str {
         self.agent_password.expose()
@@ -204,13 +205,13 @@ impl Secrets {
         self.certificates.first().map_or("", |(_, pem)| pem)
     }
 
-    /// k3s hashes the file as it stands when it holds a single CA.
+    /// k3s hashes the file unchanged when it holds a single CA.
     fn ca_hash(&self) -> Sha256 {
         Sha256::of(self.server_ca())
     }
 }
 
-/// Makes what is missing.
+/// Creates missing secrets.
 fn complete(folder: &Folder, lab: &Lab, now: i64) -> Result<(), SecretsError> {
     folder.group(TLS, || certificate::authorities(now))?;
     folder.group(TOKENS, || Ok(vec![(SERVER_TOKEN, hex_line(TOKEN_BYTES)?), (AGENT_TOKEN, hex_line(TOKEN_BYTES)?)]))?;

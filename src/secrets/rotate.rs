@@ -1,4 +1,4 @@
-//! New secrets in place of old ones, which are kept.
+//! Replaces secrets with new ones and keeps the old ones.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use super::folder::Folder;
 use super::{ADMIN, HOST_KEYS, Secrets, SecretsError, TLS, TOKENS, certificate, check_name, complete};
 use crate::lab::Lab;
 
-/// Which secrets are made anew. Passwords of nodes stay: k3s keeps them in its database, and a node that comes with another
-/// one is refused.
+/// Which secrets are replaced. Node passwords stay: k3s stores them in its database and refuses a node with another
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotate {
     /// Passwords with which servers and workers join.
@@ -18,7 +18,7 @@ pub struct Rotate {
     pub host_keys: bool,
 }
 
-/// What was done.
+/// The result of a rotation.
 #[derive(Debug)]
 pub struct Rotation {
     /// The new secrets.
@@ -29,11 +29,11 @@ pub struct Rotation {
     pub reflash: Vec<String>,
 }
 
-/// Puts secrets away into `old-DATE/` and makes new ones. A power cut leaves old or new ones, never a mixture: the next run
-/// makes what is missing.
+/// Moves secrets to `old-DATE/` and creates new ones. After a power cut there are old or new ones, never a mixture: the
+/// next run creates what is missing.
 ///
 /// # Errors
-/// As [`Secrets::open`], and [`SecretsError::None`] when there is nothing to put away.
+/// As [`Secrets::open`], and [`SecretsError::None`] when there are none to replace.
 pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation, SecretsError> {
     for node in &lab.nodes {
         check_name(&node.name)?;
@@ -41,7 +41,7 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
     let folder = Folder::open(dir)?;
     folder.remove_unfinished()?;
     let kept = unused(&folder, now);
-    // The administrator's certificate first: with the CA gone and the certificate there, nothing would fit.
+    // The administrator's certificate is moved first: a new CA would not match an old certificate.
     let groups =
         [(ADMIN, what.certificates), (TLS, what.certificates), (TOKENS, what.tokens), (HOST_KEYS, what.host_keys)];
     let mut moved = false;
@@ -56,7 +56,7 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
     Ok(Rotation { secrets, kept, reflash: lab.nodes.iter().map(|node| node.name.clone()).collect() })
 }
 
-/// `old-2026-11-24`, or the same with a number when that is taken.
+/// `old-2026-11-24`, with a number when that exists.
 fn unused(folder: &Folder, now: i64) -> PathBuf {
     let first = format!("old-{}", certificate::day(now));
     let mut name = first.clone();

@@ -1,6 +1,6 @@
-//! P-256 keys in the form `EC PRIVATE KEY` (SEC 1, appendix C.4; RFC 5915) instead of PKCS#8 (RFC 5208, RFC 5480).
+//! P-256 keys in the format `EC PRIVATE KEY` (SEC 1, appendix C.4; RFC 5915) instead of PKCS#8 (RFC 5208, RFC 5480).
 //!
-//! The API server reads the service account key as a public key, and finds that of an EC key only in this form.
+//! The API server reads a public key from the service account key file, and for an EC key it only supports this format.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,13 +21,13 @@ const PKCS8_HEAD: &[u8] = &[
     0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
 ];
 
-/// `publicKey` up to its 65 bytes; the curve is said before.
+/// `publicKey` up to its 65 bytes; the curve comes before it.
 const PKCS8_MIDDLE: &[u8] = &[0xa1, 0x44, 0x03, 0x42, 0x00];
 
 const PRIVATE: usize = 32;
 const PUBLIC: usize = 65;
 
-/// The key in PEM; `None` for a key that is not laid out as P-256 keys in PKCS#8 are.
+/// The key in PEM; `None` for a key without the layout of a P-256 key in PKCS#8.
 pub(super) fn encode(key: &KeyPair) -> Option<String> {
     let inner = change(key.serialized_der(), (PKCS8_HEAD, PKCS8_MIDDLE), (SEC1_HEAD, SEC1_MIDDLE))?;
     let text = STANDARD.encode(inner);
@@ -41,7 +41,7 @@ pub(super) fn encode(key: &KeyPair) -> Option<String> {
     Some(pem)
 }
 
-/// Whether a file is such a key, and its two halves belong together.
+/// Checks that a file is such a key, and that its private and public key belong together.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -54,7 +54,7 @@ pub(super) fn check(pem: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Takes private and public key out of one frame and puts them into another.
+/// Moves private and public key from one DER frame to another.
 fn change(der: &[u8], from: (&[u8], &[u8]), to: (&[u8], &[u8])) -> Option<Vec<u8>> {
     let (private, rest) = der.strip_prefix(from.0)?.split_at_checked(PRIVATE)?;
     let public = rest.strip_prefix(from.1)?;

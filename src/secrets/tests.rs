@@ -1,4 +1,4 @@
-//! What is made is judged by `openssl` and `ssh-keygen`.
+//! Checks the secrets with `openssl` and `ssh-keygen`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +48,7 @@ fn told(program: &str, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All files with their contents, but for the lock.
+/// All files with their contents, except the lock.
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     let mut folders = vec![dir.to_owned()];
@@ -108,7 +108,7 @@ fn openssl_accepts_the_authorities() {
     let service = path.join("tls/service.key");
     let service = service.to_str().unwrap();
     told("openssl", &["pkey", "-in", service, "-check", "-noout"]);
-    // Byte for byte what openssl makes of the same key.
+    // Byte for byte the same as openssl's output for this key.
     assert_eq!(told("openssl", &["ec", "-in", service]), fs::read_to_string(service).unwrap());
 }
 
@@ -283,11 +283,11 @@ fn damaged_files_are_named_and_never_made_anew() {
         fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
     }
     assert!(judged > 80, "{judged}");
-    // A CA that another one took the place of.
+    // A CA that was replaced by another one.
     fs::rename(path.join("tls"), path.join("was")).unwrap();
     let text = error(Secrets::open(&path, &lab, NOW));
     assert!(text.contains("admin/client.crt is damaged: the client CA did not sign it"), "{text}");
-    // The wrong way round and too late.
+    // Swapped files, and too late a time.
     fs::remove_dir_all(path.join("tls")).unwrap();
     fs::rename(path.join("was"), path.join("tls")).unwrap();
     let text = error(Secrets::open(&path, &lab, NOW + 3651 * DAY));
@@ -360,7 +360,7 @@ fn the_kubeconfig_is_the_owners_and_says_where_the_master_is() {
     assert_eq!(data(&value["users"][0]["user"]["client-certificate-data"]), read("admin/client.crt"));
     assert_eq!(data(&value["users"][0]["user"]["client-key-data"]), read("admin/client.key"));
 
-    // A name that YAML would take for something else, and fixed addresses.
+    // A name that YAML would read as another type, and fixed addresses.
     lab.name = "yes".to_owned();
     lab.nodes[0].address = Some("192.168.1.10/24".to_owned());
     let text = secrets.kubeconfig(&lab).unwrap();
@@ -409,7 +409,7 @@ fn rotation_keeps_the_old_and_changes_only_what_was_asked_for() {
 #[test]
 fn a_rotation_that_was_cut_short_is_finished_by_the_next_run() {
     let (_dir, path, lab, first) = new();
-    // As far as `rotate --certificates` comes before its second step.
+    // The state after the first step of `rotate --certificates`.
     fs::create_dir(path.join("old-2026-11-25")).unwrap();
     fs::rename(path.join("admin"), path.join("old-2026-11-25/admin")).unwrap();
     let second = Secrets::open(&path, &lab, NOW).unwrap();

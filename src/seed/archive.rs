@@ -1,5 +1,5 @@
-//! The seed as a file: a gzip'd tar that the node's `tar` lays over its root (POSIX.1-1988 ustar headers with GNU long
-//! names, RFC 1952 for the wrapping, whose checksum tells the node whether the file is whole).
+//! The seed as a file: a gzipped tar that the node's `tar` unpacks over its root (POSIX.1-1988 ustar headers with GNU
+//! long names; RFC 1952 for gzip, whose checksum tells the node whether the file is complete).
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use tar::{Builder, EntryType, Header};
 
 use labimg_tree::{Inode, Kind, Tree, TreePath};
 
-/// The tree as a gzip'd tar: the same tree gives the same bytes.
+/// The tree as a gzipped tar. The same tree gives the same bytes.
 ///
 /// # Errors
-/// A content that cannot be read, or a kind of file that no seed has.
+/// A content that cannot be read, or a kind of file that seeds do not have.
 pub fn archive(tree: &Tree) -> io::Result<Vec<u8>> {
-    // No time and no name in the header: they would say when and where it was packed.
+    // The header has no time and no name, which would depend on when and where it was packed.
     let mut tar = Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::default()));
     for (path, _, inode) in tree.iter().filter(|(path, _, _)| !path.is_root()) {
         append(&mut tar, path, inode)?;

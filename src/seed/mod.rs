@@ -1,5 +1,5 @@
-//! What makes a generic image one certain node: a small tree of files that lies packed on the firmware partition and that
-//! the node lays over its root at first boot (lab, node, secrets → [`Seed`] → firmware tree).
+//! What makes a generic image a particular node: a small tree of files, packed on the firmware partition, which the
+//! node unpacks over its root at first boot (lab, node, secrets → [`Seed`] → firmware tree).
 
 mod archive;
 mod network;
@@ -21,15 +21,15 @@ use labimg_tree::{Tree, TreeError, TreePath};
 pub const ARCHIVE: &str = "labimg-seed.tgz";
 /// The seed's format, which the node compares with the one that it reads (`SEED` in `/etc/labimg/node.conf`).
 pub const FORMAT: u32 = 1;
-/// The name there of the plain settings that a person may edit.
+/// The name there of the plain-text settings that a user may edit.
 pub const SETTINGS: &str = "labimg.conf";
-/// As it is shipped: every setting is explained and none is active.
+/// The shipped text: every setting is explained and none is active.
 pub const SETTINGS_TEXT: &str = include_str!("labimg.conf");
 
-/// Why there is no seed.
+/// Why a seed could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// Two files that cannot be in one place.
+    /// Two files conflict.
     #[error("the node's seed cannot be put together")]
     Tree(#[from] TreeError),
     /// It cannot be packed.
@@ -40,26 +40,26 @@ pub enum SeedError {
 impl Fault for SeedError {
     fn kind(&self) -> FaultKind {
         match self {
-            // Nothing of the user's lies in that tree, and it is packed in memory.
+            // That tree has no files of the user, and it is packed in memory, so this is a bug.
             Self::Tree(_) | Self::Pack(_) => FaultKind::Ours,
         }
     }
 }
 
-/// All that a seed is made of.
+/// Everything that goes into a seed.
 #[derive(Debug)]
 pub struct SeedRequest<'a> {
-    /// The cluster; without a `lab.toml` one that holds this node alone.
+    /// The cluster; without a `lab.toml` one with only this node.
     pub lab: &'a Lab,
     /// The node.
     pub node: &'a LabNode,
-    /// What it runs on.
+    /// The node's board.
     pub board: &'a Board,
-    /// What it is for.
+    /// The node's role.
     pub role: &'a Role,
     /// Public keys that may log in, one `authorized_keys` line each.
     pub ssh_keys: &'a [String],
-    /// The cluster's keys; none without a `lab.toml`.
+    /// The cluster's keys; `None` without a `lab.toml`.
     pub secrets: Option<&'a Secrets>,
     /// The image's own time, seconds since 1970.
     pub date: i64,
@@ -72,13 +72,13 @@ pub struct Seed(Vec<u8>);
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // It holds keys.
+        // The bytes contain keys, so they are not shown.
         write!(f, "Seed({} bytes)", self.0.len())
     }
 }
 
 impl Seed {
-    /// Makes and packs it: the same request gives the same bytes.
+    /// Makes and packs a seed. The same request gives the same bytes.
     ///
     /// # Errors
     /// See [`SeedError`].
@@ -86,19 +86,19 @@ impl Seed {
         Ok(Self(archive::archive(&tree(request)?)?))
     }
 
-    /// Puts it on the firmware partition.
+    /// Puts the seed on the firmware partition.
     ///
     /// # Errors
-    /// When something is in its place.
+    /// When something else is in its place.
     pub fn put(self, firmware: &mut Tree) -> Result<(), TreeError> {
         firmware.begin_layer("seed");
         firmware.write(ARCHIVE, 0o600, self.0)
     }
 }
 
-/// The seed's files where they will lie on the node.
+/// The seed's files under their paths on the node.
 fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
-    // Secrets are made after the package lists that date the image, or long before.
+    // Secrets may be newer than the package lists that date the image, or much older.
     let date = request.date.max(request.secrets.map_or(0, Secrets::created));
     let mut tree = Tree::new(date);
     let name = &request.node.name;
@@ -146,7 +146,7 @@ fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> 
     }
     if let Some(wifi) = &request.lab.wifi {
         tree.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", 0o600, network::wpa_supplicant(wifi))?;
-        // Started when the port appears: a board without Wi-Fi does not wait for it.
+        // Started when the interface appears: a board without Wi-Fi does not wait for it.
         tree.symlink(
             "etc/systemd/system/sys-subsystem-net-devices-wlan0.device.wants/wpa_supplicant@wlan0.service",
             "/usr/lib/systemd/system/wpa_supplicant@.service",
@@ -155,7 +155,7 @@ fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> 
     Ok(())
 }
 
-/// Settings of the storage step, in the shell's syntax: no value holds anything that the shell would expand.
+/// Settings of the storage step, in shell syntax: no value contains anything that a shell would expand.
 fn storage(lab: &Lab) -> String {
     let storage = &lab.storage;
     let disk = match &storage.disk {
@@ -177,7 +177,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     let (lab, node) = (request.lab, request.node);
     let Some(kind) = request.role.k3s else { return Ok(()) };
     let Some(secrets) = request.secrets else {
-        // Alone it can only be the first server; k3s makes its own keys then.
+        // A single node can only be the first server; then k3s creates its own keys.
         if request.role.name == FOUNDER {
             tree.write(CONFIG, 0o600, config::standalone_config(&node.name))?;
         }
@@ -200,7 +200,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     }
     if let Some(own) = secrets.node(&node.name) {
         tree.mkdir("etc/rancher/node", 0o755)?;
-        // k3s writes this file without a newline and compares it as it is.
+        // k3s writes this file without a newline and compares it unchanged.
         tree.write("etc/rancher/node/password", 0o600, own.password.expose())?;
         tree.write("etc/ssh/ssh_host_ed25519_key", 0o600, own.ssh_private.expose())?;
         tree.write("etc/ssh/ssh_host_ed25519_key.pub", 0o644, own.ssh_public.as_str())?;

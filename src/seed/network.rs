@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use crate::lab::Wifi;
 
-/// A `systemd.network(5)` file that gives the port `port` a fixed address.
+/// A `systemd.network(5)` file that gives the interface `port` a fixed address.
 #[must_use]
 pub fn fixed_address(port: &str, address: &str, gateway: Option<&str>, dns: &[String]) -> String {
-    // mDNS stays on: nodes find each other by name, fixed address or not.
+    // mDNS stays on: nodes find each other by name, also with fixed addresses.
     let mut text = format!(
         "# The node's fixed address.\n[Match]\nName={port}\n\n[Network]\nAddress={address}\nIPv6AcceptRA=yes\nMulticastDNS=yes\n"
     );
@@ -27,10 +27,10 @@ pub fn fixed_address(port: &str, address: &str, gateway: Option<&str>, dns: &[St
 /// A `wpa_supplicant.conf(5)` for one network.
 #[must_use]
 pub fn wpa_supplicant(wifi: &Wifi) -> String {
-    // In hexadecimal any name is safe; a quoted passphrase reaches to the line's last quote, so it may hold quotes.
+    // Any name is safe in hexadecimal. A quoted passphrase ends at the line's last quote, so it may contain quotes.
     let ssid: String = wifi.ssid.bytes().map(|b| format!("{b:02x}")).collect();
     let secret = match &wifi.passphrase {
-        // WPA3 where the access point and the chip can, else WPA2.
+        // WPA3 if the access point and the chip support it, else WPA2.
         Some(passphrase) => format!("\tkey_mgmt=WPA-PSK SAE\n\tieee80211w=1\n\tpsk=\"{passphrase}\"\n"),
         None => "\tkey_mgmt=NONE\n".to_owned(),
     };

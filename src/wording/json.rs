@@ -1,13 +1,13 @@
-//! What the parser of JSON says.
+//! Messages of the JSON parser.
 
 use serde_json::error::Category;
 
 use super::{Mistake, Words, serde};
 
-/// What a parser found.
+/// A parser error as a mistake.
 pub(crate) fn json(error: &serde_json::Error) -> Mistake {
     let message = error.to_string();
-    // The place is told apart.
+    // The position is reported separately.
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let (what, help) = match error.classify() {
         Category::Eof => ("it ends too early".to_owned(), Some("the file is not whole".to_owned())),

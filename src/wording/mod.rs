@@ -1,5 +1,5 @@
-//! What the parsers of YAML, TOML and JSON find wrong with a text, in words for whoever wrote it: the library's own words
-//! never reach the user alone. And an error as one line, for warnings and reports.
+//! Errors of the YAML, TOML and JSON parsers in words for the author of the text: a library's own message never reaches
+//! the user alone. Also errors as one line, for warnings and reports.
 
 mod json;
 mod serde;
@@ -16,7 +16,7 @@ pub(crate) use self::yaml::yaml;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Mistake {
-    /// Number of the line, from 1.
+    /// Line number, from 1.
     pub line: usize,
     /// What is wrong.
     pub what: String,

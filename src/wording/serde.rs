@@ -1,11 +1,11 @@
-//! The messages that serde itself has for all formats (`serde::de::Error`).
+//! serde's own messages for all formats (`serde::de::Error`).
 
 use super::Words;
 use labimg_tree::suggest::{did_you_mean, nearest};
 
 const TWICE: &str = "keep one of the two";
 
-/// A message of serde's in our words; any other, such as that of a type of ours, as it is.
+/// serde's messages in our words; any other, such as that of one of our types, unchanged.
 pub(super) fn words(message: &str) -> Words {
     let quoted = |start: &str| message.strip_prefix(start)?.split_once('`');
     if let Some((field, _)) = quoted("missing field `") {
@@ -46,12 +46,12 @@ pub(super) fn unknown_word(word: &str, known: &[&str]) -> Words {
     (format!("`{word}` cannot stand here"), help)
 }
 
-/// That something else stands where a type is expected, both as serde calls them.
+/// Says that a value has another type than expected; both types by serde's names.
 pub(super) fn unlike(given: &str, expected: &str) -> String {
     format!("{} is expected here, not {}", expected_words(expected), given_words(given))
 }
 
-/// A type that is expected, as serde and its formats call it.
+/// An expected type, by the name that serde and its formats use.
 pub(super) fn expected_words(expected: &str) -> String {
     match expected {
         "a string" | "string" | "string scalar" | "str" | "a borrowed string" => "a text".to_owned(),
@@ -81,7 +81,7 @@ fn given_words(given: &str) -> String {
     }
 }
 
-/// The names that stand in back quotes after "expected one of".
+/// The names in back quotes after "expected one of".
 fn names(rest: &str) -> Vec<&str> {
     rest.split('`').skip(1).step_by(2).collect()
 }

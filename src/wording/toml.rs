@@ -1,13 +1,13 @@
-//! What the parser of TOML says.
+//! Messages of the TOML parser.
 
 use ::toml::de::DeTable;
 
 use super::{Mistake, Words, serde};
 
-/// Quotes that word processors and chat programs put in place of the plain ones.
+/// Quotes that word processors and chat programs use instead of plain ones.
 const TYPOGRAPHIC: &str = "“”„‟‘’‚‛«»";
 
-/// What a parser found in `text`.
+/// A parser error in `text` as a mistake.
 pub(crate) fn toml(text: &str, error: &::toml::de::Error) -> Mistake {
     let at = error.span().map_or(text.len(), |span| span.start);
     let is_syntax = !DeTable::parse_recoverable(text).1.is_empty();
@@ -16,7 +16,7 @@ pub(crate) fn toml(text: &str, error: &::toml::de::Error) -> Mistake {
     Mistake { line, what, help }
 }
 
-/// What is wrong with the syntax at the byte `at` of `text`, and what to do.
+/// What is wrong with the syntax at byte `at` of `text`, and what to do.
 pub(crate) fn toml_words(message: &str, text: &str, at: usize) -> Words {
     let rest = text.get(at..).unwrap_or_default();
     let line = line_of(text, at);

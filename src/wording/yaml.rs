@@ -1,11 +1,11 @@
-//! What the parser of YAML says.
+//! Messages of the YAML parser.
 
 use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
 
 use super::{Mistake, Words, serde};
 
-/// What a parser found.
+/// A parser error as a mistake.
 pub(crate) fn yaml(error: &Error) -> Mistake {
     let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
     let (what, help) = words(error.without_snippet());
@@ -55,7 +55,7 @@ fn expected_here(expected: &str) -> Words {
     (format!("{} is expected here", serde::expected_words(expected)), None)
 }
 
-/// Limits that keep a small file from taking all memory.
+/// Messages about the limits that keep a small file from using all memory.
 fn breach_words(breach: &BudgetBreach) -> Words {
     let split = || Some("make several files of it".to_owned());
     match breach {
@@ -71,7 +71,7 @@ fn breach_words(breach: &BudgetBreach) -> Words {
     }
 }
 
-/// The first line of the parser's own words, without the place.
+/// The first line of the parser's message, without the position.
 fn message(error: &Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
@@ -92,7 +92,7 @@ mod tests {
         yaml(&serde_saphyr::from_multiple::<Thing>(text).unwrap_err())
     }
 
-    /// Of a text whose values may be anything.
+    /// The mistake in a text whose values may be anything.
     fn mistake_of_any(text: &str) -> Mistake {
         yaml(&serde_saphyr::from_multiple::<serde_json::Value>(text).unwrap_err())
     }

@@ -1,4 +1,4 @@
-//! A bill of materials of an image, for programs that look for known holes and licences.
+//! A software bill of materials (SBOM) of an image, for programs that check vulnerabilities and licences.
 
 mod cyclonedx;
 mod spdx;
@@ -14,7 +14,7 @@ use crate::record::RecordContainer;
 use labimg_disk::read::InspectError;
 use labimg_tree::hash::Sha256;
 
-/// Which form.
+/// The format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SbomFormat {
     /// CycloneDX 1.6, JSON
@@ -23,34 +23,34 @@ pub enum SbomFormat {
     Spdx,
 }
 
-/// Everything in an image that has a name and a version.
+/// Everything in an image with a name and a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Materials {
-    /// The same image gives the same.
+    /// The same image gives the same id.
     id: Uuid,
     /// RFC 3339 in UTC, whole seconds.
     created: String,
-    /// Of the image.
+    /// Name of the image.
     name: String,
     /// Name and version of the system in it.
     system: (String, String),
     parts: Vec<Part>,
 }
 
-/// One of them.
+/// One component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     name: String,
     version: String,
     /// Package URL (purl specification, types `deb`, `github`, `oci` and `generic`).
     purl: String,
-    /// SHA-256 of what was downloaded.
+    /// SHA-256 of the downloaded file.
     sha256: Option<Sha256>,
-    /// Where it was downloaded, when the image tells.
+    /// Where it was downloaded, if the image records it.
     url: Option<String>,
 }
 
-/// The bill of materials of an image.
+/// The SBOM of an image.
 ///
 /// # Errors
 /// When the image cannot be read or has no Linux system.
@@ -146,7 +146,7 @@ fn container_purl(container: &RecordContainer, architecture: &str) -> String {
     )
 }
 
-/// Percent-encoding as purls want it: all but letters, digits and `.-_~`.
+/// Percent-encoding for purls: everything except letters, digits and `.-_~`.
 fn encoded(text: &str) -> String {
     let byte = |b: u8| match b {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => char::from(b).to_string(),

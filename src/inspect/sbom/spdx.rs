@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Materials, Part};
 
-/// What the specification writes where nothing is claimed.
+/// The specification's value for "no statement".
 const NOTHING: &str = "NOASSERTION";
 
 pub(super) fn write(materials: &Materials) -> Value {

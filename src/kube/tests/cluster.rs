@@ -1,4 +1,4 @@
-//! A lab's own kubeconfig against a server with the lab's own certificates.
+//! A lab's kubeconfig against a server with the lab's certificates.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::wording::one_line;
 const LOCALHOST: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 const NODES: &str = "/api/v1/nodes";
 
-/// A lab with its secrets; `address` is the master's fixed one.
+/// A lab with its secrets; `address` is the master's fixed address.
 struct Cluster {
     _dir: TempDir,
     secrets: Secrets,
@@ -54,7 +54,7 @@ fn the_kubeconfig_works_by_name_through_a_forwarded_port() {
     server.answer(NODES, 200, &nodes());
     let status = Status::of(&ask(&cluster.access, server.port).unwrap(), &["master".to_owned()]);
     assert_eq!(status.nodes[0].state, State::Ready);
-    // Kinds that are not there yet are none.
+    // Kinds that do not exist yet count as empty.
     assert_eq!(status.missing, ["k3s has not begun to apply its manifests"]);
 
     server.answer(
@@ -85,7 +85,7 @@ fn a_master_with_other_secrets_is_found_out() {
     assert!(one_line(&error).contains("made with other secrets"), "{error}");
     assert_eq!((error.stage(), error.patience()), ("certificate", Patience::Short));
 
-    // Our CA and another's client certificate: the server lets nobody in whom its client CA did not sign.
+    // Our CA with a client certificate of another lab: the server rejects certificates that its client CA did not sign.
     let mut mixed = ours.access.clone();
     mixed.authorities.clone_from(&theirs.access.authorities);
     let error = ask(&mixed, server.port).unwrap_err();

@@ -1,4 +1,4 @@
-//! Questions and answers of mDNS.
+//! Tests of mDNS queries and answers.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ fn record(name: &[u8], kind: u16, class: u16, data: &[u8]) -> Vec<u8> {
     [name, &kind.to_be_bytes(), &class.to_be_bytes(), &[0, 0, 0, 120], &size, data].concat()
 }
 
-/// An answer that repeats the question of `master.local` and has these records, as a responder sends it.
+/// An answer as a responder sends it: it repeats the question for `master.local` and has these records.
 fn answer(records: &[Vec<u8>]) -> Vec<u8> {
     let mut message = vec![0, 0, 0x84, 0, 0, 1, 0, records.len() as u8, 0, 0, 0, 0];
     message.extend(name("master.local"));
@@ -27,7 +27,7 @@ fn answer(records: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
-/// A reference to the question's name.
+/// A compression pointer to the question's name.
 const SAME: [u8; 2] = [0xc0, 12];
 
 #[test]
@@ -71,13 +71,13 @@ fn damaged_answers_give_nothing() {
     for end in 0..good.len() {
         assert!(parse_answer(&good[..end], "master.local").is_empty(), "cut at {end}");
     }
-    // A question, an error, one that was cut short by its sender.
+    // A query, an error, an answer truncated by its sender.
     for (at, value) in [(2, 0x04), (3, 0x03), (2, 0x86), (2, 0xa4)] {
         let mut message = good.clone();
         message[at] = value;
         assert!(parse_answer(&message, "master.local").is_empty(), "{at}: {value:#x}");
     }
-    // References to themselves, forwards, in a circle; wrong sizes.
+    // Pointers to themselves, forwards, in a loop; wrong sizes.
     for owner in [[0xc0, 30], [0xc0, 31], [0xff, 0xff]] {
         assert!(parse_answer(&answer(&[record(&owner, 1, 1, &[1, 2, 3, 4])]), "master.local").is_empty());
     }
@@ -114,7 +114,7 @@ fn a_responder_is_heard() {
 fn silence_ends_in_time() {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.set_nonblocking(true).unwrap();
-    // Nobody reads this port, and it stays taken.
+    // Nothing reads from this port, but it stays in use.
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let begun = Instant::now();
     let group = (Ipv4Addr::LOCALHOST, silent.local_addr().unwrap().port());

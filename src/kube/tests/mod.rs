@@ -1,4 +1,4 @@
-//! The client against servers on this computer, and the pure parts against what clusters send.
+//! Tests the client against servers on this computer, and the pure parts with data from real clusters.
 
 mod access;
 mod cluster;

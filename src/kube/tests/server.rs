@@ -23,12 +23,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves with a certificate for `name` that the server CA of `secrets` signs, and asks for one that the client CA signed.
-    /// As k3s does, it lets others in and answers them 401.
+    /// Serves with a certificate for `name` signed by the server CA of `secrets`, and asks for one signed by the client
+    /// CA. Like k3s it accepts other clients and answers them 401.
     pub fn start(secrets: &Secrets, name: &str) -> Self {
         let files: BTreeMap<String, Vec<u8>> = secrets.cluster_ca_files().into_iter().collect();
         let text = |name: &str| String::from_utf8(files[name].clone()).unwrap();
-        // An issuer is known by its name and key.
+        // An issuer is identified by its name and key.
         let mut ca = CertificateParams::default();
         ca.distinguished_name = rcgen::DistinguishedName::new();
         ca.distinguished_name.push(DnType::CommonName, format!("k3s-server-ca@{}", secrets.created()));
@@ -54,14 +54,14 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (config, answers) = (Arc::clone(&config), Arc::clone(&shared));
-                // A client that goes away is nothing to fail for.
+                // A client that disconnects is not a failure.
                 std::thread::spawn(move || serve(stream, config, &answers));
             }
         });
         Self { port, answers }
     }
 
-    /// Answers a path, query included, so from now on.
+    /// Sets the answer for a path, including its query.
     pub fn answer(&self, path: &str, status: u16, body: &str) {
         self.answers.lock().unwrap().insert(path.to_owned(), (status, body.to_owned()));
     }

@@ -1,4 +1,4 @@
-//! What objects mean.
+//! Tests of the status made from objects.
 
 #![allow(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
 
@@ -197,7 +197,7 @@ fn a_chart_that_gave_up_is_failed_even_without_its_job() {
     let mut gone = chart("x", Some("helm-install-x"));
     gone["status"]["conditions"] =
         json!([{"type": "Failed", "status": "True", "reason": "Unsupported", "message": "no such repo"}]);
-    // A job of the same name elsewhere is another chart's.
+    // A job with the same name in another namespace belongs to another chart.
     let mut other = job("helm-install-y", &json!({"conditions": [{"type": "Complete", "status": "True"}]}));
     other["metadata"]["namespace"] = "default".into();
     let objects =

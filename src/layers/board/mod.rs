@@ -1,7 +1,8 @@
 //! The firmware partition of a board, and what keeps it bootable when the node upgrades its kernel.
 //!
-//! What is written here is what the node's own hooks will write again: those of Debian's `raspi-firmware` on a
-//! Raspberry Pi, labimg's small one elsewhere. So `update-initramfs -u` on a fresh node changes no name and no argument.
+//! The files are the same that the node's own kernel hooks write later: those of Debian's `raspi-firmware` on a
+//! Raspberry Pi, labimg's small hook elsewhere. So `update-initramfs -u` on a fresh node changes no file name and no
+//! kernel argument.
 
 mod raspi;
 
@@ -12,17 +13,17 @@ use labimg_tree::{Content, Kind, Tree, TreeError, TreePath};
 
 /// labimg's own kernel hook, for boards without `raspi-firmware`; a POSIX shell script.
 const BOOT_HOOK: &str = include_str!("boot-hook.sh");
-/// Where the hook lies; the two other places where it must run link to it.
+/// Path of the hook; the two other places where it must run link to it.
 const BOOT_HOOK_PATH: &str = "etc/kernel/postinst.d/z50-labimg";
 const BOOT_HOOK_LINKS: [&str; 2] = ["etc/kernel/postrm.d/z50-labimg", "etc/initramfs/post-update.d/z50-labimg"];
 
-/// Size of an initramfs that the node makes by itself with all modules (bytes), rounded up.
+/// Size of an initramfs that the node itself makes with all modules, in bytes, rounded up.
 const LARGE_INITRAMFS: u64 = 48 << 20;
 
 /// What went wrong with a board's boot files.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
-    /// A file that the board boots from is not in the tree.
+    /// A file that the board needs to boot is not in the tree.
     #[error("board {board}: the system has no {path}")]
     Missing {
         /// The board's name.
@@ -32,7 +33,7 @@ pub enum BoardError {
         /// What to do.
         hint: &'static str,
     },
-    /// The package's hook is not as labimg knows it.
+    /// The package's hook differs from the one labimg knows.
     #[error("{path}: {what}")]
     Hook {
         /// The hook.
@@ -48,9 +49,9 @@ pub enum BoardError {
     TooSmall {
         /// The board's name.
         board: String,
-        /// As the board's file has it.
+        /// The size in the board's file.
         size_mib: u32,
-        /// What is needed.
+        /// The needed size.
         need_mib: u64,
     },
     /// A tree operation failed.
@@ -87,19 +88,19 @@ impl Fault for BoardError {
     }
 }
 
-/// Puts into the root tree what the board's kernel hooks work from: `initramfs` as `/boot/initrd.img-VERSION`, and the
-/// settings by which the hooks write the same kernel arguments again.
+/// Adds to the root tree the input of the board's kernel hooks: `initramfs` as `/boot/initrd.img-VERSION`, and the
+/// settings with which the hooks write the same kernel arguments again.
 ///
 /// `partuuid` is the root partition's PARTUUID as the kernel writes it.
 ///
 /// # Errors
-/// When the kernel or the package that the board relies on is not in the tree.
+/// When the kernel or a package that the board needs is not in the tree.
 pub fn prepare(tree: &mut Tree, board: &Board, partuuid: &str, initramfs: Content) -> Result<(), BoardError> {
     check_partuuid(partuuid)?;
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("board {}", board.name));
     tree.write(format!("boot/initrd.img-{version}"), 0o644, initramfs)?;
-    // From Linux 6.17 on Debian packages the kernel beside its modules, and copies it when it is configured.
+    // Since Linux 6.17 Debian ships the kernel beside its modules, and copies it when the package is configured.
     let image = format!("boot/vmlinuz-{version}");
     if !tree.contains(&image) {
         let content = file(tree, board, &format!("usr/lib/modules/{version}/vmlinuz"), "was the kernel unpacked?")?;
@@ -120,7 +121,7 @@ pub fn prepare(tree: &mut Tree, board: &Board, partuuid: &str, initramfs: Conten
 /// The files of the firmware partition, as the hooks on the node would write them from the root `tree`.
 ///
 /// # Errors
-/// When [`prepare`] did not run, a file that the board boots from is missing, or the partition is too small.
+/// When [`prepare`] was not called, a file that the board needs to boot is missing, or the partition is too small.
 pub fn firmware(tree: &Tree, board: &Board, partuuid: &str) -> Result<Tree, BoardError> {
     check_partuuid(partuuid)?;
     let version = kernel::version(tree)?;
@@ -158,7 +159,7 @@ fn consoles(board: &Board) -> String {
     board.kernel.consoles.iter().map(|c| format!("console={c}")).collect::<Vec<_>>().join(" ")
 }
 
-/// The arguments that `raspi-firmware` always gives, for boards without it.
+/// The kernel arguments that `raspi-firmware` always sets, for boards without it.
 fn arguments(partuuid: &str) -> String {
     format!("root=PARTUUID={partuuid} rw fsck.repair=yes net.ifnames=0 rootwait")
 }
@@ -168,7 +169,7 @@ fn check_partuuid(partuuid: &str) -> Result<(), BoardError> {
     if good { Ok(()) } else { Err(BoardError::PartUuid(partuuid.to_owned())) }
 }
 
-/// Refuses a partition that has no room for a second kernel with a large initramfs beside what is there.
+/// Refuses a partition without space for a second kernel with a large initramfs.
 fn check_size(out: &Tree, board: &Board, version: &str) -> Result<(), BoardError> {
     let length = |kind: &Kind| if let Kind::File(content) = kind { content.len() } else { 0 };
     let now: u64 = out.iter().map(|(_, _, inode)| length(&inode.kind)).sum();
@@ -184,7 +185,7 @@ fn check_size(out: &Tree, board: &Board, version: &str) -> Result<(), BoardError
     Ok(())
 }
 
-/// The content of a regular file of the tree, links followed.
+/// The content of a regular file in the tree, following links.
 fn file(tree: &Tree, board: &Board, path: &str, hint: &'static str) -> Result<Content, BoardError> {
     let real = tree.resolve(path).unwrap_or_else(|_| TreePath::default());
     match tree.get(&real).map(|inode| &inode.kind) {

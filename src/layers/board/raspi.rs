@@ -1,7 +1,7 @@
 //! Raspberry Pi: what Debian's `raspi-firmware` keeps on the firmware partition.
 //!
-//! Its hook writes config.txt and cmdline.txt from here-documents. They are taken from the hook itself, so what is
-//! written at build time is what the node writes at its next kernel upgrade.
+//! Its hook writes config.txt and cmdline.txt from here-documents. They are taken from the hook itself, so the build
+//! writes the same as the node at its next kernel upgrade.
 
 use super::{BoardError, file, missing};
 use crate::parts::board::Board;
@@ -16,7 +16,7 @@ const UNPACKED: &str = "was raspi-firmware unpacked?";
 /// How many here-documents the hook has for config.txt and cmdline.txt; all of them apply to arm64 with an initramfs.
 const DOCUMENTS: (usize, usize) = (5, 1);
 
-/// Tells the hook what it would otherwise find out on the running board.
+/// Settings for the hook that it would otherwise detect on the running board.
 pub(super) fn settings(tree: &mut Tree, board: &Board, partuuid: &str) -> Result<(), BoardError> {
     if !tree.contains(DEFAULTS) {
         return Err(missing(board, DEFAULTS, UNPACKED));
@@ -47,7 +47,7 @@ pub(super) fn fill(
     copy(tree, out, "usr/lib/raspi-firmware", |_| true)?;
     let trees = format!("usr/lib/linux-image-{version}/broadcom");
     copy(tree, out, &trees, |name| name.starts_with("bcm") && name.strip_suffix(".dtb").is_some())?;
-    // The first stages of every board but the Pi 5, whose EEPROM holds them.
+    // The first boot stages of every board except the Pi 5, which has them in its EEPROM.
     for name in ["bootcode.bin", "start.elf", "start4.elf"] {
         if !out.contains(name) {
             return Err(missing(board, &format!("usr/lib/raspi-firmware/{name}"), UNPACKED));
@@ -66,7 +66,7 @@ pub(super) fn fill(
         // The hook puts a space before each.
         ("${pre_cmdline}", format!(" {}", super::consoles(board))),
         ("$ROOTPART", format!("PARTUUID={partuuid}")),
-        // CMA=0
+        // For CMA=0.
         ("$SET_CMA", String::new()),
         ("${post_cmdline}", board.kernel.arguments.join(" ")),
     ];
@@ -76,14 +76,14 @@ pub(super) fn fill(
         let what = format!("it writes config.txt in {} parts and cmdline.txt in {}", config.len(), cmdline.len());
         return Err(BoardError::Hook { path: HOOK, what });
     }
-    // The last part inserts the extra lines, when there are any.
+    // The last here-document inserts the extra lines, if there are any.
     let parts = if board.firmware.config.is_empty() { config.len() - 1 } else { config.len() };
     out.write("config.txt", 0o644, config.into_iter().take(parts).collect::<String>())?;
     out.write("cmdline.txt", 0o644, cmdline.concat())?;
     Ok(())
 }
 
-/// The here-documents that the hook writes to a file of the firmware partition, with the values put in.
+/// The here-documents that the hook writes to a file of the firmware partition, with the values substituted.
 fn documents(hook: &str, name: &str, values: &[(&str, String)]) -> Result<Vec<String>, BoardError> {
     let target = format!("/boot/firmware/{name} <<EOF");
     let mut lines = hook.lines();
@@ -102,7 +102,7 @@ fn documents(hook: &str, name: &str, values: &[(&str, String)]) -> Result<Vec<St
     Ok(all)
 }
 
-/// Puts values for variables, all in one pass, so that a value that looks like a variable stays.
+/// Substitutes variables in one pass, so that a value that looks like a variable stays unchanged.
 fn substitute(text: &str, values: &[(&str, String)]) -> Result<String, BoardError> {
     let mut out = String::new();
     let mut rest = text;
@@ -120,7 +120,7 @@ fn substitute(text: &str, values: &[(&str, String)]) -> Result<String, BoardErro
     Ok(out)
 }
 
-/// Copies the wanted files of a folder, and those of folders in it, as `cp -r` does.
+/// Copies the wanted files of a folder and its subfolders, as `cp -r` does.
 fn copy(tree: &Tree, out: &mut Tree, folder: &str, wanted: impl Fn(&str) -> bool) -> Result<(), BoardError> {
     // Newer kernel packages have a symbolic link here.
     let folder = tree.resolve(folder)?;

@@ -1,5 +1,5 @@
-//! The script of the first boot with this computer's own apt, against a server of our own. It runs in a folder that stands
-//! for the node's root; `systemctl` is a stand-in that notes how it was called.
+//! Runs the first-boot script with this computer's apt against a test server. It runs in a folder that stands for the
+//! node's root; `systemctl` is a stand-in that records its calls.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ struct Node {
     sums: &'static str,
 }
 
-/// None where there is no apt.
+/// `None` where there is no apt.
 fn node(sha256: Option<Sha256>, unit: &str) -> Option<Node> {
     if !Path::new(APT_HELPER).exists() {
         return None;
@@ -48,7 +48,7 @@ fn node(sha256: Option<Sha256>, unit: &str) -> Option<Node> {
     node.put(&format!("usr/lib/systemd/system/{unit}"), "");
     node.put("bin/systemctl", "#!/bin/sh\necho \"$@\" >> \"${0%/*}/called\"\n");
     Command::new("chmod").arg("+x").arg(node.path("bin/systemctl")).status().unwrap();
-    // Whatever proxy this computer's apt uses.
+    // Independent of the proxy that this computer's apt uses.
     node.put("apt.conf", "Acquire::http::Proxy \"DIRECT\";\n");
     Some(node)
 }
@@ -100,7 +100,7 @@ impl Node {
     }
 }
 
-/// A file of the release as the server is asked for it.
+/// The path of a release file on the server.
 fn at(name: &str) -> String {
     format!("{FOLDER}/{name}")
 }
@@ -109,7 +109,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Runs `test` on a node; says so where it cannot.
+/// Runs `test` on a node, or reports that it cannot.
 fn with(sha256: Option<Sha256>, unit: &str, test: impl FnOnce(Node)) {
     match node(sha256, unit) {
         Some(node) => test(node),
@@ -127,7 +127,7 @@ fn installs_by_the_checksum_file_and_starts_the_unit() {
         assert_eq!(node.called(), "--no-block start k3s.service\n");
         let seen: Vec<String> = node.server.seen().into_iter().map(|seen| seen.path).collect();
         assert_eq!(seen, [at(node.sums), at(node.file)]);
-        // Again: nothing is fetched, and the unit is started once more.
+        // The second time nothing is fetched, and the unit is started once more.
         node.installs();
         assert_eq!(node.server.seen().len(), 2);
     });
@@ -148,7 +148,7 @@ fn a_wrong_program_is_never_installed() {
     with(None, "k3s.service", |node| {
         node.server.always(&at(node.file), Act::Instead(vec![7; 400_000]));
         node.fails("not installed");
-        // Not even by way of what the failed attempt left.
+        // Also not from what the failed attempt left.
         node.fails("not installed");
         node.server.always(&at(node.file), Act::Serve);
         node.installs();
@@ -183,12 +183,12 @@ fn a_cut_download_is_finished_by_the_next_attempt() {
 fn what_a_power_cut_left_is_used_or_replaced() {
     with(None, "k3s.service", |node| {
         let part = format!("var/lib/labimg/k3s-install/{}", node.file);
-        // Whole, but not yet renamed.
+        // Complete, but not yet renamed.
         node.put(&part, "");
         std::fs::write(node.path(&part), &node.program).unwrap();
         node.installs();
         assert_eq!(node.server.seen().len(), 1, "only the checksum file");
-        // As large as the program, but other bytes, as after lost writes; then with too many.
+        // Same size but other bytes, as after lost writes; then with too many bytes.
         for size in [400_000, 500_000] {
             std::fs::remove_file(node.path(PROGRAM)).unwrap();
             node.put(&part, "");

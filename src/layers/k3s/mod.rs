@@ -7,25 +7,25 @@ use labimg_debian::configure::{ConfigureError, systemd};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError};
 
-/// The program, where k3s' own installer puts it too.
+/// The program, in the same place as by k3s's own installer.
 pub const PROGRAM: &str = "usr/local/bin/k3s";
 
 /// The node's configuration, written by the seed.
 pub const CONFIG: &str = "etc/rancher/k3s/config.yaml";
 
-/// What the installer of the first boot is told.
+/// Settings for the installer that runs at first boot.
 const INSTALL: &str = "etc/labimg/k3s-install.conf";
 
-/// What can go wrong.
+/// Why k3s could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum K3sLayerError {
-    /// An overlay of ours.
+    /// One of labimg's overlays.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
-    /// A unit that cannot be enabled.
+    /// A unit cannot be enabled.
     #[error("the units of k3s cannot be enabled")]
     Enable(#[from] ConfigureError),
-    /// Something is in the way.
+    /// A conflict with another file in the tree.
     #[error("k3s cannot be put into the system")]
     Tree(#[from] TreeError),
 }
@@ -48,12 +48,12 @@ impl Fault for K3sLayerError {
     }
 }
 
-/// Puts k3s there, for a node that runs it as `kind`, and enables its unit.
+/// Adds k3s for a node that runs it as `kind`, and enables its unit.
 ///
 /// Nothing here differs from node to node: configuration and tokens come with the seed, and the unit waits for them.
 ///
 /// # Errors
-/// Something in the tree is in the way.
+/// A conflict with another file in the tree.
 pub fn apply(tree: &mut Tree, kind: K3sKind, binary: &K3sBinary) -> Result<(), K3sLayerError> {
     let (folder, unit) = match kind {
         K3sKind::Server => ("k3s-server", "k3s.service"),
@@ -78,14 +78,14 @@ pub fn apply(tree: &mut Tree, kind: K3sKind, binary: &K3sBinary) -> Result<(), K
             tree.write(INSTALL, 0o644, install_conf(first))?;
         }
     }
-    // The program is also these three, and goes by the name that it is called by.
+    // The program also acts as these three, depending on the name under which it is called.
     for name in ["kubectl", "crictl", "ctr"] {
         tree.symlink(format!("usr/local/bin/{name}"), "k3s")?;
     }
     Ok(())
 }
 
-/// In the syntax of `sh`.
+/// The settings in the syntax of `sh`.
 fn install_conf(first: &FirstBoot) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let sha256 = first.sha256.map(|hash| hash.to_string()).unwrap_or_default();

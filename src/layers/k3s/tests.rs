@@ -1,4 +1,4 @@
-//! What the layer leaves in the tree.
+//! Tests of the files that the layer adds to the tree.
 
 use super::*;
 use crate::k3s::{DEFAULT_URL, DEFAULT_VERSION, LockedK3s, Why};

@@ -1,5 +1,5 @@
-//! What k3s deploys by itself: files in `/var/lib/rancher/k3s/server/manifests` of the master. Ours are rendered for the
-//! cluster; files of the lab folder are added, one of the same name in place of ours.
+//! Manifests that k3s deploys automatically: files in `/var/lib/rancher/k3s/server/manifests` on the master. labimg's
+//! own are rendered for the cluster. Files of the lab folder are added, and replace labimg's with the same name.
 
 mod render;
 
@@ -16,10 +16,10 @@ const SERVER: &str = "var/lib/rancher/k3s/server";
 /// Where k3s looks.
 pub const FOLDER: &str = "var/lib/rancher/k3s/server/manifests";
 
-/// What k3s serves to anyone in the cluster, below `/static` of its API.
+/// Files that k3s serves to anyone in the cluster, below `/static` of its API.
 const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
 
-/// Where the master's disk is mounted and what it exports.
+/// Where the master's disk is mounted and exported.
 pub const EXPORT: &str = "/srv/labimg";
 
 /// The cluster that manifests are made for.
@@ -27,7 +27,7 @@ pub const EXPORT: &str = "/srv/labimg";
 pub struct Cluster<'a> {
     /// The `lab.toml`; defaults without one.
     pub lab: Option<&'a Lab>,
-    /// The master's name when no lab tells it.
+    /// The master's name, if there is no lab.
     pub hostname: &'a str,
     /// The k3s of the nodes, such as `v1.36.5+k3s1`.
     pub k3s: &'a str,
@@ -35,26 +35,26 @@ pub struct Cluster<'a> {
     pub charts: &'a [(ChartRef, Content)],
 }
 
-/// The charts that our manifests name, for the cluster of a lab.
+/// The charts in labimg's manifests for the cluster of a lab.
 ///
 /// # Errors
-/// A bad front matter of a file of this program.
+/// A bad front matter in a built-in file.
 pub fn charts(lab: Option<&Lab>) -> Result<Vec<ChartRef>, ManifestError> {
     Ok(render::of(lab)?.into_iter().filter_map(|builtin| builtin.chart).collect())
 }
 
-/// The container images that our manifests run, for the cluster of a lab.
+/// The container images in labimg's manifests for the cluster of a lab.
 ///
 /// # Errors
-/// A bad front matter of a file of this program.
+/// A bad front matter in a built-in file.
 pub fn images(lab: Option<&Lab>) -> Result<Vec<ImageName>, ManifestError> {
     Ok(render::of(lab)?.into_iter().flat_map(|builtin| builtin.images).collect())
 }
 
-/// Puts charts where k3s serves them: on every server, since any of them may be asked.
+/// Puts charts where k3s serves them, on every server, since any of them may be asked.
 ///
 /// # Errors
-/// Something in the tree is in the way.
+/// A conflict with another file in the tree.
 pub fn serve(tree: &mut Tree, charts: &[(ChartRef, Content)]) -> Result<(), ManifestError> {
     if charts.is_empty() {
         return Ok(());
@@ -68,7 +68,7 @@ pub fn serve(tree: &mut Tree, charts: &[(ChartRef, Content)]) -> Result<(), Mani
     Ok(())
 }
 
-/// A folder below `server`, as k3s makes them.
+/// Creates a folder below `server` as k3s does.
 fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
     for (slash, _) in path.match_indices('/').filter(|(at, _)| *at >= SERVER.len()) {
         tree.mkdir(&path[..slash], 0o700)?;
@@ -76,11 +76,11 @@ fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
     tree.mkdir(path, 0o700)
 }
 
-/// Puts the manifests there, for k3s alone to read (0600): ours, then those of the lab folder, as they are but for charts that
-/// are in the image.
+/// Adds the manifests, readable only by root (0600): first labimg's, then those of the lab folder, unchanged except for
+/// charts that are in the image.
 ///
 /// # Errors
-/// A chart of the lab folder's that cannot be named in the image, with file and line.
+/// A chart of the lab folder whose address cannot be changed, with file and line.
 pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, own: &OwnManifests) -> Result<(), ManifestError> {
     tree.begin_layer("manifests");
     folders(tree, FOLDER)?;

@@ -1,4 +1,4 @@
-//! The manifests of this program for one cluster: templates with their values.
+//! Renders the built-in manifests for one cluster: templates with values.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::k3s::yaml;
 use crate::lab::Lab;
 use crate::manifests::{Builtin, ManifestError, Need, SERVED, builtins, check};
 
-/// Name of a cluster that nobody named.
+/// Name of a cluster without a lab.
 const CLUSTER: &str = "lab";
 
-/// As an empty `lab.toml` has it.
+/// The default domain in `lab.toml`.
 pub(super) const DOMAIN: &str = "lab.home.arpa";
 
-/// Those that the cluster of a lab gets.
+/// The manifests for the cluster of a lab.
 pub(super) fn of(lab: Option<&Lab>) -> Result<Vec<Builtin>, ManifestError> {
     let storage = lab.is_none_or(|lab| lab.storage.enabled);
     let mut all = builtins()?;
@@ -30,7 +30,7 @@ pub(super) fn of(lab: Option<&Lab>) -> Result<Vec<Builtin>, ManifestError> {
     Ok(all)
 }
 
-/// The files that this cluster gets: name → text.
+/// The files for this cluster: name → text.
 pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, String>, ManifestError> {
     let values = values(cluster)?;
     let environment = environment();
@@ -57,7 +57,7 @@ pub(super) fn render(cluster: &Cluster<'_>) -> Result<BTreeMap<String, String>, 
             .collect();
         let values = context! { chart, images, ..values.clone() };
         let text = environment.render_named_str(&builtin.file, builtin.template, values);
-        // A template's last newline is not its own.
+        // The template engine removes the last newline.
         let text = text.map_err(|e| bad(e.into()))? + "\n";
         check::objects(&text).map_err(|e| bad(e.into()))?;
         files.insert(builtin.file, text);
@@ -73,7 +73,7 @@ fn bad_values(source: Box<dyn std::error::Error + Send + Sync>) -> ManifestError
     }
 }
 
-/// What templates can use.
+/// The values for templates.
 fn values(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
     #[derive(Serialize)]
     struct Node<'a> {
@@ -88,7 +88,7 @@ fn values(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
     Ok(Value::from_pairs([
         ("cluster", lab.map_or(CLUSTER, |lab| &lab.name)),
         ("domain", lab.map_or(DOMAIN, |lab| &lab.domain)),
-        // Its host name.
+        // The master's host name.
         ("master", lab.and_then(Lab::master).map_or(cluster.hostname, |node| &node.name)),
         ("export", EXPORT),
         ("labimg", env!("CARGO_PKG_VERSION")),
@@ -98,7 +98,7 @@ fn values(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
     ]))
 }
 
-/// Templates whose values cannot break out of their place: each is written as YAML, and one that is missing is an error.
+/// Templates with safe values: each is written as YAML, and a missing one is an error.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -1,4 +1,4 @@
-//! What the layer leaves in the tree.
+//! Tests of the files that the layer adds to the tree.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 const GOOD: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
 
-/// The version of this program would change the snapshot with each release.
+/// Replaces labimg's version, which would change the snapshot with each release.
 fn settled(text: &str) -> String {
     text.replace(&format!("labimg: \"{}\"", env!("CARGO_PKG_VERSION")), "labimg: \"VERSION\"")
 }
@@ -87,7 +87,7 @@ fn charts_in_the_image_are_named_there() {
     assert_eq!(spec, format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{}\"", chart.file()));
     assert!(!manifest.contains("repo:"), "{manifest}");
 
-    // Another version than the manifest's is of no use to it.
+    // A version other than the manifest's is not used.
     let other = [(ChartRef { version: "0.1".to_owned(), ..chart }, Content::from("chart"))];
     let mut tree = Tree::new(7);
     apply(&mut tree, &Cluster { charts: &other, ..cluster(None) }, &OwnManifests::default()).unwrap();

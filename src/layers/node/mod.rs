@@ -1,13 +1,13 @@
-//! What the image itself says about a node of its role: user, mounts, package sources, time zone, locale, clock. What makes
-//! it one certain node comes later, by its [seed](crate::seed).
+//! Settings that all nodes of a role share: user, mounts, package sources, time zone, locale, clock. What makes it a
+//! particular node comes later, with its [seed](crate::seed).
 
 use crate::plan::BUILT_IN_LOCALE;
 use labimg_tree::{Tree, TreeError, TreePath};
 
-/// What differs from image to image.
+/// The values that differ between images.
 #[derive(Debug, Clone)]
 pub struct NodeFiles<'a> {
-    /// Host name without a domain, until a seed gives the node its own.
+    /// Host name without a domain, until a seed sets the node's own.
     pub hostname: &'a str,
     /// Time zone by its tz database name.
     pub timezone: &'a str,
@@ -21,22 +21,22 @@ pub struct NodeFiles<'a> {
     pub firmware_mount: &'a str,
     /// Debian's code name.
     pub suite: &'a str,
-    /// Further suites that packages of the board come from.
+    /// More suites that the board's packages come from.
     pub extra_suites: &'a [String],
     /// URL of the archive.
     pub archive: &'a str,
     /// URL of the security archive.
     pub security: &'a str,
-    /// Names of the packages that are unpacked only.
+    /// Names of the packages that are only unpacked.
     pub pending: &'a [String],
 }
 
 /// The user who logs in.
 pub const USER: &str = "lab";
-/// The first uid of people (Debian Policy 9.2.2).
+/// The first uid for normal users (Debian Policy 9.2.2).
 pub const UID: u32 = 1000;
 
-/// `hosts(5)` of a node with this name.
+/// The `hosts(5)` file of a node with this name.
 #[must_use]
 pub fn hosts(name: &str) -> String {
     format!(
@@ -47,7 +47,7 @@ pub fn hosts(name: &str) -> String {
 /// Writes these files.
 ///
 /// # Errors
-/// When something in the tree is in the way.
+/// A conflict with another file in the tree.
 pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.begin_layer("node");
     let name = node.hostname;
@@ -60,7 +60,7 @@ pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
         tree.write(path, 0o644, format!("LANG={}\n", node.locale))?;
     }
     if node.locale != BUILT_IN_LOCALE {
-        // Made at first boot, when the package `locales` is configured there.
+        // The locale is generated at first boot, when the package `locales` is configured.
         let charset = node.locale.split_once('.').map_or("UTF-8", |(_, charset)| charset);
         tree.write("etc/locale.gen", 0o644, format!("{} {charset}\n", node.locale))?;
     }
@@ -69,8 +69,9 @@ pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.symlink("etc/localtime", format!("/usr/share/zoneinfo/{}", node.timezone))?;
     // systemd sets the clock to at least this file's time, before anything else runs (systemd(1), "/usr/lib/clock-epoch").
     tree.write("usr/lib/clock-epoch", 0o644, "")?;
-    // What /usr brings (accounts, the loader's cache, hardware and message catalogs) is applied already: without these
-    // files, dated like the one that systemd-update-done.service(8) writes, the first boot would do all of it again.
+    // Updates from /usr (accounts, the loader's cache, hardware and message catalogs) are already applied. Without
+    // these files, dated like the one that systemd-update-done.service(8) writes, the first boot would do all of it
+    // again.
     for folder in ["etc", "var"] {
         let nanoseconds = tree.time().saturating_mul(1_000_000_000);
         let text = format!("# Made with the image: {folder} is up to date with /usr.\nTIMESTAMP_NSEC={nanoseconds}\n");
@@ -95,7 +96,7 @@ fn mounts(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.write("etc/fstab", 0o644, fstab)
 }
 
-/// deb822 sources (sources.list(5)); the security suite in a file of its own, which the nightly upgrade looks for.
+/// deb822 sources (sources.list(5)); the security suite is in its own file, which the nightly upgrade uses.
 fn sources(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     let stanza = |uri: &str, suites: &str| {
         format!(
@@ -117,11 +118,11 @@ fn sources(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     )
 }
 
-/// A user with a home and no password; `sudo` by group and by the overlay's rule.
+/// A user with a home folder and no password; `sudo` through the group and the overlay's rule.
 fn user(tree: &mut Tree) -> Result<(), TreeError> {
     add_line(tree, "etc/passwd", &format!("{USER}:x:{UID}:{UID}:labimg,,,:/home/{USER}:/bin/bash"))?;
     add_line(tree, "etc/group", &format!("{USER}:x:{UID}:"))?;
-    // `*` matches no password; the third field is the day of the last change, which PAM wants to be non-zero.
+    // `*` matches no password; the third field is the day of the last change, which must not be zero for PAM.
     let day = tree.time() / 86_400;
     add_line(tree, "etc/shadow", &format!("{USER}:*:{day}:0:99999:7:::"))?;
     add_line(tree, "etc/gshadow", &format!("{USER}:!::"))?;
@@ -158,12 +159,12 @@ fn user(tree: &mut Tree) -> Result<(), TreeError> {
     Ok(())
 }
 
-/// Adds a line at the end of a file, which keeps its owner and mode; makes it (0644) when missing.
+/// Adds a line at the end of a file, which keeps its owner and mode; creates it (0644) if missing.
 fn add_line(tree: &mut Tree, path: &str, line: &str) -> Result<(), TreeError> {
     edit(tree, path, |text| format!("{text}{line}\n"))
 }
 
-/// Adds a member to a line of `/etc/group` or `/etc/gshadow`; a group that does not exist is left out.
+/// Adds a member to a line of `/etc/group` or `/etc/gshadow`; a group that does not exist is skipped.
 fn add_member(tree: &mut Tree, path: &str, group: &str, member: &str) -> Result<(), TreeError> {
     let start = format!("{group}:");
     edit(tree, path, |text| {
