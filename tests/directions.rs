@@ -1,4 +1,4 @@
-//! Imports go one way: between the modules of a folder there is no circle, neither in the program nor in a crate.
+//! Imports go one way: there are no import cycles between modules of a folder, neither in the program nor in a crate.
 //!
 //! A module and its children count as one, so a child may use its parent. Tests are left out.
 
@@ -34,7 +34,7 @@ fn modules(source: &Path) -> BTreeMap<Module, String> {
     found
 }
 
-/// The text without comments, and without what follows the first `#[cfg(test)]` before a module with a body.
+/// The text without comments, and without everything after the first `#[cfg(test)]` before an inline module.
 fn plain(text: &str) -> String {
     let mut lines = Vec::new();
     let mut under_test = false;
@@ -69,7 +69,7 @@ fn expanded(tree: &str) -> Vec<String> {
     parts.flat_map(expanded).map(|path| format!("{}{path}", before.trim())).collect()
 }
 
-/// Every path of a text that begins at the crate's root or at a module nearby: of `use`, and written inline.
+/// Every path in a text that begins at the crate's root or at a nearby module, in `use` or inline.
 fn paths(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for start in ["crate::", "super::", "self::"] {
@@ -90,7 +90,7 @@ fn paths(text: &str) -> Vec<String> {
     found
 }
 
-/// The module that a path leads to, as deep as there are modules.
+/// The innermost module that a path leads to.
 fn target(from: &Module, path: &str, all: &BTreeMap<Module, String>) -> Module {
     let mut words = path.split("::").peekable();
     let mut at = from.clone();
@@ -112,11 +112,11 @@ fn target(from: &Module, path: &str, all: &BTreeMap<Module, String>) -> Module {
     at
 }
 
-/// The circles of a crate, each as its modules and the imports that make it.
+/// The import cycles of a crate, each with its modules and imports.
 fn circles(source: &Path) -> Vec<String> {
     let all = modules(source);
     assert!(!all.is_empty(), "no source in {}", source.display());
-    // Folder → (module in it → (module in it that it uses → one file that says so)).
+    // Folder → (module in it → (module in it that it uses → one file with that import)).
     let mut uses: BTreeMap<Module, BTreeMap<String, BTreeMap<String, String>>> = BTreeMap::new();
     for (from, text) in &all {
         for path in paths(text) {

@@ -61,7 +61,7 @@ pub(super) fn find(text: &str) -> Vec<OwnChart> {
     let objects = match objects(text) {
         Ok(objects) => objects,
         Err(line) => {
-            // Rare, but then no chart beside it can be found.
+            // The object is not a chart, but no chart in the same file can be found then.
             let named = Err("an object of its file has a `spec` without names".to_owned());
             return vec![OwnChart { line, document: 0, named }];
         }

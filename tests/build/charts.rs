@@ -1,4 +1,4 @@
-//! Helm charts in a lock, and in the images that are built from it.
+//! Helm charts in a lock and in the images built from it.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,16 +11,16 @@ use labimg_testkit::http_server::{Act, dead_url};
 
 const NAME: &str = "nfs-subdir-external-provisioner";
 const VERSION: &str = "4.0.18";
-/// Where its project publishes it, as a folder.
+/// Where the project publishes the chart, as a folder.
 const FOLDER: &str = "https/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
 /// The same below a mirror.
 const REPOSITORY: &str = "/charts/kubernetes-sigs.github.io/nfs-subdir-external-provisioner";
 const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
 const MANIFEST: &str = "var/lib/rancher/k3s/server/manifests/nfs-storage.yaml";
 
-/// Puts a mirror of the chart's repository there, with an archive that its index gives this hash.
+/// Adds a mirror of the chart's repository, with an archive and this hash in its index.
 pub fn repository(bench: &Bench, archive: &[u8], listed: &Sha256) {
-    // As the project's index has it: the archive lies with its releases on another host.
+    // As in the project's index: the archive is on another host, with its releases.
     let file = format!("releases.example/{NAME}-{VERSION}.tgz");
     let index = format!(
         "apiVersion: v1\nentries:\n  {NAME}:\n  - apiVersion: v1\n    digest: {listed}\n    name: {NAME}\n    urls:\n    \
@@ -30,12 +30,12 @@ pub fn repository(bench: &Bench, archive: &[u8], listed: &Sha256) {
     bench.server.file(&format!("/charts/{file}"), archive);
 }
 
-/// A chart that is none, for tests that only look for its bytes.
+/// Not a real chart, for tests that only compare its bytes.
 pub fn archive() -> Vec<u8> {
     format!("archive of {NAME}").into_bytes()
 }
 
-/// The file of an image, by way of `labimg export`.
+/// A file of an image, through `labimg export`.
 pub fn exported(image: &Path, path: &str) -> Option<(u32, Vec<u8>)> {
     let tar = image.with_extension("tar");
     succeeds(crate::labimg().arg("export").arg(image).arg("--tar").arg(&tar));
@@ -60,7 +60,7 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
     );
     assert!(text.contains(&entry), "{text}");
 
-    // From the store: the repository is asked for a lock only.
+    // From the store: the repository is only asked when a lock is made.
     locked.bench.server.always(&format!("{REPOSITORY}/index.yaml"), Act::Status(500, String::new()));
     locked
         .bench
@@ -75,7 +75,7 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
     assert!(mode == 0o600 && manifest.contains(&line), "{manifest}");
     assert!(!manifest.contains("repo:") && !manifest.contains("version:"), "{manifest}");
 
-    // Without the lock, and when it is asked for, the cluster finds it by itself.
+    // Without the lock, and with `--k3s first-boot`, the cluster downloads it itself.
     let image = locked.bench.dir.path().join("unlocked.img");
     succeeds(locked.command("build").args(["master", "--generic", "-o"]).arg(&image));
     let manifest = String::from_utf8(exported(&image, MANIFEST).unwrap().1).unwrap();
@@ -98,11 +98,11 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     std::fs::create_dir(&manifests).unwrap();
     std::fs::write(manifests.join("notes.yaml"), manifest("1.2.3")).unwrap();
     std::fs::write(manifests.join("any.yaml"), manifest("'>=1'").replace("name: notes", "name: any")).unwrap();
-    // As many small repositories do, without a hash.
+    // Without a hash, like many small repositories.
     let index = "entries:\n  notes:\n  - urls: [notes-1.2.3.tgz]\n    version: 1.2.3\n";
     locked.bench.server.file("/charts/charts.example/stable/index.yaml", index);
     locked.bench.server.file("/charts/charts.example/stable/notes-1.2.3.tgz", "archive of notes");
-    // In a network that this computer is not in.
+    // In a network that this computer cannot reach.
     std::fs::write(manifests.join("far.yaml"), manifest("1.2.3").replace("charts.example", "far.example")).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
     assert!(said.contains("chart notes 1.2.3 is not in the lock"), "{said}");
@@ -136,7 +136,7 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
         assert_eq!(there, std::fs::read(manifests.join(name)).unwrap());
     }
 
-    // Another version than the lock's.
+    // A version other than the locked one.
     std::fs::write(manifests.join("notes.yaml"), manifest("1.2.4")).unwrap();
     fails(&mut build(), 2, &["notes 1.2.4", "`labimg lock` adds it"]);
 }

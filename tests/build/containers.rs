@@ -1,4 +1,4 @@
-//! Container images that nodes carry on their cards: from a registry to the archive that k3s imports.
+//! Container images on the nodes' cards: from a registry to the archive that k3s imports.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,22 +11,22 @@ use crate::locked::{K3S, Locked};
 use crate::{fails, same, stderr, stdout, succeeds};
 use labimg_testkit::http_server::{Act, Server, dead_url};
 
-/// What labimg's own manifest runs.
+/// The image of labimg's own manifest.
 const PROVISIONER: &str = "registry.k8s.io/sig-storage/nfs-subdir-external-provisioner:v4.0.2";
-/// What the user adds.
+/// The image that the user adds.
 const MINE: &str = "quay.io/me/mine:1";
 const FOLDER: &str = "var/lib/rancher/k3s/agent/images";
 
-/// An image in a registry that a mirror has: the paths of its documents and parts.
+/// An image in the mirror of a registry: the paths of its documents and parts.
 struct Pushed {
     tag: String,
     manifest: String,
     layer: String,
-    /// What its manifest hashes to.
+    /// Hash of its manifest.
     sha256: Sha256,
 }
 
-/// Puts an image for linux/arm64 there, and for another platform that nobody wants.
+/// Adds an image for linux/arm64 and for another, unused platform.
 fn push(server: &Server, name: &str, layer: &str) -> Pushed {
     let (repository, tag) = name.rsplit_once(':').unwrap();
     let base = format!("/v2/{repository}");
@@ -59,7 +59,7 @@ fn push(server: &Server, name: &str, layer: &str) -> Pushed {
     pushed
 }
 
-/// A lab whose nodes carry both images and those of k3s; the bench's server is the mirror of their registries.
+/// A lab whose nodes get both images and those of k3s; the bench's server is the mirror of their registries.
 fn carrying() -> (Locked, [Pushed; 2]) {
     let locked = Locked::new();
     let pushed = [push(&locked.bench.server, PROVISIONER, "its layer"), push(&locked.bench.server, MINE, "my layer")];
@@ -68,7 +68,7 @@ fn carrying() -> (Locked, [Pushed; 2]) {
     (locked, pushed)
 }
 
-/// Puts settings at the head of `[k3s]`.
+/// Adds settings at the beginning of `[k3s]`.
 fn set(locked: &Locked, settings: &str) {
     let lab = locked.dir.join("lab.toml");
     let text = std::fs::read_to_string(&lab).unwrap();
@@ -98,7 +98,7 @@ fn locked_container_images_are_on_every_card() {
     assert!(text.contains(&entry) && text.contains(&format!("sha256 = \"{}\"", mine.sha256)), "{text}");
     assert!(text.contains("[[k3s-images]]"), "{text}");
 
-    // A tag may come to mean something else; a lock goes by the manifest.
+    // A tag may later mean another image; a lock goes by the manifest.
     for image in [&provisioner, &mine] {
         locked.bench.server.always(&image.tag, Act::Status(500, String::new()));
     }
@@ -118,13 +118,13 @@ fn locked_container_images_are_on_every_card() {
     let digest = |image: &Pushed| Value::from(format!("sha256:{}", image.sha256));
     assert_eq!(mode, 0o644);
     assert_eq!(named, [(&MINE.into(), &digest(&mine)), (&PROVISIONER.into(), &digest(&provisioner))]);
-    // Two manifests, one configuration and one layer that are the same in both, two layers; and two files of the layout.
+    // Two manifests, a shared configuration, a shared layer, two other layers, and two files of the layout.
     assert_eq!(files.len(), 8, "{:?}", files.keys());
     for (path, content) in files.iter().filter(|(path, _)| path.starts_with("blobs/")) {
         assert_eq!(*path, format!("blobs/sha256/{}", Sha256::of(content)));
     }
 
-    // With all of it in the store, no network is needed, and the bytes are the same.
+    // With everything in the store no network is needed, and the bytes are the same.
     let (mut command, again) = locked.build("again.img");
     let lab = locked.dir.join("lab.toml");
     let text = std::fs::read_to_string(&lab).unwrap();
@@ -137,7 +137,7 @@ fn locked_container_images_are_on_every_card() {
     let sbom = stdout(&succeeds(crate::labimg().args(["inspect", "--sbom", "cyclonedx"]).arg(&image)));
     assert!(sbom.contains("pkg:oci/mine@sha256%3A"), "{sbom}");
 
-    // The user wants them no more: the lock has them, the image has not.
+    // The user no longer wants them: the lock has them, but the image does not.
     let text = std::fs::read_to_string(&lab).unwrap();
     std::fs::write(&lab, text.replace("embed_images = true", "embed_images = false").replace(MINE, PROVISIONER))
         .unwrap();
@@ -155,7 +155,7 @@ fn without_a_lock_the_images_are_those_of_now() {
     let image = locked.bench.dir.path().join("node.img");
     succeeds(locked.command("build").args(["worker", "--generic", "-o"]).arg(&image));
     assert!(exported(&image, &format!("{FOLDER}/labimg-images.tar")).is_some());
-    // A k3s of the user's comes without its images, which is told.
+    // The user's own k3s comes without its images, and a warning says so.
     let image = locked.bench.dir.path().join("file.img");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/k3s-stand-in.sh");
     let mut command = locked.command("build");
@@ -163,7 +163,7 @@ fn without_a_lock_the_images_are_those_of_now() {
     let said = stderr(&succeeds(&mut command));
     assert!(said.contains("the container images of k3s itself are not in the image"), "{said}");
     assert!(exported(&image, &format!("{FOLDER}/k3s-airgap-images-arm64.tar.zst")).is_none());
-    // Nobody downloads what is left to the nodes.
+    // What is left to the nodes is not downloaded.
     let image = locked.bench.dir.path().join("first-boot.img");
     succeeds(locked.command("build").args(["worker", "--generic", "--k3s", "first-boot", "-o"]).arg(&image));
     assert!(exported(&image, FOLDER).is_none());
@@ -179,7 +179,7 @@ fn a_registry_that_wants_a_token_gets_one() {
     );
     let token = "/token?service=r&scope=repository%3Ame%2Fmine%3Apull";
     server.file(token, r#"{"token": "for-anyone", "expires_in": 60}"#);
-    // Asked for at once, and anew when it is no longer good.
+    // The token is requested at once, and again when it has expired.
     server.next(&mine.tag, [Act::Status(401, challenge.clone())]);
     server.next(&mine.layer, [Act::Status(401, challenge.clone())]);
     let image = locked.bench.dir.path().join("node.img");
@@ -236,7 +236,7 @@ fn a_registry_that_cannot_be_reached_is_told_and_then_missed() {
     assert!(!image.exists());
 }
 
-/// What the user's own manifests run is on the cards too, unless the registry does not give it to everyone.
+/// Images of the user's manifests are on the cards too, unless the registry requires a login.
 #[test]
 fn images_of_the_users_manifests_are_on_the_cards() {
     const APP: &str = "quay.io/me/app:2";

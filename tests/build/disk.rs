@@ -1,4 +1,4 @@
-//! Disks that are full.
+//! Full disks.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::signals::Running;
 use crate::{Bench, fails, names, run, shared};
 
-/// The command in a shell after some other commands.
+/// The command, run in a shell after other commands.
 fn after(shell: &[&str], prelude: &str, command: &Command) -> Command {
     let mut wrapped = Command::new(shell[0]);
     wrapped.args(&shell[1..]).arg(prelude).arg("sh").arg(command.get_program()).args(command.get_args());
@@ -25,7 +25,8 @@ fn after(shell: &[&str], prelude: &str, command: &Command) -> Command {
 fn files_that_may_not_grow() {
     let bench = Bench::new();
     let cache = bench.warm();
-    // 16 MiB: enough for what is noted in the cache, too little for an image; without the trap the kernel ends the process.
+    // 16 MiB: enough for the small files in the cache, too little for an image. Without the trap the kernel would kill
+    // the process.
     let limited = |prelude: &str| after(&["sh", "-c"], prelude, &bench.build(&cache));
     let limit = "trap '' XFSZ; ulimit -f 32768; exec \"$@\"";
     fails(&mut limited(limit), 1, &["node.img", "cannot be made that large", "File too large"]);
@@ -46,7 +47,7 @@ fn a_disk_that_fills_while_the_image_is_written() {
     let possible =
         run(Command::new(namespace[0]).args(&namespace[1..]).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]));
     if !possible.status.success() {
-        // The other tests of this file need no privilege and test the same place of the program.
+        // The other tests in this file need no privileges and test the same code.
         labimg_testkit::skipped("a build on a full disk", &crate::stderr(&possible));
         return;
     }
@@ -54,7 +55,7 @@ fn a_disk_that_fills_while_the_image_is_written() {
     let cache = bench.warm();
     let (disk, listing) = (bench.dir.path().join("out"), bench.dir.path().join("listing"));
     let (disk_text, listing_text) = (disk.display(), listing.display());
-    // Room for the image and little more, so that what is put beside it takes that at once.
+    // Space for the image and little more, which the file beside it uses up at once.
     let size = shared().image.metadata().unwrap().blocks() * 512 + (16 << 20);
     let script = format!(
         "mount -t tmpfs -o size={size} tmpfs '{disk_text}' || exit 99; \

@@ -1,4 +1,4 @@
-//! The same lock on another computer, as far as one computer can be another.
+//! The same lock on another computer, as far as one computer can imitate another.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,10 +9,11 @@ use crate::{fails, same, succeeds};
 use labimg_testkit::http_server::dead_url;
 use labimg_testkit::skipped;
 
-/// Nobody in particular.
+/// An unprivileged uid.
 const OTHER: &str = "65534";
 
-/// `labimg`, a copy below `place`, as another user, on one processor, with another umask, more than a year from now.
+/// `labimg`, a copy below `place`, run as another user, on one processor, with another umask, more than a year in the
+/// future.
 fn elsewhere(place: &Path) -> Command {
     let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("setpriv");
@@ -22,13 +23,13 @@ fn elsewhere(place: &Path) -> Command {
         skipped("an image built as another user", "it is not run as root");
         Command::new("taskset")
     };
-    // The shell sets the umask, which is the process' own.
+    // The shell sets the umask of the process.
     command.args(["--cpu-list", "0", "sh", "-c", "umask 077; exec \"$@\"", "sh", "faketime", "-f", "+400d"]);
     command.arg(place.join("labimg")).current_dir(place);
     command.env_clear().envs([
         ("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
         ("TZ", "America/St_Johns"),
-        // What waits for a time goes on waiting by the real clock.
+        // Timeouts still use the real clock.
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ]);
     command
@@ -40,7 +41,7 @@ fn another_user_on_another_day_gets_the_same_bytes() {
     let (mut command, first) = locked.build("first.img");
     succeeds(&mut command);
 
-    // Where everybody may go.
+    // A folder that every user can reach.
     let place = tempfile::tempdir_in("/var/tmp").unwrap();
     let place = place.path();
     std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -70,6 +71,6 @@ fn another_user_on_another_day_gets_the_same_bytes() {
     let json = |image: &Path| std::fs::read_to_string(format!("{}.json", image.display())).unwrap();
     assert_eq!(json(&first), json(&place.join("out/second.img")));
 
-    // It is another day indeed: what the mirror says now is not believed then.
+    // The date really is another one: the mirror's current release has expired then.
     fails(build(false).args(["--mirror", &crate::mirror_of(&locked.bench.server)]), 1, &["it expired on"]);
 }

@@ -1,4 +1,4 @@
-//! The tools that everyone uses look at an image.
+//! Common tools check an image.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 
 use crate::{Bench, build, fails, labimg, run, shared, stderr, stdout, succeeds};
 
-/// A tool that may lie in `/usr/sbin`, which is not on every user's path.
+/// A tool that may be in `/usr/sbin`, which is not in every user's `PATH`.
 fn tool(name: &str) -> Command {
     let mut command = Command::new(name);
     let path = std::env::var("PATH").unwrap_or_default();
@@ -54,7 +54,7 @@ fn partition_table_and_file_systems_are_sound() {
     assert!(!stderr(&checked).contains("WARNING"), "{}", stderr(&checked));
 }
 
-/// What e2fsprogs reads is what labimg reads.
+/// e2fsprogs reads the same as labimg.
 #[test]
 fn debugfs_and_inspect_read_the_same_files() {
     let image = &shared().image;
@@ -72,7 +72,7 @@ fn debugfs_and_inspect_read_the_same_files() {
         .unwrap();
     for folder in ["/etc", "/usr/bin"] {
         let request = format!("rdump {folder} {}", dir.path().display());
-        // Owners cannot be set without privilege: what matters is on the disk all the same.
+        // Owners cannot be set without privileges, but the content is dumped anyway.
         let dumped = run(tool("debugfs").args(["-R", &request]).arg(format!("{}?offset={root}", image.display())));
         assert!(dumped.status.success(), "{}", stderr(&dumped));
     }
@@ -102,7 +102,7 @@ fn debugfs_and_inspect_read_the_same_files() {
     assert_eq!(ours.into_keys().collect::<Vec<_>>(), theirs);
 }
 
-/// Each file has the bytes that its package says it has.
+/// Every file has the content that its package lists.
 #[test]
 fn every_file_is_as_its_package_has_it() {
     let volume = root_volume();
@@ -149,7 +149,7 @@ fn inspect_tells_why_a_file_is_there() {
         let output = succeeds(labimg().arg("inspect").arg(image).args(["--json", "--why", path]));
         serde_json::from_slice(&output.stdout).unwrap()
     };
-    // Of a package that nobody asked for, found behind a link and under its old path in dpkg's list.
+    // Of a package that is only a dependency; found through a link, and in dpkg's list under its old path.
     let library = why("/lib/aarch64-linux-gnu/libnfsidmap.so.1");
     assert_eq!(
         (&library["path"], &library["kind"]),
@@ -162,9 +162,9 @@ fn inspect_tells_why_a_file_is_there() {
         (&"nfs-common".into(), &"mounts the cluster's storage".into())
     );
     assert_eq!(library["layer"], serde_json::Value::Null);
-    // Of Debian's base.
+    // From Debian's base system.
     assert_eq!(why("/bin/ls")["packages"][0]["reason"], "every Debian system has it");
-    // Laid over it, made for a package, and shared by many packages.
+    // From an overlay, made for a package, and shared by many packages.
     assert_eq!(why("/etc/ssh/sshd_config.d/10-labimg.conf")["layer"], "overlay common");
     let bundle = why("/etc/ssl/certs/ca-certificates.crt");
     assert!(
@@ -184,7 +184,7 @@ fn diff_tells_what_is_different_and_nothing_else() {
     let bench = Bench::new();
     let other = bench.image();
     let mut build = build(&shared().server, &bench.warm(), &other);
-    // Another key: nothing but the seed differs.
+    // With another key only the seed differs.
     build.args(["--ssh-key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other"]);
     succeeds(&mut build);
     let output = succeeds(labimg().args(["--json", "diff"]).args([image, &other]));
@@ -202,7 +202,7 @@ fn diff_tells_what_is_different_and_nothing_else() {
 fn export_holds_every_file_as_it_is() {
     let archive = shared().dir.join("export.tar");
     succeeds(labimg().arg("export").arg(&shared().image).arg("--tar").arg(&archive));
-    // GNU tar reads it to its end.
+    // GNU tar reads it to the end.
     let listed = stdout(&succeeds(Command::new("tar").args(["--list", "--numeric-owner", "-v", "-f"]).arg(&archive)));
 
     let root = root_volume();

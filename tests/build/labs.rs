@@ -11,7 +11,7 @@ use sha2::Digest;
 
 use crate::{Bench, KEY, fails, inputs, labimg, names, same, stdout, succeeds};
 
-/// A lab of a master and two workers, with a passphrase that must not get about.
+/// A lab of a master and two workers, with a passphrase that must not leak.
 const LAB: &str = r#"
 name = "home"
 timezone = "Europe/Berlin"
@@ -56,7 +56,7 @@ impl Lab {
         std::fs::create_dir_all(out).unwrap();
         let mut command = labimg();
         command.arg("build").args(args).arg("--lab").arg(&self.dir).arg("--output").arg(out);
-        // From the server that all share, whose address is in the images.
+        // From the shared server, whose address is in the images.
         inputs(&mut command, &crate::shared().server, &self.cache);
         command
     }
@@ -65,7 +65,7 @@ impl Lab {
         self.bench.dir.path().join(name)
     }
 
-    /// Everything that must stay in `secrets/`, in the images and in the kubeconfig.
+    /// Every secret that may only be in `secrets/`, the images and the kubeconfig.
     fn secrets(&self) -> Vec<String> {
         let mut all = vec!["correct horse battery".to_owned()];
         let mut folders = vec![self.dir.join("secrets")];
@@ -76,7 +76,7 @@ impl Lab {
                     folders.push(path);
                 } else if !path.extension().is_some_and(|e| e == "crt" || e == "pub") {
                     let text = std::fs::read_to_string(&path).unwrap();
-                    // The longest line of a key or token: headers are the same in all.
+                    // The longest lines of a key or token: headers are the same in all.
                     all.extend(text.lines().filter(|l| l.len() >= 32 && !l.starts_with("---")).map(str::to_owned));
                 }
             }
@@ -85,7 +85,7 @@ impl Lab {
         all
     }
 
-    /// Whether a file, or one below a folder, holds any of them.
+    /// Whether a file, or any file below a folder, contains one of them.
     fn grep(&self, path: &Path) -> bool {
         let patterns = self.dir.join("patterns");
         std::fs::write(&patterns, self.secrets().join("\n")).unwrap();
@@ -157,14 +157,14 @@ fn each_node_gets_its_seed_and_only_what_it_needs() {
     assert!(of_master(&master) > 6 && of_master(&one) == 0, "a worker must not have the cluster's keys");
     assert!(!one.contains_key("etc/rancher/k3s/agent-token") && !one.contains_key("etc/labimg/storage.conf"));
 
-    // The token's hash is that of the CA that the master gets (K10 form), and kubeconfig trusts the same one.
+    // The token's hash is that of the CA that the master gets (K10 form), and the kubeconfig trusts the same one.
     let ca = &master["var/lib/rancher/k3s/server/tls/server-ca.crt"].2;
     let hash: String = sha2::Sha256::digest(ca).iter().map(|b| format!("{b:02x}")).collect();
     assert!(text(&one, "etc/rancher/k3s/token").starts_with(&format!("K10{hash}::node:")));
     let kubeconfig = lab.dir.join("kubeconfig");
     assert_eq!(kubeconfig.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-    // What is told, and what is kept for other builds, holds no secret.
+    // The output and the files kept for other builds contain no secret.
     let mut told =
         vec![(PathBuf::from("--json"), built.stdout.clone()), (PathBuf::from("progress"), built.stderr.clone())];
     told.extend(images.map(|i| out.join(format!("{i}.json"))).map(|p| (p.clone(), std::fs::read(p).unwrap())));
@@ -176,7 +176,7 @@ fn each_node_gets_its_seed_and_only_what_it_needs() {
     assert!(lab.grep(&lab.dir.join("secrets")), "the search finds nothing where there is something");
     assert!(!lab.grep(&lab.cache), "the cache keeps a secret");
 
-    // The same secrets again: the same images.
+    // The same secrets give the same images.
     let again = lab.folder("again");
     succeeds(&mut lab.build(&again, &["worker-2"]));
     assert_eq!(names(&again), ["worker-2-virt.img", "worker-2-virt.img.json"]);
@@ -208,7 +208,7 @@ fn generic_images_are_the_same_whatever_the_secrets() {
     assert!(!other.grep(&others.join("worker-virt.img")), "the generic image holds a secret");
 }
 
-/// A role, a board and files of the user's own: in the images of the nodes that they are for, and nowhere else.
+/// The user's own role, board and files: in the images of the right nodes, and nowhere else.
 #[test]
 fn files_roles_and_boards_of_the_lab_folder() {
     let lab = Lab::new();
@@ -255,7 +255,7 @@ fn files_roles_and_boards_of_the_lab_folder() {
         |path: &str| stdout(&succeeds(labimg().arg("inspect").arg(out.join("gate-tiny.img")).args(["--why", path])));
     assert!(why("/etc/motd").contains("overlay common of the lab folder"), "{}", why("/etc/motd"));
 
-    // Where the node would not see it, and where nobody looks for it.
+    // Where the node would not see it, and where nothing looks for it.
     put("overlays/common/boot/firmware/config.txt", "");
     fails(&mut lab.build(&out, &["--generic"]), 2, &["boot/firmware/config.txt", "boards/NAME.toml"]);
     std::fs::remove_dir_all(lab.dir.join("overlays/common/boot")).unwrap();

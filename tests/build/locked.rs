@@ -50,17 +50,17 @@ impl Locked {
         command
     }
 
-    /// A build of the worker from the lock without any server.
+    /// A build of the worker from the lock, without any server.
     pub fn build(&self, image: &str) -> (Command, PathBuf) {
         self.build_with_snapshots(image, &dead_url(""))
     }
 
-    /// With a server of the packages that the mirror has dropped.
+    /// The same, with a server of packages that the mirror has dropped.
     pub fn build_with_snapshots(&self, image: &str, snapshots: &str) -> (Command, PathBuf) {
         self.build_of("worker", image, snapshots)
     }
 
-    /// Of any node.
+    /// The same for any node.
     pub fn build_of(&self, node: &str, image: &str, snapshots: &str) -> (Command, PathBuf) {
         let path = self.bench.dir.path().join(image);
         let mut command = labimg();
@@ -70,7 +70,7 @@ impl Locked {
         (command, path)
     }
 
-    /// Lets the lock say that packages come from here, so that nothing asks a host outside of this machine.
+    /// Makes the lock's packages come from here, so that no host outside this machine is asked.
     pub fn found_at(&self, base: &str) {
         let text = std::fs::read_to_string(&self.lock).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -82,10 +82,10 @@ impl Locked {
     }
 }
 
-/// Puts a release of k3s there, its program of this size in bytes, with container images that are none.
+/// Adds a release of k3s, with a program of this size in bytes and fake container images.
 pub fn release(bench: &Bench, version: &str, size: usize) {
     let mut program = vec![0; size];
-    // An ELF header as the first bytes of a program for arm64 are.
+    // An ELF header, as at the start of a program for arm64.
     program[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
     let images = format!("container images of {version}");
     let sums =
@@ -103,7 +103,7 @@ fn a_lock_needs_no_network_and_gives_the_same_bytes() {
     assert!(text.contains("[[image]]") && text.contains(&format!("version = \"{K3S}\"")), "{text}");
     let (mut command, first) = locked.build("first.img");
     succeeds(&mut command);
-    // In another folder, time zone and language, with other numbers of downloads and threads.
+    // In another folder, time zone and language, with another number of downloads and threads.
     let (mut command, second) = locked.build("second.img");
     command.current_dir("/").args(["--jobs", "1"]).envs([
         ("TZ", "Pacific/Kiritimati"),
@@ -115,7 +115,7 @@ fn a_lock_needs_no_network_and_gives_the_same_bytes() {
     let manifest: serde_json::Value =
         serde_json::from_slice(&std::fs::read(format!("{}.json", first.display())).unwrap()).unwrap();
     assert_eq!((&manifest["k3s"]["how"], &manifest["k3s"]["version"]), (&"embedded".into(), &K3S.into()));
-    // The lock is what the mirror has, so an unlocked build with it gives the same too, and says that there is a lock.
+    // The lock is what the mirror has, so an unlocked build gives the same, and mentions the lock.
     let third = locked.bench.dir.path().join("third.img");
     let built = succeeds(locked.command("build").args(["worker", "--generic", "-o"]).arg(&third));
     assert!(stderr(&built).contains("labimg.lock is not used"), "{}", stderr(&built));
@@ -155,7 +155,7 @@ fn a_package_that_left_the_mirror_comes_from_the_snapshots() {
     let time: jiff::Timestamp = date.parse().unwrap();
     let time = (time + jiff::SignedDuration::from_hours(24)).strftime("%Y%m%dT%H%M%SZ").to_string();
     let place = path.strip_prefix("/debian").unwrap();
-    // One that was dropped within the first six hours is in the later of the two snapshots only.
+    // A package that appeared within the first six hours is only in the later of the two snapshots.
     locked.bench.server.file(&format!("/snapshots/archive/debian/{time}{place}"), bytes);
     locked.found_at(&locked.bench.server.url(""));
     let (mut command, image) = locked.build_with_snapshots("node.img", &locked.bench.server.url("/snapshots"));

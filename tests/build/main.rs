@@ -1,9 +1,9 @@
-//! `labimg build` as a user runs it, with good and bad input and with bad luck.
+//! `labimg build` as a user runs it, with good and bad input and with failures.
 //!
-//! Needs a Debian mirror (`LABIMG_MIRROR`, else the one that the host's apt uses): what one image takes is recorded in
-//! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and sfdisk
-//! as judges, dpkg-deb to make packages of other versions, docker-registry, containerd and faketime. As root, builds run
-//! without any capability.
+//! Needs a Debian mirror (`LABIMG_MIRROR`, else the one of the host's apt): the files for one image are recorded in
+//! `target/tmp` once, with Debian's own signatures, and served from 127.0.0.1. Needs e2fsck, debugfs, fsck.vfat and
+//! sfdisk as judges, dpkg-deb to make other versions of packages, docker-registry, containerd and faketime. As root,
+//! builds run without any capability.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,11 +39,11 @@ use tempfile::TempDir;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
 
-/// What all tests share: a recorded mirror, a cache with everything in it, and an image.
+/// Shared by all tests: a recorded mirror, a complete cache, and an image.
 struct Shared {
-    /// `debian` and `debian-security` lie in it.
+    /// Holds `debian` and `debian-security`.
     mirror: PathBuf,
-    /// Serves it without faults: images have the mirror's address in them, so images to compare come from here.
+    /// Serves it without faults. Images contain the mirror's address, so images to be compared are built from here.
     server: Server,
     packages: Vec<LockedPackage>,
     cache: PathBuf,
@@ -71,14 +71,14 @@ fn shared() -> &'static Shared {
     })
 }
 
-/// A place for one test's files, on the same disk as the shared cache.
+/// A folder for one test's files, on the same disk as the shared cache.
 struct Bench {
     dir: TempDir,
     server: Server,
 }
 
 impl Bench {
-    /// With a server of its own, for faults.
+    /// With its own server, for faults.
     fn new() -> Self {
         let server = Server::start();
         server.folder(&shared().mirror);
@@ -89,7 +89,7 @@ impl Bench {
         self.dir.path().join("out").join("node.img")
     }
 
-    /// A cache with everything in it. Files are hard links: replaced, never changed.
+    /// A complete cache. Files are hard links: replaced, never changed.
     fn warm(&self) -> PathBuf {
         let cache = self.cold();
         let copied = Command::new("cp").arg("-al").arg(&shared().cache).arg(&cache).status().unwrap();
@@ -107,7 +107,7 @@ impl Bench {
         build(&self.server, cache, &self.image())
     }
 
-    /// What lies where the image goes.
+    /// The files in the image's folder.
     fn outputs(&self) -> Vec<String> {
         names(&self.dir.path().join("out"))
     }
@@ -120,16 +120,16 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The two addresses as `--mirror` takes them.
+/// The two addresses, as written for `--mirror`.
 fn mirror_of(server: &Server) -> String {
     format!("{},{}", server.url("/debian"), server.url("/debian-security"))
 }
 
-/// `labimg` as a user without privileges runs it, with nothing of the caller's settings.
+/// `labimg` as run by a user without privileges, without the caller's settings.
 fn labimg() -> Command {
     let program = env!("CARGO_BIN_EXE_labimg");
     let mut command = if rustix::process::geteuid().is_root() {
-        // Without capabilities root is bound by modes as the owner of its files is.
+        // Without capabilities, file modes apply to root as to any owner.
         let mut command = Command::new("setpriv");
         command.args(["--bounding-set=-all", "--inh-caps=-all", program]);
         command
@@ -166,7 +166,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Asserts that a command failed with this code and that its message holds all of these; gives the message.
+/// Asserts that a command failed with this code and that its message contains all of these; returns the message.
 fn fails(command: &mut Command, code: i32, parts: &[&str]) -> String {
     let output = run(command);
     let text = stderr(&output);
@@ -188,7 +188,7 @@ fn succeeds(command: &mut Command) -> Output {
 fn same(a: &Path, b: &Path) {
     let compared = run(Command::new("cmp").args([a, b]));
     if !compared.status.success() {
-        // Which partition, file and field.
+        // Shows the partition, file and field.
         let diff = run(labimg().args(["diff", "--files"]).args([a, b]));
         panic!("{}{}{}{}", stdout(&compared), stderr(&compared), stdout(&diff), stderr(&diff));
     }

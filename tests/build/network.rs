@@ -10,7 +10,7 @@ use crate::recorded::index_hash;
 use crate::{Bench, fails, names, same, shared, succeeds};
 use labimg_testkit::http_server::Act;
 
-/// Some packages of a middle size, each to play its part.
+/// Some packages of medium size, for different faults.
 pub fn middle(count: usize) -> Vec<&'static LockedPackage> {
     let found: Vec<_> =
         shared().packages.iter().filter(|p| (200_000..2_000_000).contains(&p.size)).take(count).collect();
@@ -18,7 +18,7 @@ pub fn middle(count: usize) -> Vec<&'static LockedPackage> {
     found
 }
 
-/// Removes a package from a cache, with what was made from it.
+/// Removes a package from a cache, with everything made from it.
 pub fn forget(cache: &Path, package: &LockedPackage) {
     let hash = package.sha256.to_string();
     std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(&hash)).unwrap();
@@ -81,7 +81,7 @@ fn slow_and_breaking_connections_only_cost_time() {
     assert_eq!(ranges(slow), [None]);
     assert_eq!(ranges(cut), [None, Some(format!("bytes={}-", cut.size / 2))]);
     assert_eq!(ranges(damaged), [None, None]);
-    // The same from what was in the cache before.
+    // The same from the files that were in the cache before.
     let other = bench.dir.path().join("out/other.img");
     succeeds(&mut crate::build(&bench.server, &shared().cache, &other));
     same(&bench.image(), &other);
@@ -121,7 +121,7 @@ fn a_release_file_that_is_not_as_debian_signed_it() {
     refused(unsigned, &[&url, "is not trusted"]);
     refused("<html>Log in to the network</html>", &[&url, "is not trusted"]);
     refused("", &[&url]);
-    // Rightly signed, but of another suite.
+    // Correctly signed, but of another suite.
     let updates = String::from_utf8(content("/debian/dists/trixie-updates/InRelease")).unwrap();
     refused(&updates, &[&url, "trixie-updates"]);
     assert_eq!(bench.outputs(), Vec::<String>::new());

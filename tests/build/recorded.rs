@@ -1,4 +1,4 @@
-//! A part of the real mirror as files: what the shared image takes, signed by Debian.
+//! A part of the real mirror as files: the files for the shared image, signed by Debian.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -15,8 +15,8 @@ use labimg_tree::progress::Silent;
 pub const SUITES: [(&str, &str); 3] =
     [("debian", "trixie"), ("debian", "trixie-updates"), ("debian-security", "trixie-security")];
 
-/// Lays the files out below `mirror`, by way of a cache in `downloads` that stays for the next run; gives the packages of a worker. Those of
-/// a master are there too.
+/// Writes the files below `mirror`, through a cache in `downloads` that stays for the next run. Returns the packages of
+/// a worker; those of a master are recorded too.
 pub fn record(downloads: &Path, mirror: &Path) -> Vec<LockedPackage> {
     let given = std::env::var("LABIMG_MIRROR").ok();
     let real = Mirror::choose(given.as_deref(), Path::new("/")).unwrap();
@@ -73,7 +73,7 @@ fn wanted(package: &LockedPackage) -> labimg_store::Request {
     }
 }
 
-/// With its path on our server in place of its address.
+/// With the path on our server instead of the address.
 fn packages(lock: Lock) -> Vec<LockedPackage> {
     let ours = |package: LockedPackage| LockedPackage { urls: vec![path_of(&package)], ..package };
     lock.packages.into_iter().map(ours).collect()
@@ -87,7 +87,7 @@ fn path_of(package: &LockedPackage) -> String {
     format!("/{folder}/{}", package.path)
 }
 
-/// Of the line ` HASH SIZE PATH` in the `SHA256` field, which is the last one.
+/// The hash from the line ` HASH SIZE PATH` in the `SHA256` field, which is the last field.
 pub fn index_hash(release: &str, path: &str) -> Sha256 {
     let line = release.lines().rfind(|line| line.split_whitespace().nth(2) == Some(path));
     line.unwrap_or_else(|| panic!("no {path}")).split_whitespace().next().unwrap().parse().unwrap()

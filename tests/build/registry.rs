@@ -1,4 +1,4 @@
-//! Container images from Debian's own registry to the container runtime that k3s has in it.
+//! Container images from Debian's packaged registry to containerd, which k3s contains.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use crate::charts::exported;
 use crate::locked::Locked;
 use crate::{fails, run, stderr, stdout, succeeds};
 
-/// A server that ends with the test.
+/// A server that is stopped when the test ends.
 struct Running(Child);
 
 impl Drop for Running {
@@ -23,7 +23,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts a server; what it says goes to a file.
+/// Starts a server; its output goes to a file.
 fn start(command: &mut Command, log: &Path) -> Running {
     let log = std::fs::File::create(log).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -38,7 +38,7 @@ fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     }
 }
 
-/// A request that must succeed; gives the answer's head.
+/// A request that must succeed; returns the head of the answer.
 fn ask(port: u16, method: &str, path: &str, kind: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let length = body.len();
@@ -67,7 +67,7 @@ fn push_part(port: u16, repository: &str, bytes: &[u8]) {
     ask(port, "PUT", &format!("{path}&digest={}", digest(bytes)), "application/octet-stream", bytes);
 }
 
-/// Pushes an image of Docker's older form, for two platforms; gives what the manifest for arm64 hashes to.
+/// Pushes an image in Docker's older format, for two platforms; returns the hash of the manifest for arm64.
 fn push_image(port: u16, repository: &str) -> Sha256 {
     const FORM: &str = "application/vnd.docker.distribution.manifest.v2+json";
     const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -138,7 +138,7 @@ fn an_image_of_a_registry_comes_to_the_container_runtime() {
 
     // k3s imports with the same library.
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    // A socket's path may have 107 bytes.
+    // A socket's path has at most 107 bytes.
     let short = tempfile::tempdir().unwrap();
     let socket = short.path().join("socket");
     let config = dir.join("containerd.toml");
@@ -161,7 +161,7 @@ fn an_image_of_a_registry_comes_to_the_container_runtime() {
     let listed = stdout(&succeeds(&mut ctr(&["images", "list"])));
     let line = listed.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{listed}"));
     assert!(line.contains(&format!("sha256:{sha256}")) && line.contains("linux/arm64"), "{listed}");
-    // Nothing that the manifest names is missing.
+    // Nothing named by the manifest is missing.
     let checked = stdout(&succeeds(&mut ctr(&["images", "check"])));
     let line = checked.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{checked}"));
     assert!(line.contains("complete (2/2)"), "{checked}");

@@ -11,20 +11,20 @@ use crate::locked::{K3S, Locked, release};
 use crate::{fails, run, shared, stdout, succeeds};
 use labimg_testkit::http_server::dead_url;
 
-/// A version of three binaries of one source, of which two need the third in the very same.
+/// A version of three binary packages of one source; two depend on the third in exactly the same version.
 const OLD: &str = "1:9.9p1-1";
 
-/// A version of a package that nobody needs in a certain one.
+/// A version of a package on which nothing depends in a particular version.
 const OLDER: &str = "20200101";
 
-/// A lock of a month ago, whose packages the mirror has dropped and the archive of snapshots holds.
+/// A lock from a month ago; its packages are no longer on the mirror but in the snapshot archive.
 struct Older {
     locked: Locked,
-    /// Where the snapshots of that time are.
+    /// Address of the snapshots of that time.
     snapshots: String,
     /// The text of the lock.
     text: String,
-    /// The time of the index now.
+    /// The time of the current index.
     now: String,
 }
 
@@ -55,7 +55,7 @@ impl Older {
                     ("path", format!("\"{path}\"")),
                 ],
             );
-            // The client is to be replaced, so that nobody needs its file.
+            // The client will be replaced, so its file is not needed.
             if name != "openssh-client" {
                 locked.bench.server.file(&format!("/snapshots/archive/debian/{time}/{path}"), bytes);
             }
@@ -76,7 +76,7 @@ impl Older {
     }
 }
 
-/// A package as it would have been in another version.
+/// A package with another version.
 fn older(package: &LockedPackage, version: &str, locked: &Locked) -> Vec<u8> {
     let (dir, deb) = (locked.bench.dir.path().join("deb"), locked.bench.dir.path().join("old.deb"));
     succeeds(Command::new("dpkg-deb").arg("-R").arg(shared().mirror.join(&package.urls[0][1..])).arg(&dir));
@@ -89,7 +89,7 @@ fn older(package: &LockedPackage, version: &str, locked: &Locked) -> Vec<u8> {
     std::fs::read(deb).unwrap()
 }
 
-/// The text with other values in the paragraph of a package.
+/// The text with new values in the paragraph of a package.
 fn paragraph(text: &str, name: &str, values: &[(&str, String)]) -> String {
     let head = format!("[[package]]\nname = \"{name}\"\n");
     let change = |paragraph: &str| {
@@ -132,7 +132,7 @@ fn a_named_package_takes_along_only_what_cannot_stay() {
     assert_eq!(told(2), (Some("openssh-sftp-server"), Some(sftp.version.as_str()), Some(true)));
     assert_eq!(changes["changes"].as_array().unwrap().len(), 3);
 
-    // The rest of the file is what it was, to the line.
+    // The rest of the file is unchanged, line by line.
     let renewed = older.text.replace("\nasked = ", &format!("\nrenewed = \"{}\"\nasked = ", older.now));
     let expected = [client, server, sftp].into_iter().fold(renewed, |text, package| {
         let LockedPackage { name, version, size, sha256, archive, path, .. } = package;
@@ -153,7 +153,7 @@ fn a_named_package_takes_along_only_what_cannot_stay() {
     assert_eq!(json(&mut older.update(&["openssh-client", "openssh-server"]))["changes"], serde_json::json!([]));
     assert_eq!(older.lock(), expected);
 
-    // What stayed is found at its own time, and the image is as new as what is newest in it.
+    // Unchanged packages are found at their own time, and the image is as new as its newest package.
     let (mut build, image) = older.locked.build_with_snapshots("node.img", &older.snapshots);
     succeeds(&mut build);
     let manifest: Value = serde_json::from_slice(&std::fs::read(format!("{}.json", image.display())).unwrap()).unwrap();
@@ -183,7 +183,7 @@ fn what_stays_must_be_there_to_be_looked_into() {
     );
     assert!(!text.contains("`ca-certificates"), "{text}");
     assert_eq!(older.lock(), older.text);
-    // All of it can be renewed without.
+    // Everything can be renewed without it.
     let mut command = older.locked.command("update");
     let all = json(command.args(["--snapshots", &dead_url("")]));
     let along = all["changes"].as_array().unwrap().iter().filter(|change| change["comes_along"] == true).count();
@@ -210,7 +210,7 @@ fn k3s_is_renewed_alone() {
     assert_eq!((packages(&now), images(&now)), (packages(&text), images(&text)));
     assert!(now.contains("size = 120000") && !now.contains("size = 100000"));
 
-    // A release that cannot be reached is not left out when it is what was asked for.
+    // A release that cannot be reached is not left out if it was requested.
     let away = std::fs::read_to_string(&lab).unwrap().replace(newer, "v1.99.11+k3s1");
     std::fs::write(&lab, away.replace(&locked.bench.server.url("/k3s"), &dead_url("/k3s"))).unwrap();
     let output = run(&mut command);

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and sudden death in each phase of a build.
+//! Ctrl-C, SIGTERM and SIGKILL in each phase of a build.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -40,7 +40,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// How it ended, and its last line.
+    /// Waits for the end; returns the exit status and the last line.
     pub fn end(mut self) -> (std::process::ExitStatus, String) {
         let status = self.child.wait().unwrap();
         (status, self.rest.join().unwrap())
@@ -61,7 +61,7 @@ fn command(bench: &Bench, phase: &str) -> Command {
         return bench.build(&cache);
     }
     if phase == "Reading packages" {
-        // What was unpacked from the packages goes, so that this takes its time.
+        // Removes the unpacked packages, so that this phase takes some time.
         for kind in names(&cache.join("derived")) {
             for package in &shared().packages {
                 let path = cache.join("derived").join(&kind).join(package.sha256.to_string());
@@ -86,7 +86,7 @@ fn an_interrupted_build_leaves_what_was_there() {
         running.signal(signal);
         let (status, last) = running.end();
         assert_eq!(status.code(), Some(130), "{phase}: {last}");
-        // The second is what a person waits; a loaded machine gets more.
+        // A user should wait a second at most; a loaded machine gets more time.
         assert!(begun.elapsed() < Duration::from_secs(10), "{phase}: took {:?}", begun.elapsed());
         let last: serde_json::Value = serde_json::from_str(&last).unwrap();
         assert_eq!((&last["event"], &last["code"]), (&"error".into(), &130.into()), "{phase}");
@@ -102,7 +102,7 @@ fn after_a_killed_build_the_next_one_works() {
     for phase in PHASES {
         let mut running = Running::until(&mut command(&bench, phase), phase);
         if phase == "Writing ext4" {
-            // By their names image and manifest are known as unfinished.
+            // The names show that image and record are unfinished.
             let names = bench.outputs();
             assert!(names.len() == 2 && names.iter().all(|name| name.ends_with(".partial")), "{names:?}");
         }

@@ -1,4 +1,4 @@
-//! Builds beside and after each other.
+//! Parallel and repeated builds.
 
 use std::process::Stdio;
 
@@ -22,7 +22,7 @@ fn a_second_build_downloads_no_package_and_gives_the_same_bytes() {
     let seen = bench.server.seen();
     assert_eq!(packages(&seen), shared().packages.len(), "each package once for both");
 
-    // Neither time zone, language nor home folder is in the image.
+    // Time zone, language and home folder are not in the image.
     let third = bench.dir.path().join("out/third.img");
     succeeds(
         build(&bench.server, &cache, &third)
@@ -87,7 +87,7 @@ fn a_build_tells_programs_what_it_does() {
     let last: serde_json::Value = serde_json::from_str(failed.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["code"]), (&"error".into(), &2.into()));
 
-    // Without a key it is built, and said.
+    // Without a key it is built with a warning.
     let mut command = crate::labimg();
     command.args(["build", "--quiet", "--board", "virt", "--role", "worker", "--mirror", &mirror_of(&bench.server)]);
     command.arg("--cache").arg(bench.dir.path().join("cache")).arg("-o").arg(bench.image());

@@ -1,4 +1,4 @@
-//! What needs neither a mirror nor another program: `labimg new` and `labimg check` as a user runs them.
+//! `labimg new` and `labimg check` as a user runs them. Needs neither a mirror nor another program.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
 
-/// `labimg` in this folder, for a user whose home it is.
+/// `labimg` run in this folder, which is also the user's home.
 fn labimg(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_labimg"));
     command.current_dir(folder).env("HOME", folder).env_remove("NO_COLOR").args(args);

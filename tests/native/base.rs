@@ -1,4 +1,4 @@
-//! Single nodes: what an image promises of any node.
+//! Single nodes: what every node must do.
 
 use labimg_testkit::checks::{check_node, check_system, minutes};
 use labimg_testkit::machine::Machine;
@@ -44,7 +44,7 @@ fn a_node_comes_up_and_comes_up_again() {
     card.check();
 }
 
-/// Scripts that the table does not know run at the first boot.
+/// Scripts that are not in the table run at the first boot.
 #[test]
 fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     if !ready("base::packages_with_unknown_scripts_are_finished_at_first_boot") {
@@ -58,7 +58,7 @@ fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     for name in packages {
         assert!(pending.contains(&name), "{name} is known by now: take another package for this test");
     }
-    // The master, whose k3s waits for nobody.
+    // The master, whose k3s does not wait for another node.
     let network = Network::start();
     let card = lab.flash(&network, "master");
     let mut node = lab.boot(&network, &card);

@@ -1,4 +1,4 @@
-//! A cluster of five that assembles itself, loses nodes and gets them back.
+//! A cluster of five nodes that forms, loses nodes and gets them back.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use labimg_testkit::native::{Lab, Network, Node};
 
 use crate::lab::{NODES, build, ready, unit};
 
-/// Nobody but the owner may read an image that holds keys.
+/// Only the owner may read an image with keys.
 fn check_modes(lab: &Lab) {
     for (name, _) in NODES {
         let mode = std::fs::metadata(lab.image(name)).unwrap().permissions().mode() & 0o7777;
@@ -33,7 +33,7 @@ fn five_nodes() {
     if !ready("cluster::five_nodes") {
         return;
     }
-    // Not the shared one: a node of it is built once more.
+    // Not the shared lab: a node of it is built again.
     let lab = build(&NODES);
     check_modes(&lab);
     let network = Network::start();
@@ -94,7 +94,7 @@ fn five_nodes() {
     nodes.insert(3, worker2);
     wait_for_ready();
 
-    // The one that others look for goes last.
+    // The node that the others look for is switched off last.
     while let Some(mut node) = nodes.pop() {
         node.power_off(minutes(6));
         node.card().check();

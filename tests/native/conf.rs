@@ -1,4 +1,4 @@
-//! `labimg.conf`, as people edit it on another computer.
+//! `labimg.conf`, as users edit it on another computer.
 
 use labimg_testkit::checks::{check_node, minutes};
 use labimg_testkit::machine::Machine;
@@ -6,7 +6,7 @@ use labimg_testkit::native::{Network, Node, make_key};
 
 use crate::lab::{ready, shared};
 
-/// A name, a further key, an address; one mistake. Then another name, and then Wi-Fi.
+/// A name, another key, an address and one mistake; then another name; then Wi-Fi.
 #[test]
 fn settings_of_the_card_are_applied() {
     if !ready("conf::settings_of_the_card_are_applied") {
@@ -31,7 +31,7 @@ fn settings_of_the_card_are_applied() {
     let found = master.wait_until("the new name is found", "getent ahostsv4 kitchen.local", minutes(6));
     assert!(found.starts_with("10.0.2.77 "), "kitchen.local is {found}");
 
-    // What counts is commented out; the address waits for the line that is wrong.
+    // Applied lines are commented out; the address waits until the wrong line is fixed.
     let conf = cards[1].firmware_text("labimg.conf");
     println!("{conf}");
     for line in ["# mine", "#hostname = Kitchen # upstairs", "address=10.0.2.77/24"] {
@@ -85,7 +85,7 @@ fn check_kitchen(node: &Node) {
     assert!(node.run("resolvectl dns host0").contains("10.0.2.2"), "the name server is not used");
 }
 
-/// What must never be taken for a setting: the node keeps its own name and comes up, and each line says what is wrong with it.
+/// Lines that must never be applied: the node keeps its name and boots, and each line gets a note about what is wrong.
 #[test]
 fn mistakes_and_malice_change_nothing() {
     if !ready("conf::mistakes_and_malice_change_nothing") {
@@ -113,7 +113,7 @@ fn mistakes_and_malice_change_nothing() {
         "../../etc/shadow=x".to_owned(),
         "ssh_key=".to_owned(),
     ];
-    // As an editor of Windows writes it, and with a byte that ends strings.
+    // As written by a Windows editor, and with a NUL byte.
     let conf = format!("\u{feff}{}\r\n\0\r\n", lines.join("\r\n"));
     card.write_firmware("labimg.conf", &conf);
     let mut node = lab.boot(&network, &card);
@@ -125,14 +125,14 @@ fn mistakes_and_malice_change_nothing() {
     let report = node.wait_for_report(minutes(6));
     println!("{}", report.chars().filter(|c| *c != 'x').collect::<String>());
     for (i, line) in lines.iter().enumerate() {
-        // Without an address that is right, nobody looks at them.
+        // Without a valid address these lines are not checked.
         if line.starts_with("gateway=") || line.starts_with("dns=") {
             continue;
         }
         let told = format!("warning: labimg.conf, line {}: ", i + 1);
         assert!(report.contains(&told), "nothing is said of line {}: {}", i + 1, &line[..line.len().min(80)]);
     }
-    // The lines are as they were, each under what is wrong with it.
+    // The lines are unchanged, each below a note about what is wrong.
     let after = card.firmware_text("labimg.conf");
     for line in &lines {
         assert!(after.lines().any(|l| l.trim_end() == line || l.trim_end() == format!("#{line}")), "{line} is gone");

@@ -1,4 +1,4 @@
-//! The harness itself: whatever becomes of a test, nothing of it stays on this computer.
+//! The harness itself: however a test ends, nothing of it stays on this computer.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,15 +10,15 @@ use labimg_testkit::native::{Network, sweep};
 
 use crate::lab::{ready, shared};
 
-/// Set for the process that is to be killed in the middle of a test.
+/// Set for the process that will be killed in the middle of a test.
 const VICTIM: &str = "LABIMG_TEST_VICTIM";
 
-/// Whether a text names this network, and not one whose number begins like its own.
+/// Whether a text names this network, and not one whose number has the same beginning.
 fn names(text: &str, network: &str) -> bool {
     text.match_indices(network).any(|(at, _)| !text[at + network.len()..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// What still runs, or is mounted, for a network of this name.
+/// The processes and mounts of a network with this name.
 fn running(network: &str) -> Vec<String> {
     let mut found: Vec<String> = text_of(&mut Command::new("losetup").arg("--all"))
         .lines()
@@ -35,7 +35,7 @@ fn running(network: &str) -> Vec<String> {
     found
 }
 
-/// The control groups and folders of a network of this name.
+/// The control groups and folders of a network with this name.
 fn made(network: &str) -> Vec<String> {
     let groups = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Into::into);
     let folders = groups.into_iter().chain([std::env::temp_dir()]);
@@ -43,7 +43,7 @@ fn made(network: &str) -> Vec<String> {
     entries.map(|e| e.path().display().to_string()).filter(|path| names(path, network)).collect()
 }
 
-/// Boots a node, says in which network, and does not end by itself.
+/// Boots a node, prints its network's name, and then hangs.
 fn hang() {
     let lab = shared();
     let network = Network::start();
@@ -103,7 +103,7 @@ fn a_test_that_panics_leaves_nothing() {
     let network = said.recv().unwrap();
     assert!(!running(&network).is_empty());
     assert!(test.join().is_err());
-    // The kernel lets go of a loop device a moment after its last user.
+    // The kernel releases a loop device shortly after its last user.
     let begun = Instant::now();
     while !running(&network).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(20), "still there: {:#?}", running(&network));
@@ -112,7 +112,7 @@ fn a_test_that_panics_leaves_nothing() {
     assert_eq!(made(&network), [""; 0]);
 }
 
-/// A cut is one: what was written through stays, what the kernel still kept is lost.
+/// A cut acts like a real power cut: synced data stay, data only in the page cache are lost.
 #[test]
 fn a_power_cut_loses_what_was_not_written_through() {
     if !ready("harness::a_power_cut_loses_what_was_not_written_through") {

@@ -1,4 +1,4 @@
-//! Settings at the edge of what is allowed.
+//! Settings at the limits of what is allowed.
 
 use labimg_testkit::checks::{check_node, minutes, wait_for_ready, wait_for_report};
 use labimg_testkit::machine::Machine;
@@ -6,7 +6,8 @@ use labimg_testkit::native::{Lab, LabRequest, Network};
 
 use crate::lab::{ready, tools};
 
-/// Host names of 63 letters, the most that DNS allows; a fixed address; settings of k3s with signs that YAML gives a meaning.
+/// Host names of 63 letters, the most that DNS allows; a fixed address; settings of k3s with characters that are
+/// special in YAML.
 #[test]
 fn the_longest_names_and_odd_settings() {
     if !ready("hostile::the_longest_names_and_odd_settings") {

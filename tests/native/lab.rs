@@ -1,4 +1,4 @@
-//! The lab that most tests flash their cards from.
+//! The lab from which most tests flash their cards.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -11,7 +11,7 @@ use labimg_testkit::skipped;
 pub const NODES: [(&str, &str); 5] =
     [("master", "master"), ("second", "server"), ("worker1", "worker"), ("worker2", "worker"), ("worker3", "worker")];
 
-/// Whether this computer can do it; a test that is skipped says so.
+/// Whether this computer can boot natively; a skipped test says so.
 pub fn ready(test: &str) -> bool {
     able().inspect_err(|why| skipped(&format!("native::{test}"), why)).is_ok()
 }
@@ -27,12 +27,12 @@ pub fn tools() -> Tools {
     }
 }
 
-/// Builds a lab of these nodes.
+/// Builds a lab with these nodes.
 pub fn build(nodes: &[(&str, &str)]) -> Lab {
     Lab::build(&tools(), &LabRequest { nodes, ..LabRequest::default() })
 }
 
-/// The lab of [`NODES`], built once for all tests that run at the same time. Nobody changes it.
+/// The lab with [`NODES`], built once for all tests that run at the same time. No test changes it.
 pub fn shared() -> Arc<Lab> {
     static SHARED: Mutex<Weak<Lab>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -43,12 +43,12 @@ pub fn shared() -> Arc<Lab> {
     })
 }
 
-/// What a node's image says of itself.
+/// The facts about a node's image.
 pub fn image(lab: &Lab, node: &str) -> Image {
     Image { hostname: node.to_owned(), date: lab.date(node), ports: lab.told_ports(node) }
 }
 
-/// What has the unit of k3s on a node of this role.
+/// The k3s unit on a node with this role.
 pub fn unit(role: &str) -> &'static str {
     if role == "worker" { "k3s-agent.service" } else { "k3s.service" }
 }

@@ -1,7 +1,8 @@
-//! Boots real images natively, in containers: what needs no kernel of its own. See `labimg_testkit::native`.
+//! Boots real images natively, in containers, for tests that need no kernel of their own. See `labimg_testkit::native`.
 //!
-//! Not part of a plain `cargo test`: `cargo test --profile ci --test native [NAME]` as root, as `scripts/test` does. Where it
-//! cannot be done it says so, and `tests/boot` does it in QEMU. A failed test shows the node's console and its boot report.
+//! Not part of a plain `cargo test`: `cargo test --profile ci --test native [NAME]` as root, as `scripts/test` does.
+//! Where that is impossible the tests report it, and `tests/boot` runs them in QEMU. A failed test shows the node's
+//! console and its boot report.
 
 #![allow(
     clippy::needless_borrow,

@@ -1,4 +1,4 @@
-//! Nodes that come up in bad conditions: late DHCP, no network.
+//! Nodes that boot under bad conditions: late DHCP, no network.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use labimg_testkit::native::{Network, Node, Power};
 
 use crate::lab::{ready, shared};
 
-/// No DHCP until all that waits for it has given up; no USB disk.
+/// No DHCP until everything that waits for it has timed out; no USB disk.
 #[test]
 fn late_network_and_no_disk() {
     if !ready("order::late_network_and_no_disk") {
@@ -35,7 +35,7 @@ fn late_network_and_no_disk() {
     card.check();
 }
 
-/// No network at all, and no time from it: the node comes up, and says so on its card.
+/// No network at all, and so no time server: the node boots, and reports it on its card.
 #[test]
 fn no_network() {
     if !ready("order::no_network") {

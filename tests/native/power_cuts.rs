@@ -1,5 +1,5 @@
-//! Power cuts at random points of a first boot: what the root's file system has not written is lost, then the node must come up
-//! right. What is cut here is the root alone; the whole card, in QEMU, is `tests/boot/power_cuts.rs`.
+//! Power cuts at random points of a first boot: what the root file system has not written is lost, then the node must
+//! boot correctly. Here only the root is cut; `tests/boot/power_cuts.rs` cuts the whole card, in QEMU.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use labimg_testkit::random::{Random, long, seed};
 
 use crate::lab::{ready, shared};
 
-/// So many cuts on a card before its node may come up.
+/// Number of cuts on a card before its node may finish booting.
 const CUTS: usize = 5;
 
-/// So many cards, one after the other, on each of two machines: 40 cuts.
+/// Number of cards, in sequence, on each of two machines: 40 cuts in all.
 const CARDS: usize = 4;
 
 /// How long a first boot takes here, from the first process to k3s.
@@ -26,14 +26,14 @@ fn whole_boot(lab: &Lab) -> Duration {
     begun.elapsed()
 }
 
-/// The node is right, and so is its file system.
+/// Checks the node and its file system.
 fn verdict(lab: &Lab, node: &mut Node) {
     node.wait_for_ssh(minutes(3));
     check_node(node, "master", "k3s.service");
     let key = node.run("cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub");
     assert!(lab.host_key("master").contains(key.trim()), "the host key is {key}, not that of secrets/");
     assert_eq!(node.run("sudo dpkg --audit").trim(), "", "dpkg finds something to mend");
-    // What the stand-in for k3s writes is its own.
+    // Files written by the stand-in for k3s are left out.
     let empty = "sudo find /etc/rancher /etc/labimg /etc/ssh /home/lab/.ssh /var/lib/labimg /var/lib/rancher/k3s/server \
         -name stand-in-nodes -prune -o -type f -size 0 ! -path /var/lib/labimg/booted -print";
     assert_eq!(node.run(empty).trim(), "", "files are empty");
@@ -49,7 +49,7 @@ fn cut_and_boot(lab: &Lab, machine: u64, cards: usize, whole: Duration, random: 
     for number in 0..cards {
         card.flash_again(&lab.image("master"));
         for cut in 0..CUTS {
-            // More of them early, when most is written; the first one before the card has its seed, or soon after.
+            // More cuts come early, when most is written; the first one before the seed is applied, or soon after.
             let share = random.below(1000) as f64 / 1000.0;
             let delay = whole.mul_f64(share * share / if cut == 0 { 3.0 } else { 1.0 });
             let node = lab.boot(&network, &card);

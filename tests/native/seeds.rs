@@ -1,4 +1,4 @@
-//! Seeds that are damaged, forged, or another node's.
+//! Seeds that are damaged, forged, or belong to another node.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::lab::{ready, shared};
 
 const SEED: &str = "labimg-seed.tgz";
 
-/// A seed with something at its end cut off: the node comes up without it, says so, and takes a good one later.
+/// A truncated seed: the node boots without it, reports it, and applies a good one later.
 #[test]
 fn a_damaged_seed_is_kept_and_a_good_one_taken_later() {
     if !ready("seeds::a_damaged_seed_is_kept_and_a_good_one_taken_later") {
@@ -34,7 +34,7 @@ fn a_damaged_seed_is_kept_and_a_good_one_taken_later() {
     node.run_inside(nothing);
     node.power_off(minutes(1));
 
-    // What a person does who has read the report.
+    // As a user does after reading the report.
     std::fs::remove_file(card.firmware().join("labimg-seed.bad")).unwrap();
     card.write_firmware(SEED, &good);
     drop(node);
@@ -47,7 +47,7 @@ fn a_damaged_seed_is_kept_and_a_good_one_taken_later() {
     card.check();
 }
 
-/// Paths that lead out of the root are refused as a whole.
+/// A seed with paths that lead out of the root is refused as a whole.
 #[test]
 fn a_seed_that_climbs_out_is_refused() {
     if !ready("seeds::a_seed_that_climbs_out_is_refused") {
@@ -111,7 +111,7 @@ fn seed_of(card: &Card) -> Vec<u8> {
     std::fs::read(card.firmware().join(SEED)).unwrap()
 }
 
-/// A text file of an unpacked seed, changed.
+/// Changes a text file of an unpacked seed.
 fn change(seed: &Path, file: &str, how: impl Fn(&str) -> String) {
     let path = seed.join(file);
     let before = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
@@ -121,8 +121,8 @@ fn change(seed: &Path, file: &str, how: impl Fn(&str) -> String) {
     std::fs::write(path, after).unwrap();
 }
 
-/// Workers with a wrong agent token, and with the hash of another CA: neither is a node of the cluster, and the second never
-/// shows its token to the server that it does not trust.
+/// Workers with a wrong agent token, and with the hash of another CA: neither joins the cluster, and the second never
+/// sends its token to the untrusted server.
 #[test]
 fn wrong_tokens_and_a_wrong_ca() {
     if !ready("seeds::wrong_tokens_and_a_wrong_ca") {

@@ -1,4 +1,4 @@
-//! A control plane of two servers.
+//! A control plane with two servers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::lab::{build, ready};
 
 const NODES: [(&str, &str); 2] = [("master", "master"), ("second", "server")];
 
-/// The further server waits for the master, joins it, and both find each other again after they were off.
+/// The second server waits for the master, joins it, and both find each other again after being switched off.
 #[test]
 fn a_further_server_joins_the_control_plane() {
     if !ready("servers::a_further_server_joins_the_control_plane") {
@@ -38,10 +38,10 @@ fn a_further_server_joins_the_control_plane() {
     let mut master = lab.boot(&network, &cards[0]);
     check(&mut master, &mut second);
     wait_for_report(&second, "second");
-    // It has no disk, and says so; the report without a warning is that of the machine with one, in QEMU.
+    // It has no disk and reports that. The report without a warning is tested in QEMU, on a machine with a disk.
     let report = master.wait_for_report(minutes(3));
     assert!(report.contains("Failed     no unit") && report.contains("no USB disk is plugged in"), "{report}");
-    // The one that others look for goes last.
+    // The node that the others look for is switched off last.
     for mut node in [second, master] {
         node.power_off(minutes(6));
     }

@@ -1,4 +1,4 @@
-//! `clock`: when it waits, and what it does with a clock that cannot be right.
+//! `clock`: when it waits, and what it does with an implausible clock.
 
 use crate::root::{Root, text};
 
@@ -9,7 +9,7 @@ fn node(now: u64, rtc: Option<u64>) -> Root {
     let root = Root::new();
     let epoch = std::fs::File::options().write(true).open(root.at("usr/lib/clock-epoch")).unwrap();
     epoch.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(IMAGE)).unwrap();
-    // Setting it changes what it shows.
+    // Setting the clock changes what it shows.
     root.write("now", now.to_string());
     root.stand_in(
         "date",

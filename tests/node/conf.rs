@@ -1,4 +1,4 @@
-//! `conf`: what people write into `labimg.conf`, and what comes of it.
+//! `conf`: what users write into `labimg.conf`, and the result.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -82,7 +82,7 @@ fn a_master_under_another_name_is_told_who_misses_it() {
     }
 }
 
-/// Content, the line that is wrong, and a part of the reason.
+/// Content, the wrong line, and a part of the reason.
 #[test]
 fn mistakes_are_reported_with_their_line() {
     let long = format!("hostname={}\n", "a".repeat(64));
@@ -124,13 +124,13 @@ fn mistakes_are_reported_with_their_line() {
         let expected = format!("warning: labimg.conf, line {line}: ");
         let said = says.lines().find(|l| l.starts_with(&expected)).unwrap_or_else(|| panic!("{content:?}: {says}"));
         assert!(said.contains(why), "{content:?}: {said}");
-        // In the file: the reason above the line, which stays as it is.
+        // In the file the reason is above the line, which is unchanged.
         let after = root.read(CONF);
         let wrong = content.lines().nth(line - 1).unwrap();
         let lines: Vec<_> = after.lines().collect();
         let at = lines.iter().position(|l| *l == wrong).unwrap_or_else(|| panic!("{content:?}: {after}"));
         assert!(lines[at - 1].starts_with("#! ") && lines[at - 1].contains(why), "{content:?}: {after}");
-        // Once more: the same, without piling up reasons, and without a write.
+        // A second run gives the same, without repeating reasons, and without writing.
         let again = root.run("conf", &[]);
         assert!(text(&again).contains("warning"), "{content:?}");
         assert_eq!(root.read(CONF), after, "{content:?}");
@@ -193,7 +193,7 @@ fn the_file_that_is_shipped_changes_nothing() {
     let (root, says) = apply(shipped);
     assert_eq!(says, "");
     assert_eq!(root.read(CONF), shipped);
-    // Every setting is explained in it, and its example is a good one.
+    // Every setting is explained in it, and its example is valid.
     let examples: String = shipped
         .lines()
         .filter(|l| l.starts_with('#') && !l.starts_with("# "))
@@ -217,7 +217,7 @@ fn power_may_fail_at_every_command() {
     let commands = whole.commands();
     assert!(commands > 40, "only {commands} commands");
     let results = [CONF, "etc/hostname", "etc/hosts", KEYS, WIFI, NETWORK];
-    // Each third: the whole takes minutes on a small machine, and neighbours differ little.
+    // Every third command: all of them take minutes on a small machine, and neighbouring ones differ little.
     for cut in (1..commands).step_by(3).chain(commands - 12..commands) {
         let root = Root::new();
         root.write(CONF, &content);

@@ -1,4 +1,4 @@
-//! What the master's storage step says about a disk's content.
+//! The master's storage step: what it says about a disk's content.
 
 use std::process::Command;
 

@@ -1,11 +1,11 @@
-//! `exports`: who may mount the master's storage.
+//! `exports`: the networks that may mount the master's storage.
 
 use crate::root::{Root, text};
 
 const FILE: &str = "etc/exports.d/labimg.exports";
 const OPTIONS: &str = "(rw,sync,no_subtree_check,no_root_squash,mountpoint)";
 
-/// A master with one port, a pod network, a mounted disk and a server that runs.
+/// A master with one interface, a pod network, a mounted disk and a running server.
 fn node() -> Root {
     let root = Root::new();
     root.write("sys/class/net/eth0/device", "");
@@ -38,7 +38,7 @@ fn the_networks_of_hardware_ports_may_mount_it() {
     let expected = line(&["192.168.1.0/24", "fd00:1::/64", "fe80::/64"]);
     assert_eq!(root.read(FILE).lines().last(), Some(expected.as_str()));
     assert!(root.calls().contains("exportfs -r"));
-    // Ports without a network for a moment: nothing is written to the card, nobody is locked out.
+    // Interfaces briefly without a network: nothing is written to the card, no client is locked out.
     root.stand_in("ip", "exit 0");
     assert!(root.run("exports", &["once"]).status.success());
     assert_eq!(root.read(FILE).lines().last(), Some(expected.as_str()));

@@ -1,5 +1,5 @@
-//! The scripts that run on the node, on this computer: each with a folder as its root and with stand-ins for the few
-//! commands that would change the computer itself.
+//! Runs the node's scripts on this computer: each with a folder as its root, and with stand-ins for the few commands
+//! that would change the computer itself.
 //!
 //! Needs shellcheck, tar, gzip, ssh-keygen, sfdisk, wipefs, blkid, mkfs.ext4, e2fsck, mkfs.vfat and perl.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -52,7 +52,7 @@ fn shell_scripts_are_clean() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// What a unit starts must be in the overlays, and what orders itself by one of our units must spell it right.
+/// What a unit starts must be in the overlays, and units ordered after one of ours must spell its name correctly.
 #[test]
 fn units_name_what_is_there() {
     let all = files(&overlays());

@@ -1,4 +1,4 @@
-//! The generator that mounts the master's storage.
+//! The systemd generator that mounts the master's storage.
 
 use std::process::Command;
 

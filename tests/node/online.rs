@@ -1,4 +1,4 @@
-//! `online`: what counts as a way out, and how long it is waited for.
+//! `online`: what counts as a default route, and how long it waits for one.
 
 use crate::root::{Root, text};
 
@@ -7,7 +7,7 @@ const HEAD: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMa
 pub const DEFAULT: &str = "eth0\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n";
 const NOWHERE: &str = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
 
-/// How often it looked again, and what it said.
+/// How often it checked again, and its output.
 fn run(ipv4: &str, ipv6: Option<&str>) -> (usize, String) {
     let root = Root::new();
     root.write("proc/net/route", format!("{HEAD}{ipv4}"));
@@ -28,7 +28,7 @@ fn a_default_route_is_enough() {
 
 #[test]
 fn without_one_it_gives_up_in_time() {
-    // A network of its own, half of all addresses, and link-local ones.
+    // Routes to the own network, to half of all addresses, and to link-local ones.
     let near = "eth0\t0002000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0\n\
                 tun0\t00000000\t00000000\t0001\t0\t0\t100\t00000080\t0\t0\t0\n";
     let local = "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n";

@@ -1,7 +1,7 @@
-//! `disk-prepare`: the partition table and file systems it makes, and that a power cut leaves a disk that the next run
-//! finishes, while nobody else's disk is touched.
+//! `disk-prepare`: the partition table and file systems that it creates. After a power cut the next run finishes the
+//! disk, and no other disk is ever touched.
 //!
-//! The disk and its partitions are plain files here; that the kernel shows the partitions is seen in QEMU.
+//! The disk and its partitions are plain files here; QEMU tests show that the kernel sees the partitions.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -86,12 +86,12 @@ fn power_may_fail_at_every_command() {
     assert!(prepare(&whole, None).status.success());
     let commands = whole.commands();
     assert!(commands > 20, "only {commands} commands");
-    // Each second: neighbours differ little.
+    // Every second command: neighbouring ones differ little.
     for cut in (1..commands).step_by(2) {
         let root = node();
         let output = prepare(&root, Some(cut));
         assert_eq!(output.status.signal(), Some(9), "cut at {cut}: {}", text(&output));
-        // Cut after all was done, it is a disk with the label like any other.
+        // If it is cut after everything was done, it is a normal disk with the label.
         let done = !root.exists(INTENT) && tool("sfdisk", &["--list"], &root.at("dev/disk")).contains("Disklabel");
         if !done {
             let output = prepare(&root, None);
@@ -101,7 +101,7 @@ fn power_may_fail_at_every_command() {
     }
 }
 
-/// Writes to the disk that stop in the middle.
+/// Writes to the disk that stop in the middle are completed.
 #[test]
 fn a_half_written_table_is_finished() {
     if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
@@ -120,7 +120,7 @@ fn a_half_written_table_is_finished() {
         );
         assert_eq!(prepare(&root, None).status.signal(), Some(9));
         root.stand_in("dd", "exec /bin/dd \"$@\"");
-        // A sector is written whole or not at all: where the cut was within one, it is the old one.
+        // A sector is written completely or not at all: if the cut was inside one, it has the old content.
         let whole = bytes / 512 * 512;
         let at = if which == 1 { SIZE - 512 - 16384 } else { 0 };
         let disk = std::fs::File::options().write(true).open(root.at("dev/disk")).unwrap();
@@ -131,7 +131,7 @@ fn a_half_written_table_is_finished() {
     }
 }
 
-/// Between the cut and the next boot the disk was used elsewhere.
+/// The disk was used elsewhere between the cut and the next boot.
 #[test]
 fn a_disk_that_somebody_used_meanwhile_is_left_alone() {
     if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
@@ -153,7 +153,7 @@ fn a_disk_that_somebody_used_meanwhile_is_left_alone() {
         match change {
             // Another disk identifier in the first sector.
             "table" => write(440, b"abcd"),
-            // The table is gone in part, and there is data.
+            // The table is partly gone, and there is data.
             "data" => {
                 write(512, &[0; 512]);
                 write(5 << 20, b"data");

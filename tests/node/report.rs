@@ -1,4 +1,4 @@
-//! `step` and `report`: what a person reads on the card, and when it is written.
+//! `step` and `report`: what the user reads on the card, and when it is written.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -26,7 +26,7 @@ fn step(root: &Root, name: &str, script: &str) -> Option<i32> {
     root.run("step", &[name, "sh", "-c", script]).status.code()
 }
 
-/// Without the times.
+/// The report without times.
 fn report(root: &Root) -> String {
     let seconds = |line: &str| {
         line.rsplit_once(' ').is_some_and(|(l, unit)| unit == "s" && l.ends_with(|c: char| c.is_ascii_digit()))
@@ -100,7 +100,7 @@ fn the_card_is_written_only_when_something_changed() {
     let reboot = |root: &Root| std::fs::remove_dir_all(root.at("run/labimg")).unwrap();
     let first = inode(&root);
 
-    // The same again, at other times.
+    // The same boot again, at other times.
     reboot(&root);
     step(&root, "grow", "sleep 1");
     root.stand_in("df", "echo ' Used  Size'; echo ' 450M  722M'");
@@ -122,7 +122,7 @@ fn the_card_is_written_only_when_something_changed() {
     assert!(report(&root).contains("FAILED    grow") && report(&root).contains("not finished"));
     root.run("report", &["finish"]);
 
-    // A step that runs again after the boot, and is well now.
+    // A step that runs again after the boot and now succeeds.
     step(&root, "grow", "true");
     assert!(root.calls().contains("systemctl --no-block restart labimg-report.service"), "{}", root.calls());
     root.run("report", &["finish"]);
@@ -135,7 +135,7 @@ fn no_report_is_no_failure() {
     root.stand_in("mountpoint", "exit 1");
     assert_eq!(step(&root, "grow", "true"), Some(0));
     assert!(!root.exists(REPORT));
-    // A full partition: nothing half-written is left.
+    // On a full partition nothing half-written is left.
     let root = node();
     root.stand_in("cp", "echo half > \"$2\"; exit 1");
     assert_eq!(step(&root, "grow", "true"), Some(0));
@@ -162,7 +162,7 @@ fn k3s_that_does_not_come_up_is_in_the_report() {
     assert!(says.contains("k3s-agent was restarted; its last lines:\n    level=fatal msg=no"), "{says}");
 }
 
-/// A node of a cluster whose systemctl gives these states of k3s one after the other, the last of them for ever, and a job.
+/// A node of a cluster whose systemctl reports these states of k3s in order, the last one repeatedly, and a job.
 fn with_k3s(states: &[&str], job: &str) -> Root {
     let root = node();
     for file in ["usr/lib/systemd/system/k3s-agent.service", "usr/local/bin/k3s", "etc/rancher/k3s/config.yaml"] {
@@ -181,7 +181,7 @@ fn with_k3s(states: &[&str], job: &str) -> Root {
 
 #[test]
 fn k3s_that_waits_for_its_turn_has_not_failed() {
-    // It was stopped without its disk, and is to be started now that the disk is back.
+    // It was stopped without its disk, and is started now that the disk is back.
     let root = with_k3s(&["failed", "failed", "activating", "active"], "117");
     root.run("report", &["finish"]);
     assert!(report(&root).contains("k3s        k3s-agent is running"), "{}", report(&root));
@@ -203,7 +203,7 @@ fn k3s_that_comes_up_late_is_told_then() {
     let root = with_k3s(&states, "117");
     root.run("report", &["finish"]);
     assert!(report(&root).contains("k3s        k3s-agent is running"), "{}", report(&root));
-    // Written twice: once when it still tried, then when it ran.
+    // Written twice: while it was still trying, then when it was running.
     let written = root.calls().lines().filter(|call| call.starts_with("mv ")).count();
     assert_eq!(written, 2, "{}", root.calls());
 }

@@ -1,12 +1,12 @@
-//! A folder that a script takes for the root, and the commands it finds there.
+//! A folder that a script uses as the root, and the commands it finds there.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Commands that are never run for real: they would change this computer, or need what it does not have. Each call is
-/// noted in `calls`.
+/// Commands that never really run: they would change this computer, or need something that it does not have. Each call
+/// is recorded in `calls`.
 const STAND_INS: &[(&str, &str)] = &[
     ("systemctl", "exit 0"),
     ("hostname", "exit 0"),
@@ -15,11 +15,11 @@ const STAND_INS: &[(&str, &str)] = &[
     ("sync", "exit 0"),
     ("sleep", "exit 0"),
     ("partx", "exit 0"),
-    // Only setting is stood in for.
+    // Only setting the clock is replaced.
     ("date", "case \"$*\" in *-s*) exit 0 ;; esac; exec /bin/date \"$@\""),
 ];
 
-/// Commands that pass through, so that a run can be cut at them too.
+/// Commands that run for real, but through a wrapper, so that a run can be cut at them too.
 const PASSED: &[&str] = &[
     "awk",
     "blkid",
@@ -121,8 +121,8 @@ impl Root {
         self.at(path).metadata().unwrap().permissions().mode() & 0o7777
     }
 
-    /// Puts a command in the place of a real one. It counts itself, and ends the whole script with SIGKILL when it is
-    /// one command too many: as when power fails.
+    /// Replaces a real command. The stand-in counts its calls, and kills the whole script with SIGKILL at the chosen
+    /// command, like a power failure.
     pub fn stand_in(&self, name: &str, text: &str) {
         let script = format!(
             "#!/bin/sh\nprintf x >> \"$LABIMG_TEST/count\"\nprintf '%s\\n' \"{name} $*\" >> \"$LABIMG_TEST/calls\"\n\
@@ -139,7 +139,7 @@ impl Root {
         self.run_cut(script, arguments, None)
     }
 
-    /// The same, with the power failing at the given command.
+    /// The same, with a power failure at the given command.
     pub fn run_cut(&self, script: &str, arguments: &[&str], cut: Option<usize>) -> Output {
         let _ = std::fs::remove_file(self.at("count"));
         Command::new(self.at("usr/lib/labimg").join(script))
@@ -164,7 +164,7 @@ impl Root {
     }
 }
 
-/// What a script said.
+/// The output of a script.
 pub fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -1,4 +1,4 @@
-//! `seed`: once, whole, and gone afterwards.
+//! `seed`: applied once, completely, and wiped afterwards.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::root::{Root, text};
 const SEED: &str = "boot/firmware/labimg-seed.tgz";
 const BAD: &str = "boot/firmware/labimg-seed.bad";
 
-/// A seed as `labimg build` makes it, in the parts that matter here.
+/// A seed like those of `labimg build`, with the parts that matter here.
 fn make_seed(to: &Path, hostname: &str) {
     let work = tempfile::tempdir().unwrap();
     let put = |path: &str, text: &str| {
@@ -209,13 +209,13 @@ fn a_second_seed_replaces_the_first() {
     make_seed(&root.at(SEED), "seeded");
     assert!(root.run("seed", &[]).status.success());
     check_seeded(&root);
-    // What is left of a seed that was being wiped.
+    // The rest of a seed while it was being wiped.
     root.write(SEED, [0; 300]);
     assert!(root.run("seed", &[]).status.success());
     check_seeded(&root);
 }
 
-/// Seeds that older labimgs made: a card's overlay may be newer than the seed that is put onto it.
+/// Seeds of older labimgs: a card's overlay may be newer than the seed put onto it.
 #[test]
 fn seeds_of_older_labimgs_are_applied() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

@@ -1,6 +1,6 @@
-//! A small Debian archive of our own, signed by a key of our own, in the place of a mirror: packages of the names that roles
-//! and boards ask for, with no more in them than an image needs. What is built from it does not boot; all that labimg says
-//! on the way is as for a real one.
+//! A small Debian archive, signed with a test key, instead of a mirror. It has packages with the names that roles and
+//! boards ask for, and only the content that an image needs. Images built from it do not boot, but labimg's output is
+//! the same as for real ones.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -21,13 +21,13 @@ pub const MADE: u64 = 1_794_650_400;
 /// The kernel's version.
 const KERNEL: &str = "6.12.1-test-arm64";
 
-/// An archive that lies on a server.
+/// An archive on a server.
 pub struct Archive {
     /// The key that signs it.
     pub key: Cert,
 }
 
-/// A package that is to be there.
+/// A package of the archive.
 struct Package {
     name: String,
     version: &'static str,
@@ -94,7 +94,7 @@ impl Package {
     }
 }
 
-/// Not compressed, so that sizes do not depend on who compresses.
+/// Not compressed, so that sizes do not depend on the compressor.
 fn tar(files: &[(String, u32, Vec<u8>)], links: &[(String, String)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none()));
     let header = |kind, mode, size: usize| {
@@ -124,7 +124,7 @@ fn tar(files: &[(String, u32, Vec<u8>)], links: &[(String, String)]) -> Vec<u8> 
     tar.into_inner().unwrap().finish().unwrap()
 }
 
-/// A static program for arm64 that is none: its header alone.
+/// A fake static program for arm64: only the ELF header.
 pub fn program() -> Vec<u8> {
     let mut elf = vec![0; 64];
     elf[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
@@ -133,7 +133,7 @@ pub fn program() -> Vec<u8> {
     elf
 }
 
-/// The names that boards and roles ask for, as the program itself lists them, and the modules that boards want.
+/// The packages that boards and roles ask for, as listed by the program itself, and the modules that boards need.
 fn asked(program: &Path) -> (Vec<String>, Vec<String>) {
     let list = |args: &[&str]| -> serde_json::Value {
         let output = Command::new(program).args(args).arg("--json").current_dir("/").output().unwrap();
@@ -195,7 +195,7 @@ fn packages() -> Vec<Package> {
 }
 
 impl Archive {
-    /// Puts one on the server: `/debian` and `/debian-security`.
+    /// Puts an archive on the server: `/debian` and `/debian-security`.
     pub fn on(server: &Server) -> Self {
         let made = UNIX_EPOCH + Duration::from_secs(MADE - 86_400);
         let key = CertBuilder::new().add_userid("Test Archive").set_creation_time(made).set_validity_period(None);

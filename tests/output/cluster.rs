@@ -1,4 +1,4 @@
-//! Keys of a lab, the state of a cluster, QEMU.
+//! Output about the keys of a lab, the state of a cluster, and QEMU.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,7 +1,8 @@
-//! Files that older labimgs wrote, as `docs/formats.md` names them: today's program reads them, or refuses them with what to do.
+//! Files written by older labimgs, as listed in `docs/formats.md`: the current program reads them, or refuses them and
+//! says what to do.
 //!
-//! `tests/golden/VERSION` was written by the labimg of that version. Whoever changes a format adds the folder of the new version
-//! (`cargo test --test output write_golden -- --ignored`) and keeps the old ones.
+//! `tests/golden/VERSION` was written by the labimg of that version. When you change a format, add the folder of the
+//! new version (`cargo test --test output write_golden -- --ignored`) and keep the old ones.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
@@ -30,12 +31,12 @@ fn versions() -> Vec<String> {
     versions
 }
 
-/// A session with all that a version wrote; the labs are `home`, as `write_golden` makes it, and `full`, by hand.
+/// A session with all files of a version. The labs are `home`, made by `write_golden`, and `full`, made by hand.
 fn session(version: &str) -> Session {
     let session = Session::new();
     let from = golden(version);
     copy(&from, session.dir.path());
-    // Git does not keep modes, and would heed this file.
+    // Git does not keep modes, and would obey this file.
     session.write("home/secrets/.gitignore", "*\n");
     private(&session.path("home/secrets"));
     let image = zstd::decode_all(File::open(from.join("master-virt.img.zst")).unwrap()).unwrap();
@@ -57,7 +58,7 @@ fn private(folder: &Path) {
     }
 }
 
-/// Writes all but the zeros.
+/// Writes everything except zeros.
 fn sparse(path: &Path, bytes: &[u8]) {
     let file = File::create(path).unwrap();
     file.set_len(bytes.len() as u64).unwrap();
@@ -113,7 +114,7 @@ fn labs_secrets_and_caches_are_read() {
     }
 }
 
-/// The same packages, the same places of partitions, the same seed.
+/// The same packages, the same partition positions, the same seed.
 #[test]
 fn a_lock_gives_the_image_that_it_gave() {
     for version in versions() {
@@ -153,7 +154,7 @@ fn images_are_read() {
     }
 }
 
-/// As a labimg of the future might write them.
+/// Files as a future labimg might write them.
 #[test]
 fn newer_formats_are_refused_with_the_way_out() {
     let mut session = session("0.1.0");
@@ -169,7 +170,7 @@ fn newer_formats_are_refused_with_the_way_out() {
     let path = session.path("home/master-virt.img");
     let image = std::fs::read(&path).unwrap();
     let mark = b"{\n  \"format\": 1,\n  \"labimg\"";
-    // Files begin at whole blocks.
+    // Files begin at block boundaries.
     let at = (0..image.len()).step_by(4096).find(|at| image[*at..].starts_with(mark)).unwrap();
     File::options().write(true).open(&path).unwrap().write_all_at(b"{\n  \"format\": 7", at as u64).unwrap();
     session.run(&["inspect", "home/master-virt.img"]);

@@ -1,4 +1,4 @@
-//! Images: built, looked at, exported, damaged; outputs and caches that cannot be.
+//! Images: built, inspected, exported, damaged; invalid outputs and caches.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -13,7 +13,7 @@ fn build(session: &mut Session, more: &[&str]) {
     session.build(&[&BUILD[..], more].concat());
 }
 
-/// A session with an image, without what was said on the way.
+/// A session with an image, without the output of building it.
 fn with_image() -> Session {
     let session = Session::with_archive();
     session.prepare(&[&BUILD[..], &["--generic", "-o", "worker.img"]].concat());

@@ -1,11 +1,11 @@
-//! What is wrong in a lab folder: its `lab.toml`, overlays, roles and manifests.
+//! Mistakes in a lab folder: in `lab.toml`, overlays, roles and manifests.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::{KEY, Session, copy};
 
-/// A good lab of two nodes, with these settings of k3s.
+/// A valid lab of two nodes, with these settings of k3s.
 pub fn lab(session: &Session, k3s: &str) -> String {
     format!(
         "name = \"home\"\nssh_keys = [\"{KEY}\"]\n[k3s]\ncharts = \"{}\"\n{k3s}\
@@ -15,7 +15,7 @@ pub fn lab(session: &Session, k3s: &str) -> String {
     )
 }
 
-/// The same mistakes as in `tests/lab`, which records how they are drawn.
+/// The same mistakes as in `tests/lab`, which records how they look.
 #[test]
 fn every_bad_file_for_programs() {
     let mut session = Session::new();
@@ -27,7 +27,7 @@ fn every_bad_file_for_programs() {
     for name in &names {
         session.run(&["check", name, "--json"]);
     }
-    // Other commands say the same of the same file.
+    // Other commands report the same for the same file.
     std::fs::rename(session.path("two-masters.toml"), session.path("lab.toml")).unwrap();
     for command in ["build", "lock", "update", "status", "secrets show"] {
         session.both(&command.split(' ').collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! `labimg.lock`: made, built from, renewed, damaged.
+//! `labimg.lock`: made, used for builds, renewed, damaged.
 
 use crate::lab::lab;
 use crate::{Session, dead_url};
@@ -11,7 +11,7 @@ fn locked() -> Session {
     session
 }
 
-/// Without any mirror.
+/// Runs a command without any mirror.
 fn offline(session: &mut Session, args: &[&str]) {
     let dead = format!("{},{}", dead_url("/debian"), dead_url("/debian-security"));
     let end = ["--mirror", &dead, "--cache", "cache", "--k3s-bin", "k3s", "--quiet"];

@@ -1,8 +1,8 @@
-//! All that the commands say, on both streams and with their exit codes, as people and as programs get it: each test is a
-//! session of commands in a folder of its own. Needs no mirror and no daemon: a small signed archive lies on 127.0.0.1.
+//! The whole output of the commands, on both streams and with exit codes, as text and as JSON. Each test is a session
+//! of commands in its own folder. Needs no mirror and no daemon: a small signed archive is served on 127.0.0.1.
 //!
-//! What differs from run to run is replaced: the folder, ports, times, hashes, keys. `INSTA_UPDATE=always cargo test --test
-//! output` writes the snapshots anew; look at their differences before you commit them.
+//! What differs between runs is replaced: the folder, ports, times, hashes, keys. `INSTA_UPDATE=always cargo test
+//! --test output` rewrites the snapshots; check the differences before you commit them.
 
 #![allow(
     clippy::format_push_string,
@@ -30,19 +30,19 @@ use tempfile::TempDir;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
 
-/// Longer outputs are cut here; they are not for people to read.
+/// Longer outputs are cut here; they are not meant for reading.
 const LONGEST: usize = 1500;
 
-/// Nobody listens there.
+/// Nothing listens there.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// A folder where commands are run, and what they said so far.
+/// A folder where commands run, and their output so far.
 struct Session {
     dir: TempDir,
     server: Server,
     archive: Option<Archive>,
     said: String,
-    /// What `PATH` is.
+    /// The value of `PATH`.
     path: String,
 }
 
@@ -78,11 +78,11 @@ impl Session {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    /// `labimg` in the folder, for a user without privileges whose home it is.
+    /// `labimg` run in the folder, by a user without privileges whose home it is.
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_labimg");
         let mut command = if rustix::process::geteuid().is_root() {
-            // Without capabilities root is bound by modes as the owner of its files is.
+            // Without capabilities, file modes apply to root as to any owner.
             let mut command = Command::new("/usr/bin/setpriv");
             command.args(["--bounding-set=-all", "--inh-caps=-all", program]);
             command
@@ -90,7 +90,7 @@ impl Session {
             Command::new(program)
         };
         command.current_dir(self.dir.path()).env_clear().env("HOME", self.dir.path()).env("PATH", &self.path);
-        // No command of a test leaves this computer, whatever it forgets to say.
+        // No command of a test contacts another computer, even if it forgets an option.
         command.env("LABIMG_MIRROR", format!("{NOWHERE}/debian,{NOWHERE}/debian-security"));
         command.env("LABIMG_SNAPSHOTS", NOWHERE).env("https_proxy", NOWHERE).env("no_proxy", "127.0.0.1");
         command
@@ -109,12 +109,12 @@ impl Session {
         output
     }
 
-    /// Runs a command without recording what it says.
+    /// Runs a command without recording its output.
     fn unheard(&self, args: &[&str]) -> Output {
         self.command().args(args).output().unwrap()
     }
 
-    /// Runs it twice: for people and for programs.
+    /// Runs it twice: with text and with JSON output.
     fn both(&mut self, args: &[&str]) -> Output {
         self.run(args);
         self.run(&[args, &["--json"]].concat())
@@ -127,7 +127,7 @@ impl Session {
         self.both(&[args, &from].concat())
     }
 
-    /// As [`Session::build`], once and unheard.
+    /// As [`Session::build`], but once and without recording.
     fn prepare(&self, args: &[&str]) {
         let from = self.from();
         let from: Vec<&str> = from.iter().map(String::as_str).collect();
@@ -135,7 +135,7 @@ impl Session {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The images that are there.
+    /// The existing images.
     fn images(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         names.filter(|name| Path::new(name).extension().is_some_and(|e| e == "img")).collect()
@@ -165,7 +165,7 @@ impl Session {
         let _ = writeln!(self.said, "# {text}");
     }
 
-    /// Compares all of it with what was recorded.
+    /// Compares everything with the snapshot.
     fn ends(&self, name: &str) {
         let folder = self.dir.path().display().to_string();
         let said = self.said.replace(&folder, "[DIR]").replace(env!("CARGO_MANIFEST_DIR"), "[SOURCE]");
@@ -175,10 +175,10 @@ impl Session {
             (r"\b[0-9A-F]{40}\b", "[FINGERPRINT]"),
             (r"SHA256:[A-Za-z0-9+/]{43}", "SHA256:[FINGERPRINT]"),
             (r"(?m) +\d+\.\d s\b", " [TIME]"),
-            // A line now and then on a slow computer.
+            // Occasional lines on a slow computer.
             (r#"(?m)^\{[^\n]*"event":"progress"[^\n]*\n"#, ""),
             (r"(?m)^[A-Z][A-Za-z ]+: [^\n]* left\n", ""),
-            // What the file system of this computer takes for it.
+            // The space that it takes on this computer's file system.
             (r"\(\d[^)]* of data\)", "([SIZE] of data)"),
             (r"Syncing image to disk \[TIME\] \([^)]*\)", "Syncing image to disk [TIME] ([SIZE])"),
             (r#"\{"done":\d+,("event":"end","seconds":[^,]*,"text":"Syncing image to disk")"#, r#"{"done":[SIZE],$1"#),

@@ -1,4 +1,4 @@
-//! Mirrors that fail or lie, and what they do not have.
+//! Mirrors that fail, lie or lack something.
 
 use crate::archive::sign;
 use crate::{Session, dead_url};
@@ -92,7 +92,7 @@ fn packages_that_are_not_what_they_should_be() {
     session.ends("downloads");
 }
 
-/// A lab whose k3s is looked for there.
+/// A lab whose k3s comes from this address.
 fn lab(session: &Session, url: &str) -> String {
     crate::lab::lab(session, &format!("version = \"v1.99.9+k3s1\"\nurl = \"{url}\"\n"))
 }

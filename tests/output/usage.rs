@@ -1,8 +1,8 @@
-//! The command line: mistakes in it, lists, completions.
+//! The command line: mistakes, lists, completions.
 
 use crate::{KEY, Session};
 
-/// Help of a command and of all below it.
+/// The help of a command and of all its subcommands.
 fn help(session: &Session, words: &[&str], all: &mut String) {
     let output = session.command().env_remove("LABIMG_MIRROR").args(words).arg("--help").output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
@@ -53,7 +53,7 @@ fn words_that_are_none() {
     ] {
         session.run(args);
     }
-    // What clap says does not change with --json: it does not know of it yet.
+    // clap's own errors do not change with --json: it has not been parsed yet.
     session.run(&["bild", "--json"]);
     session.ends("words");
 }
@@ -120,7 +120,7 @@ fn a_board_and_a_role_of_the_lab_are_listed() {
 #[test]
 fn completions_for_shells() {
     let mut session = Session::new();
-    // For people only the first line; the whole follows from what `--help` says.
+    // Only the first line of the text; the rest follows from the output of `--help`.
     for (shell, first) in [("bash", "_labimg() {"), ("zsh", "#compdef labimg"), ("fish", "# Print an optspec")] {
         let output = session.unheard(&["completions", shell]);
         let script = String::from_utf8(output.stdout).unwrap();
