@@ -75,7 +75,7 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
     assert!(mode == 0o600 && manifest.contains(&line), "{manifest}");
     assert!(!manifest.contains("repo:") && !manifest.contains("version:"), "{manifest}");
 
-    // Without the lock, and with `--k3s first-boot`, the cluster downloads it itself.
+    // Without the lock the cluster downloads the chart itself.
     let image = locked.bench.dir.path().join("unlocked.img");
     succeeds(locked.command("build").args(["master", "--generic", "-o"]).arg(&image));
     let manifest = String::from_utf8(exported(&image, MANIFEST).unwrap().1).unwrap();

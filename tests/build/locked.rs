@@ -155,7 +155,7 @@ fn a_package_that_left_the_mirror_comes_from_the_snapshots() {
     let time: jiff::Timestamp = date.parse().unwrap();
     let time = (time + jiff::SignedDuration::from_hours(24)).strftime("%Y%m%dT%H%M%SZ").to_string();
     let place = path.strip_prefix("/debian").unwrap();
-    // A package that appeared within the first six hours is only in the later of the two snapshots.
+    // A package that is missing from the first snapshot, six hours later, is taken from the second, 24 hours later.
     locked.bench.server.file(&format!("/snapshots/archive/debian/{time}{place}"), bytes);
     locked.found_at(&locked.bench.server.url(""));
     let (mut command, image) = locked.build_with_snapshots("node.img", &locked.bench.server.url("/snapshots"));

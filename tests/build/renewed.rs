@@ -183,7 +183,7 @@ fn what_stays_must_be_there_to_be_looked_into() {
     );
     assert!(!text.contains("`ca-certificates"), "{text}");
     assert_eq!(older.lock(), older.text);
-    // Everything can be renewed without it.
+    // Everything can be renewed without the snapshot archive.
     let mut command = older.locked.command("update");
     let all = json(command.args(["--snapshots", &dead_url("")]));
     let along = all["changes"].as_array().unwrap().iter().filter(|change| change["comes_along"] == true).count();
