@@ -1,14 +1,14 @@
-# Jobs that run beside each other, and how long each took. Sourced by scripts/test.
+# Runs jobs in parallel and records how long each took. Sourced by scripts/test.
 # shellcheck shell=bash
 #
 #   job NAME SLOTS COMMAND…     one more job; it begins once so many of the $slots are free
-#   fill NAME COMMAND…          one that needs no slot and takes the time that those with slots leave: it runs at a low priority,
-#                               one of them at a time, and $slots of them once no other job is left
+#   fill NAME COMMAND…          one that needs no slot and uses the time that others leave: it runs at a low priority, one of
+#                               them at a time, and $slots of them once no other job is left
 #   after NAME OTHER            … and OTHER has succeeded
 #   run_jobs                    runs all that were declared, in their order, as far as there are slots
 #
-# A job's output is in $logs/NAME.log and is shown when it fails. $times gets a line a job, and one a test that took longer
-# than a second: seconds, seconds of processor time, `step` or `test`, name, how it ended; columns are split by tabs.
+# A job's output is in $logs/NAME.log and is shown when it fails. $times gets a line for each job and for each test that
+# took longer than a second: seconds, CPU seconds, `step` or `test`, name, result; columns are separated by tabs.
 
 : "${logs:?a folder}" "${times:?a file}" "${slots:?a number}"
 jobs=() failed=() left_out=()
@@ -21,7 +21,7 @@ say() { printf '%7s  %s\n' "$(clock $((SECONDS - begun)))" "$*"; }
 
 job() {
     local name=$1
-    # The second would take the place of the first, which would never run.
+    # The second one would replace the first, which would never run.
     [ -z "${job_state[$name]-}" ] || { echo "two steps are called $name" >&2; exit 2; }
     jobs+=("$name")
     job_slots[$name]=$2
@@ -47,7 +47,7 @@ start_job() {
         [ "${job_slots[$name]}" != 0 ] || renice -n 10 -p $BASHPID >/dev/null
         TIMEFORMAT='%R %U %S'
         set +e
-        # In braces: of a subshell alone, the time goes to where its own output goes.
+        # In braces: with only a subshell, the time would be written to the subshell's own output.
         { time { (
             set -e
             eval "${job_command[$name]}"
@@ -58,7 +58,7 @@ start_job() {
     job_state[$name]=runs
 }
 
-# Notes how a job ended.
+# Records how a job ended.
 end_job() {
     local name=$1 status=$2 log real user system
     log=$(log_of "$name")
@@ -71,7 +71,7 @@ end_job() {
         word=FAILED
     fi
     note_time "${real:-0}" "$(awk "BEGIN { print ${user:-0} + ${system:-0} }")" step "$name" "$word"
-    # Of a test program run with --report-time: `test NAME ... ok <1.234s>`.
+    # Lines of a test program run with --report-time: `test NAME ... ok <1.234s>`.
     sed -nE 's/^test ([^ ]+)( - should panic)? \.\.\. ([a-zA-Z]+) <([0-9.]+)s>$/\4\t\1\t\3/p' "$log" |
         while IFS=$'\t' read -r seconds test result; do
             [[ $seconds != 0.* || $result != ok ]] || continue
@@ -87,7 +87,7 @@ end_job() {
 
 note_time() { printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$times"; }
 
-# The command that repeats a job, or of a test program the tests that failed.
+# The command that repeats a job; for a test program only the failed tests.
 repeat() {
     local names
     mapfile -t names < <(sed -nE 's/^test ([^ ]+)( - should panic)? \.\.\. FAILED.*/\1/p' "$(log_of "$1")")
@@ -98,7 +98,7 @@ repeat() {
     esac
 }
 
-# How many slots the jobs that run have.
+# The number of slots in use.
 slots_taken() {
     local name sum=0
     for name in "${jobs[@]}"; do
@@ -107,7 +107,7 @@ slots_taken() {
     echo $sum
 }
 
-# How many more jobs without a slot may run now.
+# The number of jobs without a slot that may still be started now.
 room_to_fill() {
     local name room=1 running=0
     for name in "${jobs[@]}"; do
@@ -152,7 +152,7 @@ run_jobs() {
                 room=$((room - 1))
                 continue
             fi
-            # One that wants more than there are has them all.
+            # A job that needs more slots than there are gets all of them.
             if [ "${job_slots[$name]}" -le $free ] || [ $free = "$slots" ]; then
                 start_job "$name"
                 free=$((free - job_slots[$name]))
@@ -171,7 +171,7 @@ run_jobs() {
     done
 }
 
-# Ends what runs: each job is a group of processes of its own.
+# Ends all running jobs: each job is its own process group.
 stop_jobs() {
     local name
     for name in "${jobs[@]}"; do
@@ -179,7 +179,7 @@ stop_jobs() {
     done
 }
 
-# Where the time went, the slowest first: Markdown, as CONTRIBUTING.md has it.
+# Where the time went, the slowest first: a Markdown table, as in CONTRIBUTING.md.
 show_times() { # steps|tests count
     echo "| $1 | wall seconds | processor seconds |"
     echo "|---|---:|---:|"
@@ -187,7 +187,7 @@ show_times() { # steps|tests count
         awk -F'\t' '{ printf "| %s%s | %.0f | %s |\n", $4, $5 == "ok" ? "" : " (" $5 ")", $1, $2 == "-" ? "" : sprintf("%.0f", $2) }'
 }
 
-# Puts the tables of the last run between the two comments of a file that say so.
+# Writes the tables of the last run between the two marker comments of a file.
 write_times() { # file
     [ -s "$times" ] || { echo "${times#"$PWD"/} is not there: run scripts/test first" >&2; return 1; }
     local text
