@@ -90,11 +90,17 @@ pub struct Http {
 
 impl Http {
     /// A client with the default settings.
+    ///
+    /// # Errors
+    /// [`HttpError::Setup`] when TLS cannot be set up or no thread can be started.
     pub fn new() -> Result<Self, HttpError> {
         Self::with(Settings::default())
     }
 
     /// A client with other settings.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
     pub fn with(settings: Settings) -> Result<Self, HttpError> {
         // An error means that a provider is already installed, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
