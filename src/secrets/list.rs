@@ -44,6 +44,10 @@ impl Secrets {
         all.push(plain(format!("{}/{}", super::TOKENS, super::AGENT_TOKEN), "token of workers"));
         let admin = format!("{}/{}", super::ADMIN, super::CLIENT_CERTIFICATE);
         all.push(certificate(admin, "administrator's certificate", &self.admin_certificate));
+        if self.storage.is_some() {
+            let name = format!("{}/{}", super::storage::GROUP, super::storage::FILE);
+            all.push(plain(name, "UUID of the USB disk"));
+        }
         for (node, secrets) in &self.nodes {
             all.push(plain(format!("{}/{node}/{}", super::NODES, super::PASSWORD), "k3s password of a node"));
             all.push(Listed {

@@ -9,6 +9,7 @@
 //! | `tls/` | CAs and service account key, by the names that k3s looks for in `server/tls` |
 //! | `tokens/` | passwords with which servers and workers join |
 //! | `admin/` | the administrator's client certificate |
+//! | `storage/` | UUID of the file system on the master's USB disk, where somebody wrote one |
 //! | `nodes/NAME/` | the password by which k3s knows a node again |
 //! | `host-keys/NAME/` | SSH host key of a node |
 //! | `old-DATE/` | what [`rotate`] put away |
@@ -22,11 +23,13 @@ mod list;
 mod rotate;
 mod sec1;
 mod secret;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rand_core::{OsRng, RngCore};
+use uuid::Uuid;
 
 use crate::lab::Lab;
 use certificate::{AUTHORITIES, CLIENT, SERVICE_KEY};
@@ -70,6 +73,7 @@ pub struct Secrets {
     agent_password: Secret,
     admin_certificate: String,
     admin_key: Secret,
+    storage: Option<Uuid>,
     nodes: BTreeMap<String, NodeSecrets>,
 }
 
@@ -155,6 +159,7 @@ impl Secrets {
             agent_password: read_hex(folder, TOKENS, AGENT_TOKEN, TOKEN_BYTES)?,
             admin_certificate,
             admin_key: Secret::new(admin_key),
+            storage: storage::read(folder)?,
             nodes,
         })
     }
@@ -192,6 +197,12 @@ impl Secrets {
         let mut files: Vec<_> = certificates.chain(keys).map(|(name, pem)| (name.to_owned(), pem.to_vec())).collect();
         files.sort();
         files
+    }
+
+    /// UUID of the file system on the USB disk of this master; `None` for a node that has no secrets.
+    #[must_use]
+    pub fn storage_uuid(&self, master: &str) -> Option<Uuid> {
+        self.storage.or_else(|| self.node(master).map(|own| storage::derive(&own.password)))
     }
 
     /// What only this node has; `None` for a node that is not in the lab.

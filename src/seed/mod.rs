@@ -7,6 +7,8 @@ mod network;
 use std::collections::BTreeSet;
 use std::io;
 
+use uuid::Uuid;
+
 use crate::k3s::config;
 use crate::lab::{DiskRule, Lab, LabNode};
 use crate::layers::k3s::CONFIG;
@@ -115,7 +117,11 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
     if request.role.name == FOUNDER && request.lab.storage.enabled {
-        tree.write("etc/labimg/storage.conf", 0o644, storage(request.lab))?;
+        tree.write(
+            "etc/labimg/storage.conf",
+            0o644,
+            storage(request.lab, request.secrets.and_then(|s| s.storage_uuid(name))),
+        )?;
     }
     k3s(&mut tree, request)?;
     Ok(tree)
@@ -156,7 +162,7 @@ fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> 
 }
 
 /// Settings of the storage step, in shell syntax: no value contains anything that a shell would expand.
-fn storage(lab: &Lab) -> String {
+fn storage(lab: &Lab, uuid: Option<Uuid>) -> String {
     let storage = &lab.storage;
     let disk = match &storage.disk {
         DiskRule::Only => "only".to_owned(),
@@ -167,9 +173,11 @@ fn storage(lab: &Lab) -> String {
     let networks: BTreeSet<&str> = storage.networks.iter().map(String::as_str).collect();
     let networks = networks.into_iter().collect::<Vec<_>>().join(" ");
     let db = if storage.k3s { "yes" } else { "no" };
+    let uuid = uuid.map(|uuid| format!("UUID='{uuid}'\n"));
     format!(
-        "# The USB disk and its export.\nDISK='{disk}'\nLABEL='{}'\nNETWORKS='{networks}'\nK3S_DB={db}\n",
-        storage.label
+        "# The USB disk and its export.\nDISK='{disk}'\nLABEL='{}'\n{}NETWORKS='{networks}'\nK3S_DB={db}\n",
+        storage.label,
+        uuid.unwrap_or_default()
     )
 }
 
@@ -212,6 +220,17 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
 mod tests {
     use super::*;
     use crate::parts::Parts;
+
+    #[test]
+    fn the_master_is_told_its_disk() {
+        let lab = Lab::default();
+        assert_eq!(
+            storage(&lab, None),
+            "# The USB disk and its export.\nDISK='only'\nLABEL='labimg-data'\nNETWORKS=''\nK3S_DB=yes\n"
+        );
+        let uuid = Uuid::try_parse("6f2f8a4c-5d7e-4c59-9a0e-0f5a3f1b2c3d").unwrap();
+        assert!(storage(&lab, Some(uuid)).contains("\nUUID='6f2f8a4c-5d7e-4c59-9a0e-0f5a3f1b2c3d'\n"));
+    }
 
     #[test]
     fn a_master_without_a_lab_is_configured() {

@@ -157,6 +157,9 @@ fn each_node_gets_its_seed_and_only_what_it_needs() {
     assert!(of_master(&master) > 6 && of_master(&one) == 0, "a worker must not have the cluster's keys");
     assert!(!one.contains_key("etc/rancher/k3s/agent-token") && !one.contains_key("etc/labimg/storage.conf"));
 
+    // The master knows its disk.
+    assert!(text(&master, "etc/labimg/storage.conf").contains("\nUUID='"));
+
     // The token's hash is that of the CA that the master gets (K10 form), and the kubeconfig trusts the same one.
     let ca = &master["var/lib/rancher/k3s/server/tls/server-ca.crt"].2;
     let hash: String = sha2::Sha256::digest(ca).iter().map(|b| format!("{b:02x}")).collect();
