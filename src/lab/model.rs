@@ -131,9 +131,9 @@ pub struct K3s {
 pub struct Storage {
     /// Whether the master looks for a disk and exports it at all.
     pub enabled: bool,
-    /// Which disk may be prepared when none carries the label yet.
+    /// Which disk may be prepared when the master has none yet and none carries the label.
     pub disk: DiskRule,
-    /// Label of the file system, up to 16 bytes. A disk that carries it is mounted and never formatted.
+    /// Label of the file system, up to 16 bytes. A disk that carries it is used as it is when the master has none of its own yet, and never formatted.
     pub label: String,
     /// Networks that may mount the export, as CIDR; empty: those that the master itself is in.
     pub networks: Vec<String>,

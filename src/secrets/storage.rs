@@ -44,6 +44,9 @@ mod tests {
     use super::*;
     use crate::lab::{Lab, LabNode};
 
+    /// 2026-11-24T12:00:00Z.
+    const NOW: i64 = 1_795_521_600;
+
     fn write(path: &Path, text: &str) {
         std::fs::write(path, text).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -61,12 +64,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let node = |name: &str| LabNode { name: name.to_owned(), ..LabNode::default() };
         let (path, lab) = (dir.path().join(FOLDER), Lab { nodes: vec![node("a"), node("b")], ..Lab::default() });
-        let open = || Secrets::open(&path, &lab, 0);
+        let open = || Secrets::open(&path, &lab, NOW);
         let first = open().unwrap().storage_uuid("a").unwrap();
         assert_ne!(Some(first), open().unwrap().storage_uuid("b"));
         assert_eq!(open().unwrap().storage_uuid("c"), None);
         let all = Rotate { tokens: true, certificates: true, host_keys: true };
-        assert_eq!(rotate(&path, &lab, 0, all).unwrap().secrets.storage_uuid("a"), Some(first));
+        assert_eq!(rotate(&path, &lab, NOW, all).unwrap().secrets.storage_uuid("a"), Some(first));
 
         std::fs::create_dir(path.join(GROUP)).unwrap();
         std::fs::set_permissions(path.join(GROUP), std::fs::Permissions::from_mode(0o700)).unwrap();

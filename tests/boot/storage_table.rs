@@ -1,5 +1,5 @@
-//! What the master does with each kind of USB disk: a blank one is prepared, one with our label is used, any other is left
-//! as it is, to the byte.
+//! What the master does with each kind of USB disk: a blank one is prepared and kept to, any other is left as it is, to the
+//! byte.
 
 use std::path::Path;
 use std::process::Command;
@@ -53,8 +53,8 @@ const CASES: &[Case] = &[
     case("btrfs", disks::btrfs, Untouched("btrfs")),
     case("middle", disks::middle, Untouched("data")),
     case("end", |p| disks::bytes_at(p, disks::SIZE), Untouched("data")),
+    case("ext4-lost", disks::ext4_without_beginning, Untouched("left of ext")),
     case("small", disks::small, Untouched("small")),
-    case("blank", disks::blank, Prepared),
 ];
 
 /// A node with a control socket, at which disks are plugged in.
@@ -148,50 +148,58 @@ fn storage_table() {
         check(&mut bench, &lab, case);
     }
 
-    // The disk that was prepared above is found again, with what a user has put there.
-    let ours = lab.path("blank.usb");
+    // Two that could be meant: none is taken.
+    let [blank, second] = ["blank.usb", "second.usb"].map(|name| lab.path(name));
+    for disk in [&blank, &second] {
+        disks::blank(disk);
+    }
+    let log = bench.run(&[("first", qmp::raw(&blank)), ("second", qmp::raw(&second))]);
+    println!("two blank disks: {}", log.trim());
+    assert!(!bench.mounted, "one of two blank disks was taken\n{log}");
+    bench.pull(&["first", "second"]);
+    for disk in [&blank, &second] {
+        assert_eq!(disks::fingerprint(disk), blank_print(&lab), "one of two blank disks was changed");
+    }
+
+    // Read-only, as a card reader's switch makes it; sectors that cannot be read, and writes that fail: it is not prepared.
+    let mut locked = qmp::raw(&blank);
+    locked["read-only"] = json!(true);
+    check_disk(&mut bench, "read-only", &blank, locked, Untouched("write-protected"));
+    check_disk(&mut bench, "bad-reads", &blank, failing(&blank, "read", Some(20_000)), Untouched("errors"));
+    check_disk(&mut bench, "bad-writes", &blank, failing(&blank, "write", None), Untouched(""));
+
+    // It goes on when it can be written.
+    let ours = blank;
+    check_disk(&mut bench, "bad-writes", &ours, qmp::raw(&ours), Prepared);
+
+    // The disk that was prepared is found again, with what a user has put there.
     bench.run(&[("ours", qmp::raw(&ours))]);
     assert!(bench.mounted, "the prepared disk is not mounted when it is plugged in again");
     bench.node.run("echo kept | sudo tee /srv/labimg/file >/dev/null; sync");
     bench.pull(&["ours"]);
     check_disk(&mut bench, "ours", &ours, qmp::raw(&ours), Used);
 
-    // A blank one beside it: only ours is used.
-    let blank = lab.path("second.usb");
-    disks::blank(&blank);
-    let log = bench.run(&[("ours", qmp::raw(&ours)), ("second", qmp::raw(&blank))]);
+    // From now on the master keeps to it: a blank one beside it or in its place is left alone, and so is one with the label.
+    let log = bench.run(&[("ours", qmp::raw(&ours)), ("second", qmp::raw(&second))]);
     assert!(bench.mounted, "{log}");
     assert_eq!(bench.node.run("cat /srv/labimg/file").trim(), "kept");
     bench.pull(&["ours", "second"]);
-    assert_eq!(disks::fingerprint(&blank), blank_print(&lab), "the blank disk beside ours was changed");
+    assert_eq!(disks::fingerprint(&second), blank_print(&lab), "the blank disk beside ours was changed");
+    check_disk(&mut bench, "second", &second, qmp::raw(&second), Untouched("keeps to its own disk"));
+    disks::ext4(&second, "labimg-data");
+    check_disk(&mut bench, "labelled", &second, qmp::raw(&second), Untouched("keeps to its own disk"));
 
-    // Two that could be meant: none is taken.
-    let third = lab.path("third.usb");
-    disks::blank(&third);
-    let log = bench.run(&[("second", qmp::raw(&blank)), ("third", qmp::raw(&third))]);
-    println!("two blank disks: {}", log.trim());
-    assert!(!bench.mounted, "one of two blank disks was taken\n{log}");
-    bench.pull(&["second", "third"]);
-    for disk in [&blank, &third] {
-        assert_eq!(disks::fingerprint(disk), blank_print(&lab), "one of two blank disks was changed");
-    }
+    // Two that are ours by their UUID: none is taken. One whose file system is damaged: it is left for e2fsck.
     let copy = lab.path("copy.usb");
     std::fs::copy(&ours, &copy).unwrap();
     let before = (disks::fingerprint(&ours), disks::fingerprint(&copy));
     let log = bench.run(&[("ours", qmp::raw(&ours)), ("copy", qmp::raw(&copy))]);
-    println!("two disks with the label: {}", log.trim());
-    assert!(!bench.mounted, "one of two disks with the label was taken\n{log}");
+    println!("two of the same UUID: {}", log.trim());
+    assert!(!bench.mounted, "one of two disks of the same UUID was taken\n{log}");
     bench.pull(&["ours", "copy"]);
-    assert_eq!((disks::fingerprint(&ours), disks::fingerprint(&copy)), before, "a disk with the label was changed");
-
-    // Read-only, as a card reader's switch makes it.
-    let mut locked = qmp::raw(&blank);
-    locked["read-only"] = json!(true);
-    check_disk(&mut bench, "read-only", &blank, locked, Untouched("write-protected"));
-
-    // Sectors that cannot be read, and writes that fail: a blank disk is not prepared, ours is not formatted.
-    check_disk(&mut bench, "bad-reads", &blank, failing(&blank, "read", Some(20_000)), Untouched("errors"));
-    check_disk(&mut bench, "bad-writes", &blank, failing(&blank, "write", None), Untouched(""));
+    assert_eq!((disks::fingerprint(&ours), disks::fingerprint(&copy)), before, "a disk of the same UUID was changed");
+    disks::damage(&copy);
+    check_disk(&mut bench, "damaged", &copy, qmp::raw(&copy), Untouched("e2fsck -b 32768"));
     check_disk(&mut bench, "ours-bad-reads", &ours, failing(&ours, "read", None), Untouched("errors"));
     check_disk(&mut bench, "ours", &ours, qmp::raw(&ours), Used);
 

@@ -1,19 +1,21 @@
 //! Runs the node's scripts on this computer: each with a folder as its root, and with stand-ins for the few commands
 //! that would change the computer itself.
 //!
-//! Needs shellcheck, tar, gzip, ssh-keygen, sfdisk, wipefs, blkid, mkfs.ext4, e2fsck, mkfs.vfat and perl.
+//! Needs shellcheck, tar, gzip, ssh-keygen, sfdisk, wipefs, blkid, e2fsprogs, mkfs.vfat and perl.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod clock;
 mod conf;
 mod disks;
 mod exports;
+mod master;
 mod mount;
 mod online;
 mod prepare;
 mod report;
 mod root;
 mod seed;
+mod storage;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

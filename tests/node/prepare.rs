@@ -1,190 +1,336 @@
-//! `disk-prepare`: the partition table and file systems that it creates. After a power cut the next run finishes the
-//! disk, and no other disk is ever touched.
+//! `disk-prepare`: the partition table and file systems it makes, and that a power cut leaves a disk that the next run
+//! finishes, while no byte of anybody else's is written over.
 //!
-//! The disk and its partitions are plain files here; QEMU tests show that the kernel sees the partitions.
+//! The disk is a plain file here; that the kernel shows the partitions is seen in QEMU.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Output;
 
-use crate::root::{Root, text};
+use crate::master::{INTENT, Master, RECORD, SIZE, content, judges_are_missing, tool, uuid, write_at};
+use crate::root::text;
 
-const SIZE: u64 = 1200 << 20;
-const INTENT: &str = "var/lib/labimg/storage-intent";
+/// Whether a sector has reached the disk, by its number, the number of all, and its place.
+type Kept = fn(usize, usize, u64) -> bool;
 
-fn node() -> Root {
-    let root = Root::new();
-    let image = |path: &str, size: u64| {
-        root.write(path, "");
-        std::fs::File::options().write(true).open(root.at(path)).unwrap().set_len(size).unwrap();
-    };
-    image("dev/disk", SIZE);
-    image("dev/disk1", 942 << 20);
-    image("dev/disk2", 256 << 20);
-    for number in ["1", "2"] {
-        root.write(&format!("sys/class/block/disk/disk{number}/partition"), number);
-    }
-    root.stand_in(
-        "blockdev",
-        "case $1 in --getsize64) exec /usr/bin/stat -c %s \"$2\" ;; --getss) echo 512 ;; --getro) echo 0 ;; esac",
+/// A copy of the intent.
+const NOTED: &str = "noted";
+
+fn master() -> Master {
+    let master = Master::of_a_lab();
+    master.make_blank("disk");
+    master.plug("sda", "disk");
+    master
+}
+
+fn prepare_as(master: &Master, serial: &str, cut: Option<usize>) -> Output {
+    master.root.run_cut("disk-prepare", &[master.dev("sda").to_str().unwrap(), serial], cut)
+}
+
+fn prepare(master: &Master, cut: Option<usize>) -> Output {
+    prepare_as(master, "SERIAL1", cut)
+}
+
+/// Whatever was there is still there, and nothing else.
+fn unchanged(master: &Master, before: &[(u64, Vec<u8>)], what: &str) {
+    assert!(content(&master.dev("sda")) == before, "{what}: it was written to");
+}
+
+/// One whose preparation was cut when all was decided and nothing was written; what is to be written is the second.
+fn begun() -> (Master, PathBuf) {
+    let master = master();
+    let wanted = master.root.at("wanted");
+    master.root.stand_in("partx", "exit 0");
+    let script = master.root.at("usr/lib/labimg/disk-write");
+    std::fs::rename(&script, script.with_extension("real")).unwrap();
+    master.root.write(
+        "usr/lib/labimg/disk-write",
+        "#!/bin/sh\ncp --sparse=always \"$1\" \"$LABIMG_ROOT/wanted\"\nkill -9 0\n",
     );
-    root
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(prepare(&master, None).status.signal(), Some(9));
+    std::fs::rename(script.with_extension("real"), &script).unwrap();
+    assert!(master.root.exists(INTENT) && content(&master.dev("sda")).is_empty());
+    std::fs::copy(master.root.at(INTENT), master.root.at(NOTED)).unwrap();
+    master.restart();
+    (master, wanted)
 }
 
-fn prepare(root: &Root, cut: Option<usize>) -> Output {
-    root.run_cut("disk-prepare", &[root.at("dev/disk").to_str().unwrap(), "SERIAL1"], cut)
-}
-
-/// When the disk and its partitions were written to.
-fn written(root: &Root) -> Vec<std::time::SystemTime> {
-    ["disk", "disk1", "disk2"].map(|n| root.at(&format!("dev/{n}")).metadata().unwrap().modified().unwrap()).to_vec()
-}
-
-fn tool(program: &str, arguments: &[&str], path: &Path) -> String {
-    let output = Command::new(Path::new("/usr/sbin").join(program)).args(arguments).arg(path).output().unwrap();
-    assert!(output.status.success(), "{program}: {}", text(&output));
-    text(&output)
-}
-
-fn check(root: &Root) {
-    let table = tool("sfdisk", &["--dump"], &root.at("dev/disk"));
+/// Table and file systems are in order, and named.
+fn check(master: &Master) {
+    assert!(!master.root.exists(INTENT) && master.root.exists(RECORD));
+    let disk = master.dev("sda");
+    let table = tool("sfdisk", &["--dump"], &disk);
     let mib = |n: u64| n * 2048;
     for (start, size, name) in [(mib(1), mib(942), "labimg-data"), (mib(943), mib(256), "labimg-k3s")] {
         let line = table.lines().find(|l| l.contains(name)).unwrap_or_else(|| panic!("{table}"));
         assert!(line.contains(&format!("{start}, size=")) && line.contains(&format!(" {size}, type=")), "{line}");
     }
-    tool("sfdisk", &["--verify"], &root.at("dev/disk"));
-    for (path, label) in [("dev/disk1", "labimg-data"), ("dev/disk2", "labimg-k3s")] {
-        tool("e2fsck", &["-fn"], &root.at(path));
-        assert!(tool("dumpe2fs", &["-h"], &root.at(path)).contains(label));
+    tool("sfdisk", &["--verify"], &disk);
+    master.pull("sda", "disk");
+    master.root.stand_in("partx", "exec perl \"$LABIMG_ROOT/partx.pl\" \"$@\"");
+    master.plug("sda", "disk");
+    for (path, label) in [("sda1", "labimg-data"), ("sda2", "labimg-k3s")] {
+        tool("e2fsck", &["-fn"], &master.dev(path));
+        assert!(tool("dumpe2fs", &["-h"], &master.dev(path)).contains(label));
     }
-    assert!(!root.exists(INTENT));
+    assert_eq!(master.root.read(RECORD).trim(), uuid(&master.dev("sda1")));
 }
 
 #[test]
 fn a_blank_disk_gets_two_partitions() {
-    if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
+    if judges_are_missing() {
         return;
     }
-    let root = node();
-    let output = prepare(&root, None);
+    let master = master();
+    let output = prepare(&master, None);
     assert!(output.status.success(), "{}", text(&output));
-    check(&root);
+    check(&master);
     // Now it holds something.
-    let before = written(&root);
-    let output = prepare(&root, None);
+    let before = content(&master.dev("sda"));
+    let output = prepare(&master, None);
     assert!(!output.status.success() && text(&output).contains("it holds"), "{}", text(&output));
-    assert_eq!(written(&root), before, "a disk with content was written to");
+    unchanged(&master, &before, "a disk with content");
 }
 
 #[test]
 fn power_may_fail_at_every_command() {
-    if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
+    if judges_are_missing() {
         return;
     }
-    let whole = node();
+    let counted = || {
+        let master = master();
+        for script in ["disk-write", "disk-scan", "disk-holds"] {
+            master.root.count_script(script);
+        }
+        master
+    };
+    let whole = counted();
     assert!(prepare(&whole, None).status.success());
-    let commands = whole.commands();
-    assert!(commands > 20, "only {commands} commands");
-    // Every second command: neighbouring ones differ little.
-    for cut in (1..commands).step_by(2) {
-        let root = node();
-        let output = prepare(&root, Some(cut));
+    let commands = whole.root.commands();
+    assert!(commands > 40, "only {commands} commands");
+    for cut in 1..commands {
+        let master = counted();
+        let output = prepare(&master, Some(cut));
         assert_eq!(output.status.signal(), Some(9), "cut at {cut}: {}", text(&output));
-        // If it is cut after everything was done, it is a normal disk with the label.
-        let done = !root.exists(INTENT) && tool("sfdisk", &["--list"], &root.at("dev/disk")).contains("Disklabel");
-        if !done {
-            let output = prepare(&root, None);
+        let finished = content(&master.dev("sda")).first().is_some_and(|(at, _)| *at == 0);
+        if master.root.exists(RECORD) {
+            assert!(finished, "cut at {cut}: it is recorded before it is written");
+        }
+        // Cut after all was done, it is a disk like any other.
+        if master.root.exists(INTENT) || !finished {
+            master.restart();
+            let output = prepare(&master, None);
             assert!(output.status.success(), "after a cut at {cut}: {}", text(&output));
         }
-        check(&root);
+        check(&master);
     }
 }
 
-/// Writes to the disk that stop in the middle are completed.
+/// Whatever part of it has reached the disk, in whatever order, the rest is brought there.
 #[test]
-fn a_half_written_table_is_finished() {
-    if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
+fn a_disk_that_is_written_in_part_is_finished() {
+    if judges_are_missing() {
         return;
     }
-    for (bytes, which) in [(100, 1), (8704, 1), (512, 2), (1024, 2), (9000, 2)] {
-        let root = node();
-        root.stand_in(
-            "dd",
-            &format!(
-                "printf x >> \"$LABIMG_ROOT/writes\"\n[ \"$(/usr/bin/stat -c %s \"$LABIMG_ROOT/writes\")\" = {which} ] || exec /bin/dd \"$@\"\n\
-                 for word; do case $word in if=*) from=${{word#if=}} ;; of=*) to=${{word#of=}} ;; skip=*) at=$((${{word#skip=}} * 512)) ;; esac; done\n\
-                 /bin/dd if=\"$from\" of=\"$to\" bs=4096 iflag=skip_bytes,count_bytes oflag=seek_bytes skip=${{at:-0}} seek=${{at:-0}} \
-                 count={bytes} conv=notrunc 2>/dev/null\nkill -9 0"
-            ),
-        );
-        assert_eq!(prepare(&root, None).status.signal(), Some(9));
-        root.stand_in("dd", "exec /bin/dd \"$@\"");
-        // A sector is written completely or not at all: if the cut was inside one, it has the old content.
-        let whole = bytes / 512 * 512;
-        let at = if which == 1 { SIZE - 512 - 16384 } else { 0 };
-        let disk = std::fs::File::options().write(true).open(root.at("dev/disk")).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&disk, &vec![0; (bytes - whole) as usize], at + whole).unwrap();
-        let output = prepare(&root, None);
-        assert!(output.status.success(), "{bytes} bytes of write {which}: {}", text(&output));
-        check(&root);
+    let kept: [(&str, Kept); 7] = [
+        ("nothing", |_, _, _| false),
+        ("the end", |i, all, _| i > all / 2),
+        ("one sector", |i, all, _| i + 1 == all),
+        ("all but the first sector", |i, _, _| i > 0),
+        ("the beginning but for its first sector", |i, all, _| i > 0 && i < all / 3),
+        ("each third sector", |i, _, _| i > 0 && i % 3 == 0),
+        ("superblocks", |i, _, at| i > 0 && at < (2 << 20)),
+    ];
+    for (name, keep) in kept {
+        let (master, wanted) = begun();
+        let sectors = content(&wanted);
+        for (number, (at, bytes)) in sectors.iter().enumerate() {
+            if keep(number, sectors.len(), *at) {
+                write_at(&master.dev("sda"), *at, bytes);
+            }
+        }
+        let output = prepare(&master, None);
+        assert!(output.status.success(), "{name}: {}", text(&output));
+        unchanged(&master, &sectors, name);
+        check(&master);
     }
 }
 
-/// The disk was used elsewhere between the cut and the next boot.
+/// Between the cut and the next boot something else came onto the disk: it is left alone now and ever after.
 #[test]
 fn a_disk_that_somebody_used_meanwhile_is_left_alone() {
-    if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
+    if judges_are_missing() {
         return;
     }
-    for change in ["table", "data", "file system", "another disk"] {
-        let root = node();
-        // After the table, before the file systems.
-        let partx = "kill -9 0";
-        root.stand_in("partx", partx);
-        assert_eq!(prepare(&root, None).status.signal(), Some(9));
-        root.stand_in("partx", "exit 0");
-        assert!(root.exists(INTENT));
-        let disk = root.at("dev/disk");
-        let write = |offset: u64, bytes: &[u8]| {
-            let file = std::fs::File::options().write(true).open(&disk).unwrap();
-            std::os::unix::fs::FileExt::write_all_at(&file, bytes, offset).unwrap();
-        };
-        match change {
-            // Another disk identifier in the first sector.
-            "table" => write(440, b"abcd"),
-            // The table is partly gone, and there is data.
-            "data" => {
-                write(512, &[0; 512]);
-                write(5 << 20, b"data");
-            }
-            "file system" => {
-                tool("mkfs.vfat", &[], &root.at("dev/disk1"));
-            }
-            _ => write(8 << 20, b"data"),
+    for change in ["sector", "identifier", "data", "file system", "another disk"] {
+        let (master, wanted) = begun();
+        let disk = master.dev("sda");
+        for (at, bytes) in content(&wanted).into_iter().skip(1) {
+            write_at(&disk, at, &bytes);
         }
-        let before = written(&root);
+        match change {
+            // One byte of what we wrote is another.
+            "sector" => write_at(&disk, (1 << 20) + 1024 + 4, b"\x77"),
+            "identifier" => write_at(&disk, 440, b"abcd"),
+            "data" => write_at(&disk, 5 << 20, b"data"),
+            "file system" => {
+                tool("mkfs.vfat", &["-I"], &disk);
+            }
+            _ => {}
+        }
+        let before = content(&disk);
         let serial = if change == "another disk" { "SERIAL2" } else { "SERIAL1" };
-        let output = root.run("disk-prepare", &[disk.to_str().unwrap(), serial]);
-        assert!(!output.status.success(), "{change}: {}", text(&output));
-        assert_eq!(written(&root), before, "{change}: it was written to");
+        let output = prepare_as(&master, serial, None);
+        assert_eq!(output.status.code(), Some(1), "{change}: {}", text(&output));
+        assert!(text(&output).contains("it holds"), "{change}: {}", text(&output));
+        unchanged(&master, &before, change);
+        assert_eq!(master.root.exists(INTENT), change == "another disk", "{change}: the intent");
+        assert!(!master.root.exists(RECORD));
+        let output = prepare(&master, None);
+        if change != "another disk" {
+            assert_eq!(output.status.code(), Some(1), "{change}, again: {}", text(&output));
+            unchanged(&master, &before, change);
+        }
+    }
+}
+
+/// It was finished and used, by whomever; only the intent stayed. Later its file system is damaged.
+#[test]
+fn a_finished_disk_is_never_written_to_again() {
+    if judges_are_missing() {
+        return;
+    }
+    for damage in ["none", "superblock", "first 16 MiB but the table", "unreadable rest"] {
+        let (master, wanted) = begun();
+        let disk = master.dev("sda");
+        let sectors = content(&wanted);
+        for (at, bytes) in &sectors {
+            write_at(&disk, *at, bytes);
+        }
+        write_at(&disk, 300 << 20, b"the only copy of a thesis");
+        match damage {
+            "superblock" => write_at(&disk, 1 << 20, &[0; 4096]),
+            "first 16 MiB but the table" => write_at(&disk, 1 << 20, &vec![0; 15 << 20]),
+            "unreadable rest" => master.root.stand_in("wipefs", "exit 1"),
+            _ => {}
+        }
+        let before = content(&disk);
+        let output = prepare(&master, None);
+        assert!(output.status.success(), "{damage}: {}", text(&output));
+        unchanged(&master, &before, damage);
+        assert!(!master.root.exists(INTENT));
+        assert!(master.root.read(NOTED).contains(master.root.read(RECORD).trim()));
+        if damage == "superblock" {
+            // As the boot report advises.
+            master.pull("sda", "disk");
+            master.root.stand_in("partx", "exec perl \"$LABIMG_ROOT/partx.pl\" \"$@\"");
+            master.plug("sda", "disk");
+            let part = master.dev("sda1");
+            let mut e2fsck = std::process::Command::new("/usr/sbin/e2fsck");
+            let mended = e2fsck.args(["-y", "-b", "32768", "-B", "4096"]).arg(&part).output().unwrap();
+            assert!(mended.status.code().is_some_and(|c| c <= 1), "{}", text(&mended));
+            assert_eq!(uuid(&part), master.root.read(RECORD).trim());
+        }
+    }
+}
+
+/// A disk that wakes up answers zeros for a while.
+#[test]
+fn zeros_are_believed_only_the_second_time() {
+    if judges_are_missing() {
+        return;
+    }
+    for used in ["somebody's", "ours, begun", "ours, finished"] {
+        let (master, wanted) = begun();
+        let disk = master.dev("sda");
+        let awake = master.root.at("awake");
+        if used == "somebody's" {
+            std::fs::remove_file(master.root.at(INTENT)).unwrap();
+            master.make_ext4("awake", "photos");
+            std::fs::rename(master.disk("awake"), &awake).unwrap();
+        } else {
+            std::fs::rename(&wanted, &awake).unwrap();
+            write_at(&awake, 300 << 20, b"the only copy of a thesis");
+        }
+        if used == "ours, begun" {
+            write_at(&awake, 0, &[0; 512]);
+            write_at(&awake, 5 << 20, b"data");
+        }
+        let before = content(&awake);
+        master.root.stand_in("sleep", &format!("[ ! -e {0} ] || exec mv {0} {1}", awake.display(), disk.display()));
+        let output = prepare(&master, None);
+        let status = i32::from(used != "ours, finished");
+        assert_eq!(output.status.code(), Some(status), "{used}: {}", text(&output));
+        assert!(!awake.exists(), "{used}: there was no pause");
+        unchanged(&master, &before, used);
+    }
+}
+
+/// An empty answer of the tools is not enough: all of it must have been read.
+#[test]
+fn what_cannot_be_read_is_not_prepared() {
+    if judges_are_missing() {
+        return;
+    }
+    for begun_before in [false, true] {
+        let master = if begun_before { begun().0 } else { master() };
+        // What ends before its size gives errors there.
+        let size = SIZE / 2;
+        std::fs::File::options().write(true).open(master.dev("sda")).unwrap().set_len(size).unwrap();
+        master.root.stand_in(
+            "blockdev",
+            &format!("case $1 in --getsize64) echo {SIZE} ;; --getss) echo 512 ;; --getro) echo 0 ;; esac"),
+        );
+        // disk-holds asks for a file's size in this way.
+        master.root.stand_in("stat", &format!("echo {SIZE}"));
+        master.root.stand_in("wipefs", "exit 0");
+        master.root.stand_in("blkid", "exit 2");
+        let output = prepare(&master, None);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains("it gives errors when it is read"), "{}", text(&output));
+        assert!(content(&master.dev("sda")).is_empty());
+        assert_eq!(master.root.exists(INTENT), begun_before, "it may go on when the disk can be read");
     }
 }
 
 #[test]
 fn too_small_and_write_protected_disks_are_refused() {
-    if labimg_testkit::judges::missing(&["sfdisk", "wipefs", "blkid", "mkfs.ext4", "e2fsck", "dumpe2fs", "mkfs.vfat"]) {
+    if judges_are_missing() {
         return;
     }
-    let root = node();
-    std::fs::File::options().write(true).open(root.at("dev/disk")).unwrap().set_len(1023 << 20).unwrap();
-    let output = prepare(&root, None);
+    let master = master();
+    std::fs::File::options().write(true).open(master.dev("sda")).unwrap().set_len(1023 << 20).unwrap();
+    let output = prepare(&master, None);
     assert!(!output.status.success() && text(&output).contains("too small: 1023 MiB"), "{}", text(&output));
-    let root = node();
-    root.stand_in(
-        "blockdev",
-        "case $1 in --getsize64) exec /usr/bin/stat -c %s \"$2\" ;; --getss) echo 512 ;; --getro) echo 1 ;; esac",
-    );
-    let output = prepare(&root, None);
+    let master = self::master();
+    master.root.write("dev/sda.ro", "");
+    let output = prepare(&master, None);
     assert!(!output.status.success() && text(&output).contains("write-protected"), "{}", text(&output));
+}
+
+/// The writer itself looks before it writes.
+#[test]
+fn only_zeros_are_written_over() {
+    let master = master();
+    let image = master.root.at("image");
+    std::fs::File::create(&image).unwrap().set_len(SIZE).unwrap();
+    for at in [0, 4096, 64 << 20] {
+        write_at(&image, at, &[7; 1024]);
+    }
+    let disk = master.dev("sda");
+    let run = || master.root.run("disk-write", &[image.to_str().unwrap(), disk.to_str().unwrap(), "512"]);
+    write_at(&disk, (64 << 20) + 512, b"mine");
+    let before = content(&disk);
+    let output = run();
+    assert_eq!((output.status.code(), text(&output).contains("byte 67109376")), (Some(1), true), "{}", text(&output));
+    unchanged(&master, &before, "something else");
+    write_at(&disk, (64 << 20) + 512, &[0; 4]);
+    write_at(&disk, 0, &[7; 100]);
+    assert_eq!(run().status.code(), Some(1), "half of the first sector is not ours");
+    assert_eq!(content(&disk).first().map(|(at, bytes)| (*at, bytes[100])), Some((0, 0)));
+    write_at(&disk, 0, &[0; 100]);
+    assert!(run().status.success());
+    assert!(content(&disk) == content(&image));
+    assert!(run().status.success());
 }

@@ -91,7 +91,78 @@ pub const DISKS: &[Disk] = &[
     disk("last-byte", "data without a known signature", |p| put(p, &[(SIZE - 1, b"\x01")])),
     // Looks like an encrypted volume without a header, from the middle on.
     disk("noise-in-the-middle", "data without a known signature", noise),
+    // What can be brought back though the beginning is lost.
+    disk("ext4-16-mib-lost", "left of ext2, ext3 or ext4", |p| ext4_without_beginning(p, 0, 4096, 16)),
+    disk("ext4-100-mib-lost", "left of ext2, ext3 or ext4", |p| ext4_without_beginning(p, 0, 4096, 100)),
+    disk("ext4-500-mib-lost", "left of ext2, ext3 or ext4", |p| ext4_without_beginning(p, 0, 4096, 500)),
+    disk("ext4-partition-lost", "left of ext2, ext3 or ext4", |p| ext4_without_beginning(p, 1, 4096, 100)),
+    // Tables of the groups may come before a copy of the superblock.
+    disk("ext4-1-kib-blocks-lost", "holds", |p| ext4_without_beginning(p, 1, 1024, 100)),
+    disk("ext4-2-kib-blocks-lost", "holds", |p| ext4_without_beginning(p, 0, 2048, 100)),
+    disk("ext4-backup-alone", "left of ext2, ext3 or ext4", |p| put(p, &[(32768 * 4096, EXT4_BACKUP)])),
+    disk("btrfs-second", "left of Btrfs", |p| put(p, &[((64 << 20) + 0x40, b"_BHRfS_M")])),
+    Disk {
+        name: "btrfs-third",
+        holds: "left of Btrfs",
+        size: 300 << 30,
+        fill: |p| put(p, &[((256 << 30) + 0x40, b"_BHRfS_M")]),
+    },
+    Disk {
+        name: "btrfs-third-partition",
+        holds: "left of Btrfs",
+        size: 300 << 30,
+        fill: |p| put(p, &[((256 << 30) + (1 << 20) + 0x40, b"_BHRfS_M")]),
+    },
+    disk("gpt-backup", "holds", |p| put(p, &[(SIZE - 512, b"EFI PART\x00\x00\x01\x00\x5c\x00\x00\x00")])),
+    disk("gpt-backup-4k", "left of a GPT", |p| put(p, &[(SIZE - 4096, b"EFI PART\x00\x00\x01\x00\x5c\x00\x00\x00")])),
+    disk("xfs-second-group", "left of XFS", |p| put(p, &[(SIZE / 4, b"XFSB\x00\x00\x10\x00")])),
+    disk("xfs-partition-second-group", "left of XFS", |p| {
+        put(p, &[(MIB + (SIZE - 2 * MIB) / 4, b"XFSB\x00\x00\x10\x00")]);
+    }),
+    Disk {
+        name: "xfs-large",
+        holds: "left of XFS",
+        size: 6 << 40,
+        fill: |p| put(p, &[((1 << 40) - 4096, b"XFSB\x00\x00\x10\x00")]),
+    },
+    disk("zfs-last-label", "left of ZFS", |p| put(p, &[(SIZE - 128 * 1024, b"\x0c\xb1\xba\x00\x00\x00\x00\x00")])),
+    Disk {
+        name: "ntfs-table",
+        holds: "left of NTFS",
+        size: 4 << 30,
+        fill: |p| put(p, &[((3 << 30) + MIB, b"FILE0\x00")]),
+    },
+    disk("ntfs-last-sector", "holds", |p| put(p, &[(SIZE - 512, b"\xeb\x52\x90NTFS    \x00\x02\x08")])),
+    disk("hfsplus-last-header", "data without a known signature", |p| put(p, &[(SIZE - 1024, b"H+\x00\x04")])),
+    // 200 MiB of pictures on a terabyte.
+    Disk { name: "pictures", holds: "data without a known signature", size: 1_000_000_000_000, fill: pictures },
 ];
+
+/// A superblock's copy as far as it is looked at: blocks of 4 KiB, magic, revision 1.
+const EXT4_BACKUP: &[u8] = b"\
+    \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x02\0\0\0\
+    \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x53\xef\x01\0\x01\0\0\0\
+    \0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0";
+
+/// An ext4 file system that begins `start` MiB from the disk's beginning, of which `lost` MiB are zeros.
+fn ext4_without_beginning(path: &Path, start: u64, block: u64, lost: u64) {
+    let offset = format!("offset={}", start * MIB);
+    let blocks = ((SIZE / MIB - start) * MIB / block).to_string();
+    let status = Command::new("/usr/sbin/mkfs.ext4")
+        .args(["-q", "-F", "-b", &block.to_string(), "-E", &offset])
+        .arg(path)
+        .arg(blocks)
+        .status()
+        .unwrap_or_else(|e| panic!("mkfs.ext4: {e}"));
+    assert!(status.success());
+    put(path, &[(0, &vec![0; usize::try_from(lost * MIB).unwrap()])]);
+}
+
+fn pictures(path: &Path) {
+    let picture = b"\xff\xd8\xff\xe0 and so on".repeat(1024);
+    let places: Vec<(u64, &[u8])> = (0..12_800).map(|i| (777_777_774_592 + i * 16384, picture.as_slice())).collect();
+    put(path, &places);
+}
 
 /// The disk with this name.
 pub fn named(name: &str) -> &'static Disk {
