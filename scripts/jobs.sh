@@ -44,7 +44,7 @@ start_job() {
     say "begins  $name"
     (
         trap - EXIT
-        [ "${job_slots[$name]}" != 0 ] || renice -n 10 -p $BASHPID >/dev/null
+        [ "${job_slots[$name]}" != 0 ] || renice -n 3 -p $BASHPID >/dev/null
         TIMEFORMAT='%R %U %S'
         set +e
         # In braces: with only a subshell, the time would be written to the subshell's own output.
