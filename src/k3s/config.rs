@@ -93,26 +93,39 @@ impl Config {
         self.set("write-kubeconfig-mode", json!("0600"));
     }
 
-    /// The user's settings: the last word, as in k3s' own `config.yaml.d`; a key with a `+` at its end adds to a list.
+    /// Adds the user's settings. Lists are merged with ours, which the cluster needs; any other value of the user replaces
+    /// ours, as in k3s' own `config.yaml.d`. A `+` at the end of a name adds to a list, as it does there. Values that would
+    /// break the cluster are refused when `lab.toml` is read.
     fn merge(&mut self, settings: &BTreeMap<String, Value>) {
         for (key, value) in settings {
-            let Some(base) = key.strip_suffix('+') else {
-                self.set(key, value.clone());
-                continue;
-            };
-            let as_list = |value: Value| if let Value::Array(items) = value { items } else { vec![value] };
-            let mut items = self.0.iter().find(|(k, _)| k == base).map_or_else(Vec::new, |(_, v)| as_list(v.clone()));
-            items.extend(as_list(value.clone()));
-            self.set(base, Value::Array(items));
+            let (name, adds) = key.strip_suffix('+').map_or((key.as_str(), false), |name| (name, true));
+            match self.0.iter_mut().find(|(k, _)| k == name) {
+                Some((_, ours)) if adds || ours.is_array() => *ours = joined(ours, value),
+                Some((_, ours)) => *ours = value.clone(),
+                None => self.0.push((name.to_owned(), value.clone())),
+            }
         }
     }
 
     fn text(&self, command: &str) -> String {
         let lines: String = self.0.iter().map(|(key, value)| yaml::entry(key, value)).collect();
         format!(
-            "# Settings of `{command}`, made by labimg. Your own go into config.yaml.d/NAME.yaml beside this file.\n{lines}"
+            "# Settings of `{command}`, made by labimg. Your own go into config.yaml.d/NAME.yaml beside this file.\n\
+             # There, a `+` at the end of a name adds to a list that is here; without it, yours takes the list's place.\n{lines}"
         )
     }
+}
+
+/// Both lists without duplicates; a single value counts as a list with one entry.
+fn joined(first: &Value, second: &Value) -> Value {
+    let entries = |value: &Value| if let Value::Array(items) = value { items.clone() } else { vec![value.clone()] };
+    let mut all = entries(first);
+    for entry in entries(second) {
+        if !all.contains(&entry) {
+            all.push(entry);
+        }
+    }
+    Value::Array(all)
 }
 
 #[cfg(test)]
@@ -165,19 +178,52 @@ mod tests {
         let mut lab = lab(&[("m", "master"), ("w1", "worker")]);
         lab.k3s.server_config = BTreeMap::from([
             ("disable".to_owned(), json!(["traefik"])),
-            ("tls-san+".to_owned(), json!("lab.example")),
-            ("kubelet-arg+".to_owned(), json!(["max-pods=50"])),
+            ("kubelet-arg+".to_owned(), json!("max-pods=50")),
             ("write-kubeconfig-mode".to_owned(), json!("0640")),
         ]);
         lab.k3s.agent_config = BTreeMap::from([("node-label".to_owned(), json!(["disk=ssd"]))]);
         let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "m")).unwrap();
         assert_eq!(parsed["disable"], json!(["traefik"]));
-        assert_eq!(parsed["tls-san"], json!(["m", "m.local", "lab.example"]));
-        assert_eq!(parsed["kubelet-arg"], json!(["max-pods=50"]));
+        assert_eq!(parsed["tls-san"], json!(["m", "m.local"]));
+        assert_eq!(parsed["kubelet-arg"], json!("max-pods=50"));
         assert_eq!(parsed["write-kubeconfig-mode"], json!("0640"));
-        assert!(!parsed.contains_key("tls-san+") && !parsed.contains_key("node-label"));
+        assert!(!parsed.contains_key("kubelet-arg+") && !parsed.contains_key("node-label"));
         let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "w1")).unwrap();
         assert_eq!(parsed["node-label"], json!(["disk=ssd"]));
         assert!(!parsed.contains_key("disable"));
+    }
+
+    /// In whichever way the user writes a list, our entries stay complete and come first.
+    #[test]
+    fn no_setting_takes_from_a_list_of_ours() {
+        let ours = {
+            let lab = lab(&[("m", "master")]);
+            let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "m")).unwrap();
+            parsed.into_iter().filter_map(|(key, value)| Some((key, value.as_array()?.clone()))).collect::<Vec<_>>()
+        };
+        assert!(ours.iter().any(|(key, _)| key == "tls-san"), "{ours:?}");
+        for (key, first) in ours {
+            let entry = "k3s.example.org";
+            let again = first.last().unwrap();
+            for (name, value) in [
+                (key.clone(), json!(entry)),
+                (key.clone(), json!([entry])),
+                (key.clone(), json!([again, entry, entry])),
+                (format!("{key}+"), json!(entry)),
+                (format!("{key}+"), json!([again, entry])),
+            ] {
+                let mut lab = lab(&[("m", "master")]);
+                lab.k3s.server_config = BTreeMap::from([(name.clone(), value.clone())]);
+                let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "m")).unwrap();
+                let expected = first.iter().cloned().chain([json!(entry)]).collect::<Vec<_>>();
+                assert_eq!(parsed[&key], Value::Array(expected), "{name} = {value}");
+            }
+            let mut lab = lab(&[("m", "master")]);
+            lab.k3s.server_config =
+                BTreeMap::from([(key.clone(), json!(["a.example"])), (format!("{key}+"), json!("b.example"))]);
+            let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "m")).unwrap();
+            let all = parsed[&key].as_array().unwrap();
+            assert_eq!(all[first.len()..], [json!("a.example"), json!("b.example")]);
+        }
     }
 }
