@@ -18,6 +18,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+/// The release that is used when nothing else is asked for.
+pub use crate::lab::DEFAULT_K3S as DEFAULT_VERSION;
 use crate::lab::Lab;
 use labimg_store::Context;
 use labimg_tree::Content;
@@ -28,9 +30,6 @@ pub use error::K3sError;
 pub use fetch::{fetch_images, resolve, resolve_images};
 pub use local::LocalK3s;
 use release::Release;
-
-/// The release that is used when nothing else is asked for.
-pub const DEFAULT_VERSION: &str = "v1.36.5+k3s1";
 
 /// Where the k3s project publishes its releases.
 pub const DEFAULT_URL: &str = "https://github.com/k3s-io/k3s/releases/download";

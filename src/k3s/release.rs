@@ -1,6 +1,7 @@
 //! Names and addresses of a release's files.
 
 use super::{FirstBoot, K3sError, K3sSource, Why};
+use crate::lab::K3sRelease;
 use labimg_debian::lock::mirror;
 use labimg_store::http::shown;
 use labimg_tree::hash::Sha256;
@@ -24,7 +25,7 @@ impl Release {
     /// Checks version, address and architecture.
     pub(super) fn new(source: &K3sSource, architecture: &str) -> Result<Self, K3sError> {
         let K3sSource { version, url } = source;
-        if !is_version(version) {
+        if K3sRelease::parse(version).is_none() {
             return Err(K3sError::Version(version.clone()));
         }
         let base = url.trim().trim_end_matches('/');
@@ -68,17 +69,6 @@ impl Release {
         let url = mirror::for_nodes(&self.base, super::DEFAULT_URL);
         FirstBoot { version: self.version.clone(), url, sha256, why }
     }
-}
-
-/// True for `v1.36.5+k3s1` and `v1.37.0-rc1+k3s1`.
-fn is_version(text: &str) -> bool {
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let Some((kubernetes, k3s)) = text.strip_prefix('v').and_then(|rest| rest.split_once("+k3s")) else { return false };
-    let (core, candidate) = kubernetes.split_once('-').map_or((kubernetes, None), |(core, rc)| (core, Some(rc)));
-    number(k3s)
-        && core.split('.').count() == 3
-        && core.split('.').all(number)
-        && candidate.is_none_or(|rc| !rc.is_empty() && rc.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

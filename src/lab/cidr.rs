@@ -87,6 +87,18 @@ impl Cidr {
         self.address.is_ipv4() == address.is_ipv4() && (bits(self.address) ^ bits(address)) & self.mask() == 0
     }
 
+    /// True if the network contains the whole network of `other`.
+    #[must_use]
+    pub fn holds(self, other: Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
+    /// True if the two networks have an address in common.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        self.holds(other) || other.holds(self)
+    }
+
     /// The reason if no node of the network can have the address: it is the first (the network itself; with IPv6 that
     /// of all routers, RFC 4291 section 2.6.1) or, with IPv4, the last (broadcast). Networks with one or two addresses
     /// have no reserved ones.
@@ -151,6 +163,14 @@ mod tests {
         assert!(!reserved("192.168.1.0/31", "192.168.1.0") && !reserved("192.168.1.1/32", "192.168.1.1"));
         assert!(reserved("fd00::/64", "fd00::") && !reserved("fd00::/64", "fd00::ffff:ffff:ffff:ffff"));
         assert!(!cidr("0.0.0.0/0").contains("::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn networks_that_meet() {
+        let (wide, narrow, other) = (cidr("10.0.0.0/8"), cidr("10.42.0.0/16"), cidr("10.43.0.0/16"));
+        assert!(wide.holds(narrow) && !narrow.holds(wide) && narrow.holds(narrow));
+        assert!(wide.meets(narrow) && narrow.meets(wide) && !narrow.meets(other));
+        assert!(!cidr("::/0").meets(cidr("0.0.0.0/0")));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 mod cidr;
 mod error;
+mod k3s_flags;
+mod k3s_release;
 mod mask;
 mod model;
 mod rules;
@@ -13,6 +15,7 @@ pub mod schema;
 mod ssh_keys;
 mod structure;
 pub mod template;
+mod words;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,7 @@ use labimg_tree::files::folder_of;
 
 pub use cidr::{Cidr, CidrError};
 pub use error::{LabError, Label, Place, Problem};
+pub use k3s_release::{DEFAULT_K3S, K3sRelease};
 pub use mask::mask;
 pub use model::*;
 pub use rules::{label, name_fault};
@@ -148,6 +152,8 @@ fn read(file: &Path) -> Result<String, LabError> {
     })
 }
 
+#[cfg(test)]
+mod k3s_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
 use super::schema;
+use super::words::given_words;
 use labimg_tree::suggest::{did_you_mean, nearest};
 
 /// Finds unknown settings, missing ones and wrong types.
@@ -236,18 +237,6 @@ fn expected_words(kind: &str) -> &'static str {
         "integer" => "a whole number",
         "array" => "a list",
         _ => "a section",
-    }
-}
-
-fn given_words(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a point",
-        DeValue::Boolean(_) => "`true` or `false`",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a section",
     }
 }
 

@@ -55,6 +55,11 @@ pub fn builtins() -> Result<Vec<Builtin>, ManifestError> {
     Ok(all)
 }
 
+/// The names of their files.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    MANIFESTS.files().map(|file| file.path().to_string_lossy().into_owned())
+}
+
 fn parse(file: &'static include_dir::File<'static>) -> Result<Builtin, ManifestError> {
     let name = file.path().to_string_lossy().into_owned();
     let bad = |what: &str| ManifestError::Builtin { file: name.clone(), what: what.to_owned(), source: None };

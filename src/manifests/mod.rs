@@ -11,6 +11,7 @@ mod own_charts;
 mod pods;
 mod user;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -19,6 +20,14 @@ use labimg_tree::fault::{Fault, FaultKind};
 
 pub use builtin::{Builtin, Need, builtins};
 pub use user::{OwnCharts, OwnManifests};
+
+/// Names that k3s gives to the built-in manifests and to those of a lab folder, sorted.
+#[must_use]
+pub fn addon_names(own: &OwnManifests) -> Vec<String> {
+    let files = builtin::names().chain(own.names().map(str::to_owned));
+    let names: BTreeSet<String> = files.map(|file| check::addon(&file).to_owned()).collect();
+    names.into_iter().collect()
+}
 
 /// Address of the charts that k3s serves. The Helm controller inserts the API's address.
 pub const SERVED: &str = "https://%{KUBERNETES_API}%/static/charts";

@@ -53,6 +53,11 @@ impl OwnManifests {
         &self.secret
     }
 
+    /// The names of the files.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     /// Name → text, unchanged except that charts in the image (`is_here`) get the address where k3s serves them.
     ///
     /// # Errors

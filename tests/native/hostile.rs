@@ -17,8 +17,8 @@ fn the_longest_names_and_odd_settings() {
     let worker = format!("w-{}-9", "0".repeat(59));
     let nodes = [(master.as_str(), "master"), (worker.as_str(), "worker")];
     let odd = r##"[k3s]
-server_config = { "tls-san+" = ["extra.example", "10.0.2.99"], "node-label" = ["odd=yes", "quote=it's"], "write-kubeconfig-mode" = "0600" }
-agent_config = { "node-label" = ["colon: space", "# hash", "\"quoted\"", "ünïcode", "no", "1e3"] }
+server_config = { "tls-san" = ["extra.example", "10.0.2.99"], "node-label" = ["odd=yes"], "kube-apiserver-arg" = ["quote=it's"], "write-kubeconfig-mode" = "0600" }
+agent_config = { "kubelet-arg" = ["colon: space", "# hash", "\"quoted\"", "ünïcode", "no", "1e3"] }
 "##;
     let fixed = [(worker.as_str(), "address = \"10.0.2.88/24\"\ngateway = \"10.0.2.2\"\n")];
     let request = LabRequest { nodes: &nodes, node_settings: &fixed, settings: odd, ..LabRequest::default() };
@@ -46,8 +46,8 @@ agent_config = { "node-label" = ["colon: space", "# hash", "\"quoted\"", "ünïc
     }
     let config = second.run("sudo cat /etc/rancher/k3s/config.yaml");
     println!("{config}");
-    for label in ["colon: space", "# hash", "ünïcode"] {
-        assert!(config.contains(label), "no {label} in {config}");
+    for argument in ["colon: space", "# hash", "ünïcode"] {
+        assert!(config.contains(argument), "no {argument} in {config}");
     }
     for node in [&mut second, &mut first] {
         node.power_off(minutes(6));

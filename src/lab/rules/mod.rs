@@ -4,6 +4,7 @@
 mod addresses;
 mod k3s;
 mod keys;
+mod networks;
 mod nodes;
 mod settings;
 mod storage;
@@ -48,10 +49,11 @@ fn push(list: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
 pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, found: &mut Found) {
     settings::check(root, found);
     keys::check(root, folder, found);
-    k3s::check(root, found);
+    k3s::check(root, parts, found);
     nodes::check(root, parts, found);
     let fixed = addresses::check(root, found);
     storage::check(root, &fixed, found);
+    networks::check(root, &fixed, found);
 }
 
 /// A text with its place, quotes included.
