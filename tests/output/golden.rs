@@ -87,8 +87,9 @@ fn members(tar: impl Read) -> BTreeMap<String, (u32, Vec<u8>)> {
 
 /// A seed's files without the lines that were added since: a newer program may tell nodes more.
 fn without_newer(mut files: BTreeMap<String, (u32, Vec<u8>)>) -> BTreeMap<String, (u32, Vec<u8>)> {
-    const ADDED: [&str; 5] = ["# Format of this seed", "SEED=", "BOARD=", "IMAGE=", "UUID="];
-    let told = |name: &str| ["etc/labimg/node.conf", "etc/labimg/storage.conf"].iter().any(|file| name.ends_with(file));
+    const ADDED: [&str; 6] = ["# Format of this seed", "SEED=", "BOARD=", "IMAGE=", "UUID=", "# There, a `+`"];
+    let settings = ["etc/labimg/node.conf", "etc/labimg/storage.conf", "etc/rancher/k3s/config.yaml"];
+    let told = |name: &str| settings.iter().any(|file| name.ends_with(file));
     for (_, (_, conf)) in files.iter_mut().filter(|(name, _)| told(name)) {
         let text = String::from_utf8(std::mem::take(conf)).unwrap();
         let kept = |line: &&str| !ADDED.iter().any(|added| line.starts_with(added));
