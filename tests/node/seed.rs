@@ -24,7 +24,11 @@ fn make_seed(to: &Path, hostname: &str) {
     let link = work.path().join("etc/systemd/system/multi-user.target.wants/wpa_supplicant@wlan0.service");
     std::fs::create_dir_all(link.parent().unwrap()).unwrap();
     std::os::unix::fs::symlink("/usr/lib/systemd/system/wpa_supplicant@.service", link).unwrap();
-    let status = Command::new("tar").arg("-czf").arg(to).arg("-C").arg(work.path()).args(["etc", "home"]).status();
+    pack(work.path(), &["etc", "home"], to);
+}
+
+fn pack(folder: &Path, members: &[&str], to: &Path) {
+    let status = Command::new("tar").arg("-czf").arg(to).arg("-C").arg(folder).args(members).status();
     assert!(status.unwrap().success());
 }
 
@@ -39,8 +43,7 @@ fn seed_with(conf: &str) -> Root {
     std::fs::create_dir_all(work.path().join("etc/labimg")).unwrap();
     std::fs::write(work.path().join("etc/labimg/node.conf"), conf).unwrap();
     std::fs::write(work.path().join("etc/hostname"), "seeded\n").unwrap();
-    let tar = Command::new("tar").arg("-czf").arg(root.at(SEED)).arg("-C").arg(work.path()).arg("etc").status();
-    assert!(tar.unwrap().success());
+    pack(work.path(), &["etc"], &root.at(SEED));
     root
 }
 
@@ -106,8 +109,7 @@ fn units_in_a_seed_are_read_at_once() {
     let work = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(work.path().join("etc/systemd/system/ssh.service.d")).unwrap();
     std::fs::write(work.path().join("etc/systemd/system/ssh.service.d/x.conf"), "[Unit]\n").unwrap();
-    let tar = Command::new("tar").arg("-czf").arg(root.at(SEED)).arg("-C").arg(work.path()).arg("etc").status();
-    assert!(tar.unwrap().success());
+    pack(work.path(), &["etc"], &root.at(SEED));
     assert!(root.run("seed", &[]).status.success());
     assert!(root.calls().contains("systemctl daemon-reload"));
 }

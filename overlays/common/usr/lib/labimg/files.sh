@@ -57,9 +57,14 @@ put() {
     sync "${1%/*}"
 }
 
+# remove FILE: it does not come back when power fails.
+remove() {
+    rm "$1"
+    sync "${1%/*}"
+}
+
 # wipe FILE: removes a file so that its content cannot be read from the card afterwards.
 wipe() {
     shred --iterations=0 --zero "$1"
-    rm "$1"
-    sync "${1%/*}"
+    remove "$1"
 }
