@@ -109,24 +109,15 @@ slots_taken() {
 
 # The number of jobs without a slot that may still be started now.
 room_to_fill() {
-    local name room=1 running=0
+    local name room=$slots running=0
     for name in "${jobs[@]}"; do
         case ${job_slots[$name]}:${job_state[$name]} in
             0:runs) running=$((running + 1)) ;;
-        esac
-    done
-    with_slots_left || room=$slots
-    echo $((room - running))
-}
-with_slots_left() {
-    local name
-    for name in "${jobs[@]}"; do
-        case ${job_slots[$name]}:${job_state[$name]} in
             0:*) ;;
-            *:waits | *:runs) return 0 ;;
+            *:waits | *:runs) room=1 ;;
         esac
     done
-    return 1
+    echo $((room - running))
 }
 
 run_jobs() {
