@@ -7,7 +7,7 @@
 //! flags ─► plan::Plan ─► lock::Lock ─► store::Store ─► tree::Tree ─► image ─► card
 //! ```
 //!
-//! [`layers`] add to a tree; [`image`] writes it out; [`inspect`] reads any image back; [`boot`] starts an image in
+//! [`layers`] add to a tree; [`labimg_disk::write`] writes it out; [`inspect`] reads any image back; [`boot`] starts an image in
 //! QEMU. The command line ([`cli`]) is the only part that prints.
 
 pub mod boot;

@@ -1,4 +1,4 @@
-//! The command line: one file per command, with its arguments and one function. Only [`output`] prints.
+//! The command line: one file per command, with its arguments and one function. Only `output` prints.
 
 mod boards;
 mod boot;

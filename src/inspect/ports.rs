@@ -1,6 +1,6 @@
 //! The ports that a system opens to its network, as far as its files tell.
 //!
-//! systemd's socket units name their ports (systemd.socket(5)). Of services only those in [`KNOWN`] are known, with the
+//! systemd's socket units name their ports (systemd.socket(5)). Of services only those in `KNOWN` are known, with the
 //! ports that Debian's packages, k3s and labimg give them. The ports of sshd and systemd-resolved are read from their
 //! configuration.
 

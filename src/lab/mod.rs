@@ -1,8 +1,8 @@
 //! `lab.toml`: the user's description of a cluster and its nodes (file → [`LabFolder`]).
 //!
 //! [`check`] reports all mistakes in a file at once, each with its position, and warns about what is allowed but
-//! probably not meant. The text goes through three steps: TOML with positions, [`structure`] (names and types, from the
-//! model's own schema), [`rules`] (the allowed values). Only then does it become the model.
+//! probably not meant. The text goes through three steps: TOML with positions, `structure` (names and types, from the
+//! model's own schema), `rules` (the allowed values). Only then does it become the model.
 
 mod cidr;
 mod error;

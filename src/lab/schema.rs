@@ -1,4 +1,4 @@
-//! The JSON Schema of `lab.toml`: for editors, and for [`super::structure`].
+//! The JSON Schema of `lab.toml`: for editors, and for `structure`.
 //!
 //! It is made from the model by the tests, which compare it with the file that the program holds: what makes schemas is
 //! compiled for tests alone.

@@ -1,4 +1,4 @@
-//! Disk images as files: [`write`] makes them from a [`Tree`](labimg_tree::Tree), [`read`](mod@read) reads any image.
+//! Disk images as files: [`write`](mod@write) makes them from a [`Tree`](labimg_tree::Tree), [`read`](mod@read) reads any image.
 //!
 //! Nothing is mounted and no other program is run: ext4, FAT32, MBR and GPT are written and read here.
 

@@ -1,4 +1,4 @@
-//! Content-addressed cache of verified blobs ([`Lock`](labimg_debian::lock::Lock) → [`Store`]).
+//! Content-addressed cache of verified blobs (`labimg_debian::lock::Lock` → [`Store`]).
 //!
 //! ```text
 //! CACHEDIR.TAG                    tells backup programs to leave the folder out

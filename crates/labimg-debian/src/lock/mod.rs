@@ -1,4 +1,4 @@
-//! Every input of an image by name, version, size and SHA-256: made from signed indexes ([`Plan`](labimg::plan::Plan) → [`Lock`]).
+//! Every input of an image by name, version, size and SHA-256: made from signed indexes (`labimg::plan::Plan` → [`Lock`]).
 //!
 //! [`make`] asks the mirror for the suite, its updates and its security updates, verifies them, and resolves the
 //! request as apt would without recommended packages.

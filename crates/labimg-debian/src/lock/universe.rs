@@ -13,7 +13,7 @@ use crate::relation::{self, Operator, Relation, RelationError};
 use crate::version;
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// A package by its index in [`Universe::candidates`].
+/// A package by its index in `Universe::candidates`.
 pub type Id = usize;
 
 /// A record and the suite it is from.

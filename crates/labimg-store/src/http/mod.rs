@@ -7,7 +7,7 @@
 //!
 //! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities come from the
 //! system or `SSL_CERT_FILE`, or from Mozilla's list when the system has none. Tokens that a container registry gives
-//! to anyone are fetched and sent ([`bearer`]).
+//! to anyone are fetched and sent (`bearer`).
 
 mod bearer;
 mod error;

@@ -17,7 +17,7 @@ pub use error::TreeError;
 pub use listing::listing;
 pub use path::{PathError, TreePath};
 
-/// Which layer an entry came from, as an index into [`Tree::layers`].
+/// Which layer an entry came from, as an index into the tree's list of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerId(u16);
 
