@@ -38,13 +38,6 @@ pub fn ext4(path: &Path, label: &str) {
     succeed(Command::new("mkfs.ext4").args(["-q", "-F", "-L", label]).arg(path));
 }
 
-/// One whose first 16 MiB are zeros: what is left are its backup superblocks.
-pub fn ext4_without_beginning(path: &Path) {
-    ext4(path, "mine");
-    let file = File::options().write(true).open(path).unwrap();
-    file.write_all_at(&vec![0; 16 << 20], 0).unwrap();
-}
-
 /// A disk of labimg's whose first superblock is gone.
 pub fn damage(path: &Path) {
     let file = File::options().write(true).open(path).unwrap();

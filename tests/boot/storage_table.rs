@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::qmp::{self, Qmp};
 use crate::router::Router;
 use labimg_testkit::command::succeed;
+use labimg_testkit::disks::named;
 
 /// What must become of a disk.
 #[derive(Clone, Copy, PartialEq)]
@@ -53,7 +54,7 @@ const CASES: &[Case] = &[
     case("btrfs", disks::btrfs, Untouched("btrfs")),
     case("middle", disks::middle, Untouched("data")),
     case("end", |p| disks::bytes_at(p, disks::SIZE), Untouched("data")),
-    case("ext4-lost", disks::ext4_without_beginning, Untouched("left of ext")),
+    case("ext4-lost", |p| named("ext4-16-mib-lost").make(p), Untouched("left of ext")),
     case("small", disks::small, Untouched("small")),
 ];
 
