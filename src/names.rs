@@ -36,6 +36,11 @@ pub(crate) fn check_hostname(name: &str) -> Result<(), HostnameError> {
     Ok(())
 }
 
+/// True for a DNS domain in lower case (RFC 1123, section 2.1): such labels with dots between.
+pub(crate) fn is_dns_domain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|label| check_hostname(label).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +49,16 @@ mod tests {
     fn names_that_no_host_can_have() {
         for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
             assert!(check_hostname(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn domains_are_made_of_such_names() {
+        for good in ["home", "lab.home.arpa", "1.x-y"] {
+            assert!(is_dns_domain(good), "{good}");
+        }
+        for bad in ["", "a..b", "a.", ".a", "A.b", "a.-b", &["x"; 128].join(".")] {
+            assert!(!is_dns_domain(bad), "{bad}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Checks of `k3s.server_config` and `k3s.agent_config`, and of the networks in the cluster.
 
 use super::parse;
-use super::tests::{GOOD, known, lab, mistakes, one, warnings};
+use super::tests::{GOOD, known, lab, mistakes, one, warned, warnings};
 
 fn server(lines: &str) -> String {
     lab(&format!("[k3s.server_config]\n{lines}"), "")
@@ -14,16 +14,6 @@ fn agent(lines: &str) -> String {
 /// With a release of k3s.
 fn of(version: &str, lines: &str) -> String {
     lab(&format!("[k3s]\nversion = \"{version}\"\n[k3s.server_config]\n{lines}"), "")
-}
-
-#[track_caller]
-fn warned(text: &str, place: &str, words: &[&str]) {
-    let found = warnings(text);
-    assert_eq!(found.len(), 1, "{found:#?}\n{text}");
-    assert!(found[0].starts_with(&format!("{place}: ")), "{}", found[0]);
-    for word in words {
-        assert!(found[0].contains(word), "`{word}` is not in {}", found[0]);
-    }
 }
 
 #[track_caller]

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
 use super::schema;
-use super::words::given_words;
+use super::words::{given_words, meant_and};
 use labimg_tree::suggest::{did_you_mean, nearest};
 
 /// Finds unknown settings, missing ones and wrong types.
@@ -97,11 +97,7 @@ impl<'s> Walk<'s, '_> {
             let names = words.iter().copied().chain(settings.iter().map(|(n, _)| n.as_str()));
             let mut near = nearest(name, names);
             near.retain(|near| near != name);
-            let help = match did_you_mean(&near) {
-                Some(meant) => format!("{meant} {}", capital(&all())),
-                None => all(),
-            };
-            Problem::new(span, format!("{what} cannot be `{name}`")).with_help(help)
+            Problem::new(span, format!("{what} cannot be `{name}`")).with_help(meant_and(&near, &all()))
         };
         match value.get_ref() {
             DeValue::String(word) if words.contains(&word.as_ref()) => {}
@@ -254,9 +250,4 @@ fn also_called(name: &str) -> Option<&'static str> {
         "keys" | "authorized_keys" => "ssh_keys",
         _ => return None,
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -47,7 +47,17 @@ fn line(text: &str, p: &Problem) -> String {
 /// Asserts that there is exactly this mistake: its place, and words in its message and help.
 #[track_caller]
 pub(super) fn one(text: &str, place: &str, words: &[&str]) {
-    let found = mistakes(text);
+    only(&mistakes(text), text, place, words);
+}
+
+/// The same of a warning.
+#[track_caller]
+pub(super) fn warned(text: &str, place: &str, words: &[&str]) {
+    only(&warnings(text), text, place, words);
+}
+
+#[track_caller]
+fn only(found: &[String], text: &str, place: &str, words: &[&str]) {
     assert_eq!(found.len(), 1, "{found:#?}\n{text}");
     assert!(found[0].starts_with(&format!("{place}: ")), "{}", found[0]);
     for word in words {

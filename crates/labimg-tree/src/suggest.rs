@@ -40,6 +40,13 @@ pub fn nearest_of_many<'a>(name: &str, names: impl IntoIterator<Item = &'a str>)
     close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
+/// For names that resemble each other: those that differ from `name` by typing errors; without any, the most similar ones.
+#[must_use]
+pub fn nearest_of_alike(name: &str, names: &[&str]) -> Vec<String> {
+    let slips = nearest_of_many(name, names.iter().copied());
+    if slips.is_empty() { nearest(name, names.iter().copied()) } else { slips }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +56,9 @@ mod tests {
         let boards = ["rpi3", "rpi4", "rpi5", "virt"];
         assert_eq!(nearest("rpi44", boards), ["rpi4", "rpi3", "rpi5"]);
         assert!(nearest("qqqq", boards).is_empty());
+        assert_eq!(nearest_of_alike("rpi44", &boards), ["rpi4"]);
+        assert!(nearest_of_many("rpi44x", boards).is_empty());
+        assert_eq!(nearest_of_alike("rpi44x", &boards), ["rpi4", "rpi3", "rpi5"]);
         assert_eq!(nearest_of_many("alpah", ["alpha", "alphas", "beta"]), ["alpha"]);
         assert_eq!(did_you_mean(&nearest("vitr", boards)).as_deref(), Some("did you mean `virt`?"));
         assert_eq!(

@@ -12,7 +12,8 @@ mod storage;
 use std::ops::Range;
 use std::path::Path;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::error::Problem;
 use crate::parts::Parts;
@@ -36,6 +37,11 @@ impl Found {
 
     fn warning(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
         push(&mut self.warnings, Problem::new(span, message))
+    }
+
+    /// A mistake if that is certain, otherwise a warning.
+    fn mistake_if(&mut self, is_certain: bool, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
+        if is_certain { self.mistake(span, message) } else { self.warning(span, message) }
     }
 }
 
@@ -65,6 +71,15 @@ struct Text<'t> {
 fn text<'t>(table: &'t DeTable<'t>, key: &str) -> Option<Text<'t>> {
     let value = table.get(key)?;
     Some(Text { value: value.get_ref().as_str()?, span: value.span() })
+}
+
+/// The texts of a list, or of one entry without brackets.
+fn entries<'t>(value: &'t Spanned<DeValue<'t>>) -> Vec<Text<'t>> {
+    let items = match value.get_ref() {
+        DeValue::Array(items) => items.iter().collect(),
+        _ => vec![value],
+    };
+    items.into_iter().filter_map(|v| Some(Text { value: v.get_ref().as_str()?, span: v.span() })).collect()
 }
 
 fn texts<'t>(table: &'t DeTable<'t>, key: &str) -> Vec<Text<'t>> {

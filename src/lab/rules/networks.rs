@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::super::cidr::Cidr;
 use super::addresses::{self, Fixed};
-use super::{Found, Text, section, sections, text, texts};
+use super::{Found, Text, entries, section, sections, text, texts};
 
 /// The purpose of a network in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,15 @@ impl Inner {
         let default = if self.span.is_some() { "" } else { " (k3s' default)" };
         format!("{} {}{default}", self.what.name(), self.cidr)
     }
+
+    /// A mistake because of this network, which is shown too when the user set it.
+    fn mistake(&self, span: Range<usize>, message: String, help: impl Into<String>, found: &mut Found) {
+        let problem = found.mistake(span, message);
+        problem.help(help);
+        if let Some(span) = &self.span {
+            problem.also(span.clone(), self.what.name());
+        }
+    }
 }
 
 pub(super) fn check(root: &DeTable<'_>, fixed: &[Fixed], found: &mut Found) {
@@ -81,14 +90,10 @@ pub(super) fn check(root: &DeTable<'_>, fixed: &[Fixed], found: &mut Found) {
 /// The values of a list; k3s splits each at commas.
 fn given<'t>(config: &'t DeTable<'t>, setting: &str) -> Vec<Text<'t>> {
     let values = config.iter().filter(|(key, _)| key.get_ref().strip_suffix('+').unwrap_or(key.get_ref()) == setting);
-    let texts = values.flat_map(|(_, value)| match value.get_ref() {
-        DeValue::Array(items) => items.iter().collect(),
-        _ => vec![value],
-    });
-    let texts = texts.filter_map(|value| Some((value.get_ref().as_str()?, value.span())));
-    texts
-        .flat_map(|(text, span)| text.split(',').map(move |one| Text { value: one.trim(), span: span.clone() }))
-        .collect()
+    let split = |Text { value, span }: Text<'t>| {
+        value.split(',').map(move |one| Text { value: one.trim(), span: span.clone() })
+    };
+    values.flat_map(|(_, value)| entries(value)).flat_map(split).collect()
 }
 
 struct Checks<'a> {
@@ -117,7 +122,7 @@ impl Checks<'_> {
             for inner in self.inner.iter().filter(|inner| inner.cidr.meets(node.cidr.network())) {
                 if inner.cidr.contains(node.cidr.address) {
                     let message = format!("the node's address {} is in {}", node.cidr.address, inner.described());
-                    self.mistake(node.span.clone(), message, inner, found);
+                    inner.mistake(node.span.clone(), message, self.elsewhere(inner), found);
                 } else {
                     let message = format!("the node's network {} overlaps {}", node.cidr.network(), inner.described());
                     let warning = found.warning(node.span.clone(), message);
@@ -141,16 +146,13 @@ impl Checks<'_> {
                 && own.is_none_or(|own| !inner.cidr.contains(own.address))
             {
                 let message = format!("the router {address} is in {}", inner.described());
-                self.mistake(gateway.span, message, inner, found);
+                inner.mistake(gateway.span, message, self.elsewhere(inner), found);
             }
             for server in texts(node, "dns") {
                 let Some((address, inner)) = inside(&server) else { continue };
                 let message = format!("the name server {address} is in {}", inner.described());
-                let problem = found.mistake(server.span, message);
-                problem.help("a node needs names before k3s runs: give a name server outside of the cluster");
-                if let Some(span) = &inner.span {
-                    problem.also(span.clone(), inner.what.name());
-                }
+                let help = "a node needs names before k3s runs: give a name server outside of the cluster";
+                inner.mistake(server.span, message, help, found);
             }
         }
     }
@@ -162,11 +164,8 @@ impl Checks<'_> {
             for inner in self.inner.iter().filter(|inner| inner.cidr.meets(cidr.network())) {
                 if inner.cidr.holds(cidr) {
                     let message = format!("{cidr} of `storage.networks` is in {}", inner.described());
-                    let problem = found.mistake(network.span.clone(), message);
-                    problem.help("nodes mount the disk by their own addresses: name the network that they are in");
-                    if let Some(span) = &inner.span {
-                        problem.also(span.clone(), inner.what.name());
-                    }
+                    let help = "nodes mount the disk by their own addresses: name the network that they are in";
+                    inner.mistake(network.span.clone(), message, help, found);
                 } else if cidr.prefix > 0 && inner.what == Use::Pods {
                     let message = format!("{cidr} holds {} too: pods may write to the disk", inner.described());
                     let warning = found.warning(network.span.clone(), message);
@@ -194,13 +193,9 @@ impl Checks<'_> {
         }
     }
 
-    fn mistake(&self, span: Range<usize>, message: String, inner: &Inner, found: &mut Found) {
-        let help = format!("give another address, or {}", self.instead(inner));
-        let problem = found.mistake(span, message);
-        problem.help(help);
-        if let Some(span) = &inner.span {
-            problem.also(span.clone(), inner.what.name());
-        }
+    /// Advice for an address inside a network.
+    fn elsewhere(&self, inner: &Inner) -> String {
+        format!("give another address, or {}", self.instead(inner))
     }
 
     /// Advice to change a network to one that overlaps nothing.

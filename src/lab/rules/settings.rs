@@ -3,7 +3,7 @@
 use toml::de::DeTable;
 
 use super::{Found, Text, section, sections, text, texts};
-use crate::names::{HostnameError, check_hostname};
+use crate::names::{HostnameError, check_hostname, is_dns_domain};
 use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 
 /// One name a line, sorted; `#` begins a comment.
@@ -67,11 +67,10 @@ pub fn label(text: &str) -> String {
 }
 
 fn check_domain(domain: &Text<'_>, found: &mut Found) {
-    let labels = || domain.value.split('.');
-    if domain.value.len() > 253 || labels().any(|l| check_hostname(l).is_err()) {
+    if !is_dns_domain(domain.value) {
         let problem = found.mistake(domain.span.clone(), format!("`{}` is not a DNS domain", domain.value));
         problem.help("write small letters, digits and `-` with dots between, such as `lab.home.arpa`");
-    } else if labels().next_back() == Some("local") {
+    } else if domain.value.rsplit('.').next() == Some("local") {
         let problem = found.mistake(domain.span.clone(), "`.local` is for the nodes' own names (mDNS, RFC 6762)");
         problem.help("take another, such as `lab.home.arpa`: `home.arpa` is reserved for homes");
     }

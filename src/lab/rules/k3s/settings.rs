@@ -11,7 +11,7 @@ use crate::lab::k3s_flags::{self, Flag};
 use crate::lab::k3s_release::{DEFAULT_K3S, K3sRelease};
 use crate::parts::Parts;
 use crate::parts::role::K3sKind;
-use labimg_tree::suggest::{did_you_mean, nearest, nearest_of_many};
+use labimg_tree::suggest::{did_you_mean, nearest_of_alike};
 
 /// Options that labimg writes into k3s' configuration itself. A second value would silently win or conflict.
 const OURS: [(&str, &str); 9] = [
@@ -43,6 +43,10 @@ const AGAINST: [(&str, &str); 9] = [
 const OF_ONE_NODE: [&str; 5] =
     ["node-ip", "node-external-ip", "node-internal-dns", "node-external-dns", "advertise-address"];
 
+/// Sections of `[k3s]`, and the command of k3s that reads each.
+const SECTIONS: [(K3sKind, &str, &str); 2] =
+    [(K3sKind::Server, "server_config", "server"), (K3sKind::Agent, "agent_config", "agent")];
+
 /// What the settings of one section are checked against.
 struct Context<'a> {
     kind: K3sKind,
@@ -63,9 +67,7 @@ pub(super) fn check(root: &DeTable<'_>, k3s: &DeTable<'_>, parts: &Parts, found:
         let roles = sections(root, "nodes").into_iter().filter_map(|node| text(node, "role"));
         roles.filter(|role| parts.role(role.value).is_ok_and(|role| role.k3s == Some(kind))).count()
     };
-    for (kind, config, command) in
-        [(K3sKind::Server, "server_config", "server"), (K3sKind::Agent, "agent_config", "agent")]
-    {
+    for (kind, config, command) in SECTIONS {
         let known = Known { is_covered: k3s_flags::covers(release), parts };
         let context = Context { kind, config, command, nodes: nodes(kind), release, known };
         for (key, value) in section(k3s, config).into_iter().flatten() {
@@ -108,9 +110,7 @@ impl Context<'_> {
             return;
         }
         let known: Vec<&str> = k3s_flags::names(self.kind, self.release).collect();
-        let slips = nearest_of_many(name, known.iter().copied());
-        let near = if slips.is_empty() { nearest(name, known) } else { slips };
-        let help = match (replaced(name), did_you_mean(&near)) {
+        let help = match (replaced(name), did_you_mean(&nearest_of_alike(name, &known))) {
             (Some(instead), _) => instead.to_owned(),
             (None, Some(meant)) => format!("{meant} The {about}"),
             (None, None) => format!("{about}, such as `node-label`"),
@@ -122,9 +122,8 @@ impl Context<'_> {
     fn is_placed(&self, flag: &Flag, key: &Text<'_>, found: &mut Found) -> bool {
         let name = flag.name;
         let (message, help) = if !flag.is_for(self.kind) {
-            let (home, command) = match self.kind {
-                K3sKind::Server => ("agent_config", "agent"),
-                K3sKind::Agent => ("server_config", "server"),
+            let Some((_, home, command)) = SECTIONS.into_iter().find(|(kind, ..)| *kind != self.kind) else {
+                return true;
             };
             let message = format!("`{name}` is an option of `k3s {command}`: in `{}` it has no effect", self.config);
             (message, format!("it belongs in `{home}`"))
@@ -137,11 +136,7 @@ impl Context<'_> {
         } else {
             return true;
         };
-        if self.known.is_covered {
-            found.mistake(key.span.clone(), message).help(help);
-        } else {
-            found.warning(key.span.clone(), message).help(help);
-        }
+        found.mistake_if(self.known.is_covered, key.span.clone(), message).help(help);
         false
     }
 

@@ -24,7 +24,9 @@ pub(super) fn check(flag: &Flag, key: &Text<'_>, value: &Spanned<DeValue<'_>>, f
         (Shape::List, DeValue::Array(items)) => {
             return items.iter().filter(|item| !entry(name, item, found)).count() == 0;
         }
-        (Shape::List, DeValue::Table(table)) => ("a list".to_owned(), format!("write {name} = [{}]", entries(table))),
+        (Shape::List, DeValue::Table(table)) => {
+            (flag_words(flag.shape), format!("write {name} = [{}]", entries(table)))
+        }
         (Shape::List, _) => return entry(name, value, found),
         (_, DeValue::Array(_) | DeValue::Table(_)) => (flag_words(flag.shape), format!("`{name}` has one value")),
         (Shape::Switch, DeValue::Boolean(_))
@@ -84,13 +86,13 @@ fn entries(table: &DeTable<'_>) -> String {
     all.collect::<Vec<_>>().join(", ")
 }
 
-fn flag_words(shape: Shape) -> String {
+fn flag_words(shape: Shape) -> &'static str {
     match shape {
-        Shape::Switch => "`true` or `false`".to_owned(),
-        Shape::Number => "a whole number".to_owned(),
-        Shape::Text | Shape::Choice(_) => "a text in quotes".to_owned(),
-        Shape::Duration => "a length of time".to_owned(),
-        Shape::List => "a list".to_owned(),
+        Shape::Switch => "`true` or `false`",
+        Shape::Number => "a whole number",
+        Shape::Text | Shape::Choice(_) => "a text in quotes",
+        Shape::Duration => "a length of time",
+        Shape::List => "a list",
     }
 }
 

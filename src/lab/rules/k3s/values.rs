@@ -3,11 +3,13 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::super::{Found, Text};
+use super::super::{Found, Text, entries};
 use crate::lab::k3s_flags::{Flag, PACKAGED};
+use crate::lab::words::meant_and;
 use crate::manifests::addon_names;
+use crate::names::is_dns_domain;
 use crate::parts::Parts;
-use labimg_tree::suggest::{did_you_mean, nearest, nearest_of_many};
+use labimg_tree::suggest::{nearest, nearest_of_alike};
 
 /// The labels among those of Kubernetes that a node may give itself (kubelet, `--node-labels`).
 const ALLOWED: [&str; 11] = [
@@ -39,7 +41,7 @@ pub(super) struct Known<'a> {
 }
 
 pub(super) fn check(flag: &Flag, value: &Spanned<DeValue<'_>>, known: &Known<'_>, found: &mut Found) {
-    for text in given(value) {
+    for text in entries(value) {
         let (option, entries) = match (flag.name, text.value.split_once('=')) {
             ("kubelet-arg", Some(("node-labels", labels))) => ("node-label", labels),
             ("kubelet-arg", Some(("register-with-taints", taints))) => ("node-taint", taints),
@@ -55,15 +57,6 @@ pub(super) fn check(flag: &Flag, value: &Spanned<DeValue<'_>>, known: &Known<'_>
         for one in entries.split(',') {
             check(&Text { value: one, span: text.span.clone() }, known, found);
         }
-    }
-}
-
-/// The texts of a list, or of one entry without brackets.
-fn given<'t>(value: &'t Spanned<DeValue<'t>>) -> Vec<Text<'t>> {
-    let text = |value: &'t Spanned<DeValue<'t>>| Some(Text { value: value.get_ref().as_str()?, span: value.span() });
-    match value.get_ref() {
-        DeValue::Array(items) => items.iter().filter_map(text).collect(),
-        _ => text(value).into_iter().collect(),
     }
 }
 
@@ -95,11 +88,10 @@ fn taint(taint: &Text<'_>, found: &mut Found) {
         } else {
             format!("`{effect}` is nothing that a taint does")
         };
-        let meant = did_you_mean(&nearest(effect, EFFECTS)).map(|meant| format!("{meant} ")).unwrap_or_default();
         let all = EFFECTS.map(|effect| format!("`{effect}`")).join(", ");
-        let write = if meant.is_empty() { "write" } else { "Write" };
         let problem = found.mistake(taint.span.clone(), message);
-        problem.help(format!("{meant}{write} key=value:EFFECT; effects are {all}"));
+        let near = nearest(effect, EFFECTS);
+        problem.help(meant_and(&near, &format!("write key=value:EFFECT; effects are {all}")));
     } else if let Some(why) = key_fault(key).or_else(|| value_fault(value)) {
         found.mistake(taint.span.clone(), format!("`{}` cannot be a taint: {why}", taint.value)).help(FORM);
     }
@@ -111,14 +103,7 @@ const FORM: &str = "names and values have up to 63 letters, digits, `-`, `_` and
 /// A qualified name (kubernetes.io, "Labels and Selectors").
 fn key_fault(key: &str) -> Option<&'static str> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_label = |label: &str| {
-        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        label.len() <= 63
-            && label.bytes().all(|b| letter(b) || b == b'-')
-            && label.bytes().next().is_some_and(letter)
-            && label.bytes().last().is_some_and(letter)
-    };
-    if prefix.is_some_and(|prefix| prefix.len() > 253 || !prefix.split('.').all(is_label)) {
+    if prefix.is_some_and(|prefix| !is_dns_domain(prefix)) {
         Some("what stands before `/` is not a DNS domain")
     } else if name.is_empty() || !is_word(name) {
         Some("its name does not have the form that Kubernetes wants")
@@ -157,18 +142,10 @@ fn component(name: &Text<'_>, known: &Known<'_>, found: &mut Found) {
     if names.contains(&value) {
         return;
     }
-    let slips = nearest_of_many(value, names.iter().copied());
-    let near = if slips.is_empty() { nearest(value, names.iter().copied()) } else { slips };
     let all = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let meant = did_you_mean(&near).map(|meant| format!("{meant} ")).unwrap_or_default();
-    let there = if meant.is_empty() { "there" } else { "There" };
-    let help = format!("{meant}{there} are {all}");
     let message = format!("k3s has no packaged component `{value}`");
-    if known.is_covered {
-        found.mistake(name.span.clone(), message).help(help);
-    } else {
-        found.warning(name.span.clone(), message).help(help);
-    }
+    let problem = found.mistake_if(known.is_covered, name.span.clone(), message);
+    problem.help(meant_and(&nearest_of_alike(value, &names), &format!("there are {all}")));
 }
 
 #[cfg(test)]
