@@ -32,6 +32,14 @@ pub enum SecretsError {
         /// What they should be.
         wanted: u32,
     },
+    /// Modes would not keep the secrets from other users.
+    #[error("{} would be open to all users of this computer: {file_system} keeps no modes", path.display())]
+    NoModes {
+        /// The folder.
+        path: PathBuf,
+        /// Its file system.
+        file_system: &'static str,
+    },
     /// A file was changed or damaged.
     #[error("{} is damaged: {why}", path.display())]
     Damaged {
@@ -73,6 +81,7 @@ impl Fault for SecretsError {
             Self::NodeName(_) => FaultKind::Configuration,
             Self::Io { .. }
             | Self::Exposed { .. }
+            | Self::NoModes { .. }
             | Self::Damaged { .. }
             | Self::Expired { .. }
             | Self::Make { .. } => FaultKind::World,
@@ -84,6 +93,9 @@ impl Fault for SecretsError {
         match self {
             Self::None(_) => Some("`labimg build` makes them".to_owned()),
             Self::Exposed { path, wanted, .. } => Some(format!("chmod {wanted:o} {}", path.display())),
+            Self::NoModes { .. } => {
+                Some("put the lab folder where modes are kept, such as in your home folder, and build there".to_owned())
+            }
             Self::Damaged { group, .. } => {
                 Some(format!("put it back from a copy, or move {} away to have new ones made", group.display()))
             }

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::SecretsError;
-use labimg_tree::interrupt;
+use labimg_tree::{interrupt, platform};
 
 /// How often a lock held by another process is tried again.
 const TICK: Duration = Duration::from_millis(20);
@@ -41,9 +41,14 @@ impl Folder {
     /// Creates the folder if missing, locks it and removes leftovers of an interrupted run.
     pub(super) fn create(dir: &Path) -> Result<Self, SecretsError> {
         match DirBuilder::new().mode(0o700).create(dir) {
-            // The umask may also have removed permissions of the owner.
-            Ok(()) => std::fs::set_permissions(dir, Permissions::from_mode(0o700))
-                .map_err(SecretsError::io("protect", dir))?,
+            // The umask may also have removed permissions of the owner. Where there are no modes it fails, and the folder
+            // is good only if it is private from the start, by an option of the mount.
+            Ok(()) => match std::fs::set_permissions(dir, Permissions::from_mode(0o700)) {
+                Err(e) if !matches!(platform::without_modes(dir), Ok(Some(_))) => {
+                    return Err(SecretsError::io("protect", dir)(e));
+                }
+                _ => {}
+            },
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(SecretsError::io("make", dir)(e)),
         }
@@ -168,6 +173,15 @@ impl Folder {
     }
 }
 
+/// The error for a path that others can get at; no `chmod` helps where every file has the same mode.
+fn exposed(path: &Path, mode: u32, wanted: u32) -> SecretsError {
+    match platform::without_modes(path) {
+        Ok(Some(file_system)) => SecretsError::NoModes { path: path.to_owned(), file_system },
+        // The mode is known, whatever the file system is.
+        Ok(None) | Err(_) => SecretsError::Exposed { path: path.to_owned(), mode, wanted },
+    }
+}
+
 fn check_mode(path: &Path, folder: bool) -> Result<(), SecretsError> {
     let found = path.metadata().map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => SecretsError::None(path.to_owned()),
@@ -178,7 +192,7 @@ fn check_mode(path: &Path, folder: bool) -> Result<(), SecretsError> {
         return Err(SecretsError::io("use", path)(io::ErrorKind::NotADirectory.into()));
     }
     let wanted = if folder { 0o700 } else { 0o600 };
-    if mode & OTHERS == 0 { Ok(()) } else { Err(SecretsError::Exposed { path: path.to_owned(), mode, wanted }) }
+    if mode & OTHERS == 0 { Ok(()) } else { Err(exposed(path, mode, wanted)) }
 }
 
 fn make_folder(path: &Path) -> Result<(), SecretsError> {

@@ -3,8 +3,10 @@
 //! workflow: no test runs there.
 
 use std::fs::File;
+use std::io;
 use std::net::Ipv4Addr;
 use std::ops::Range;
+use std::path::Path;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -43,6 +45,41 @@ pub fn begin_writeback(file: &File, written: Range<u64>) {
 fn let_go(written: &Range<u64>) -> Option<Range<u64>> {
     let start = written.start.checked_sub(KEPT)?;
     Some(start..start + (written.end - written.start))
+}
+
+/// The name of the file system that `path` is on, if that one keeps no permission bits: every file has the same ones
+/// there, and `chmod` changes nothing.
+///
+/// # Errors
+/// When the system cannot tell, as for a missing file.
+pub fn without_modes(path: &Path) -> io::Result<Option<&'static str>> {
+    system::without_modes(path)
+}
+
+/// By Linux's number of the file system (`linux/magic.h`; those of NTFS, SMB and exFAT are in their drivers).
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+fn by_magic(number: u32) -> Option<&'static str> {
+    match number {
+        0x4d44 => Some("FAT"),
+        0x2011_bab0 => Some("exFAT"),
+        0x5346_544e | 0x7366_746e => Some("NTFS"),
+        // FUSE on a block device: ntfs-3g and exfat-fuse.
+        0x6573_5546 => Some("NTFS or exFAT"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("a Windows share"),
+        _ => None,
+    }
+}
+
+/// By the name that macOS gives the file system (`statfs(2)`).
+#[cfg_attr(not(target_os = "macos"), allow(dead_code))]
+fn by_name(name: &[u8]) -> Option<&'static str> {
+    match name {
+        b"msdos" => Some("FAT"),
+        b"exfat" => Some("exFAT"),
+        b"ntfs" => Some("NTFS"),
+        b"smbfs" => Some("a Windows share"),
+        _ => None,
+    }
 }
 
 /// This computer's own IPv4 addresses, without loopback; empty when the system does not tell.
@@ -90,6 +127,18 @@ mod tests {
                      Local:\n        |-- 10.0.2.15\n           /32 host LOCAL\n        |-- 192.168.1.2\n           /32 host LOCAL\n";
         assert_eq!(usable(fib_trie(table)), [Ipv4Addr::new(10, 0, 2, 15), Ipv4Addr::new(192, 168, 1, 2)]);
         assert!(usable(fib_trie("")).is_empty());
+    }
+
+    #[test]
+    fn file_systems_without_modes_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(without_modes(dir.path()).unwrap(), None);
+        assert!(without_modes(&dir.path().join("nothing")).is_err());
+        for (number, name) in [(0x4d44, Some("FAT")), (0x2011_bab0, Some("exFAT")), (0xef53, None), (0x0102_1994, None)]
+        {
+            assert_eq!(by_magic(number), name, "{number:x}");
+        }
+        assert_eq!((by_name(b"exfat"), by_name(b"apfs")), (Some("exFAT"), None));
     }
 
     #[test]
