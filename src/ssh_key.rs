@@ -67,7 +67,7 @@ fn is_type(word: &str) -> bool {
 }
 
 /// Checks one line: type, base64, and that the type inside the base64 (RFC 4253, section 6.6) is the same.
-fn parse(line: &str) -> Result<String, String> {
+pub(crate) fn parse(line: &str) -> Result<String, String> {
     let mut words = line.split_whitespace();
     let (Some(kind), Some(data)) = (words.next(), words.next()) else {
         return Err("a key has at least a type and data, such as `ssh-ed25519 AAAA… name`".to_owned());

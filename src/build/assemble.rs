@@ -6,6 +6,7 @@ use super::ids::{Ids, Partuuids};
 use super::{BuildError, BuildOptions, PendingPackage, Run, containers, inputs};
 use crate::charts::{self, ChartRef};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
+use crate::layers::accounts::Accounts;
 use crate::layers::board;
 use crate::layers::manifests::{self, Cluster};
 use crate::layers::node::{self, NodeFiles};
@@ -39,6 +40,8 @@ pub(super) struct Assembled {
     pub(super) manifest: ImageRecord,
     /// The image's own time, seconds since 1970.
     pub(super) date: i64,
+    /// The image's users and groups.
+    pub(super) accounts: Accounts,
     /// Packages that the node itself configures.
     pub(super) pending: Vec<PendingPackage>,
 }
@@ -84,10 +87,12 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     let layout = spec(plan, &ids, root_size, &root, &tree, &firmware).layout()?;
     let k3s = binary.map(|b| b.record());
     let manifest = manifest(plan, &lock, &installed, &tree, &layout, k3s, carried.record());
+    overlay::check_kept(&tree, &plan.own_files)?;
     tree.begin_layer("manifest");
     tree.write(NODE_PATH, 0o644, manifest.to_json())?;
     let pending = pending.into_iter().map(|p| PendingPackage { package: p.package, reason: p.reason }).collect();
-    Ok(Assembled { tree, firmware, root, root_size, ids, manifest, date: lock.date, pending })
+    let accounts = Accounts::of(&tree)?;
+    Ok(Assembled { tree, firmware, root, root_size, ids, manifest, date: lock.date, accounts, pending })
 }
 
 impl Assembled {
@@ -138,6 +143,7 @@ fn node_layers(
     let Archives { debian: archive, security } = inputs::archives_for_nodes(options);
     let node = NodeFiles {
         hostname: &plan.role.name,
+        hosts: &plan.added.hosts,
         timezone: &plan.lab.timezone,
         locale: &plan.lab.locale,
         root_partuuid: &partuuids.root,

@@ -141,7 +141,7 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
 }
 
 fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built, BuildError> {
-    let Target { plan, node, ssh_keys } = &output.target;
+    let Target { plan, node, ssh_keys, secret_files } = &output.target;
     let mut firmware = assembled.firmware.clone();
     if output.seeded {
         let request = SeedRequest {
@@ -150,7 +150,10 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
             board: &plan.board,
             role: &plan.role,
             ssh_keys,
+            hosts: &plan.added.hosts,
             secrets: run.options.secrets.as_ref(),
+            files: secret_files,
+            accounts: &assembled.accounts,
             date: assembled.date,
             image: assembled.manifest.partitions.last().map_or("", |root| &root.partuuid),
         };

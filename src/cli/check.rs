@@ -72,7 +72,10 @@ fn summary(checked: &Checked) -> Summary<'_> {
         nodes: nodes
             .map(|n| Node { name: &n.name, role: &n.role, board: &n.board, address: n.address.as_deref() })
             .collect(),
-        warnings: problems::objects(&checked.text, &checked.warnings),
+        warnings: problems::objects(&checked.text, &checked.warnings)
+            .into_iter()
+            .chain(checked.folder.parts.notes().iter().map(|note| serde_json::json!({ "message": note })))
+            .collect(),
     }
 }
 

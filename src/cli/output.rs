@@ -127,8 +127,9 @@ impl Output {
     pub fn warnings(&self, checked: &Checked) {
         if !self.json {
             let text = problems::draw(&checked.file, &checked.text, &checked.warnings, Severity::Warning);
+            let notes: String = checked.folder.parts.notes().iter().map(|note| format!("warning: {note}\n")).collect();
             // A closed standard error is ignored.
-            let _ = io::stderr().lock().write_all(text.as_bytes());
+            let _ = io::stderr().lock().write_all((text + &notes).as_bytes());
         }
     }
 

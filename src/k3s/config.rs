@@ -69,6 +69,16 @@ fn address(master: &LabNode) -> String {
     format!("https://{}.local:{PORT}", master.name)
 }
 
+/// The lists that labimg fills itself: a file of `config.yaml.d` that has one of them takes its place, unless a `+` follows
+/// the name.
+#[must_use]
+pub const fn lists(kind: K3sKind) -> &'static [&'static str] {
+    match kind {
+        K3sKind::Server => &["tls-san"],
+        K3sKind::Agent => &[],
+    }
+}
+
 /// Keys and values in the order of the text.
 struct Config(Vec<(String, Value)>);
 
@@ -201,7 +211,7 @@ mod tests {
             let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "m")).unwrap();
             parsed.into_iter().filter_map(|(key, value)| Some((key, value.as_array()?.clone()))).collect::<Vec<_>>()
         };
-        assert!(ours.iter().any(|(key, _)| key == "tls-san"), "{ours:?}");
+        assert_eq!(ours.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), lists(K3sKind::Server));
         for (key, first) in ours {
             let entry = "k3s.example.org";
             let again = first.last().unwrap();

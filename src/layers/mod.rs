@@ -1,5 +1,6 @@
 //! Functions that add to a tree, each one layer: packages, configuration, kernel, overlays, node, board.
 
+pub mod accounts;
 pub mod board;
 pub mod containers;
 pub mod k3s;

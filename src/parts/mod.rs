@@ -1,10 +1,12 @@
 //! The parts of images besides packages: boards, roles, overlays and manifests. There are built-in ones, and those of a
 //! lab folder (`boards/NAME.toml`, `roles/NAME.toml`, `overlays/NAME/`, `manifests/`), which add to them or replace
-//! them.
+//! them; and the files of `secrets/files/`, which go into the nodes' seeds.
 
 pub mod board;
+mod modes;
 pub mod overlay;
 mod own_files;
+pub mod reserved;
 pub mod role;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +17,11 @@ use std::sync::Arc;
 use crate::manifests::{ManifestError, OwnManifests};
 use board::{Board, BoardFileError};
 use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::platform;
 use labimg_tree::suggest::{did_you_mean, nearest};
 use role::{COMMON, Role, RoleFileError};
 
+pub use modes::{ModesError, Owners};
 pub use own_files::{OwnFile, OwnKind};
 
 /// An unknown board or role.
@@ -52,6 +56,9 @@ pub enum PartsError {
     /// A manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A `modes.toml` is wrong.
+    #[error(transparent)]
+    Modes(#[from] ModesError),
     /// A role's overlay does not exist.
     #[error("role {role}: there is no folder overlays/{overlay}")]
     NoOverlay {
@@ -99,6 +106,7 @@ impl Fault for PartsError {
             Self::Board(source) => source.kind(),
             Self::Role(source) => source.kind(),
             Self::Manifest(source) => source.kind(),
+            Self::Modes(source) => source.kind(),
             Self::NoOverlay { .. } | Self::NoRole { .. } | Self::File { .. } => FaultKind::Configuration,
         }
     }
@@ -109,6 +117,7 @@ impl Fault for PartsError {
             Self::Board(source) => source.help(),
             Self::Role(source) => source.help(),
             Self::Manifest(source) => source.help(),
+            Self::Modes(source) => source.help(),
             Self::NoOverlay { overlay, .. } => {
                 Some(format!("make the folder overlays/{overlay}, or take `overlay` out of the role"))
             }
@@ -120,6 +129,18 @@ impl Fault for PartsError {
     }
 }
 
+/// In `secrets/files`, the folder with a folder for each node that has files of its own.
+const NODES: &str = "nodes/";
+
+/// Where files of the user go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Into the image, which all nodes of a role share and anybody with the card can read.
+    Image,
+    /// Into the node's seed: only root reads them unless `modes.toml` says otherwise.
+    Seed,
+}
+
 /// All available boards, roles and overlays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parts {
@@ -127,7 +148,9 @@ pub struct Parts {
     common: Role,
     roles: BTreeMap<String, Role>,
     overlays: BTreeMap<String, Vec<OwnFile>>,
+    secret_files: BTreeMap<String, Vec<OwnFile>>,
     manifests: Arc<OwnManifests>,
+    notes: Vec<String>,
 }
 
 impl Parts {
@@ -143,7 +166,15 @@ impl Parts {
         let boards = by_name(Board::built_in()?, |board| &board.name);
         let mut roles = by_name(Role::built_in()?, |role| &role.name);
         let common = roles.remove(COMMON).ok_or(RoleFileError::NoCommon)?;
-        Ok(Self { boards, common, roles, overlays: BTreeMap::new(), manifests: Arc::default() })
+        Ok(Self {
+            boards,
+            common,
+            roles,
+            overlays: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
+            manifests: Arc::default(),
+            notes: Vec::new(),
+        })
     }
 
     /// The built-in parts and those in the folder of a `lab.toml`.
@@ -164,17 +195,49 @@ impl Parts {
                 parts.roles.insert(name, role);
             }
         }
-        for (name, folder) in entries(&folder.join("overlays"))? {
-            // Hidden files, which file managers leave in every folder.
-            if name.starts_with('.') {
-                continue;
-            }
-            let files = own_files::read(&folder)?;
-            parts.overlays.insert(name, files);
-        }
+        parts.overlays = parts.read_files(&folder.join("overlays"), Use::Image)?;
+        parts.secret_files = parts.read_files(&folder.join("secrets/files"), Use::Seed)?;
         parts.manifests = Arc::new(OwnManifests::read(&folder.join("manifests"))?);
         parts.check(folder)?;
         Ok(parts)
+    }
+
+    /// Reads the folders of overlays in `folder`, or those of `secrets/files`.
+    fn read_files(&mut self, folder: &Path, use_of: Use) -> Result<BTreeMap<String, Vec<OwnFile>>, PartsError> {
+        let file = folder.join(modes::FILE);
+        let shown = file.display().to_string();
+        let mut modes = match fs_err::read_to_string(&file) {
+            Ok(text) => modes::parse(&shown, &text)?,
+            Err(e) if e.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(e) => return Err(e.into()),
+        };
+        let all = folders(folder, use_of)?;
+        let without = if all.is_empty() { None } else { platform::without_modes(folder)? };
+        if let Some(file_system) = without {
+            self.notes.push(format!(
+                "{}: {file_system} keeps no modes: scripts are programs on the nodes, other files are not; {} can name modes",
+                folder.display(),
+                modes::FILE
+            ));
+        }
+        let mut read = BTreeMap::new();
+        for (name, folder) in all {
+            let of_folder = modes.remove(&name).unwrap_or_default();
+            let files = own_files::read(&folder, &of_folder, without.is_none(), use_of)?;
+            let there = files.iter().map(|file| file.path.as_str());
+            of_folder.check(&shown, &folder.display().to_string(), there)?;
+            read.insert(name, files);
+        }
+        match modes.into_keys().next() {
+            Some(name) => Err(ModesError::NoFolder { file: shown, name }.into()),
+            None => Ok(read),
+        }
+    }
+
+    /// What is probably not meant about the folder's files.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Checks that every overlay has a role, and every role its overlay.
@@ -188,9 +251,13 @@ impl Parts {
                 return Err(PartsError::NoOverlay { role: role.name.clone(), overlay: overlay.clone() });
             }
         }
-        match self.overlays.keys().find(|name| !named.contains(name.as_str())) {
-            Some(lost) => Err(PartsError::NoRole {
-                folder: folder.join("overlays").join(lost),
+        let overlays = self.overlays.keys().map(|name| ("overlays", name));
+        // Those of single nodes are looked up in the lab.
+        let secret =
+            self.secret_files.keys().filter(|name| !name.starts_with(NODES)).map(|name| ("secrets/files", name));
+        match overlays.chain(secret).find(|(_, name)| !named.contains(name.as_str())) {
+            Some((place, lost)) => Err(PartsError::NoRole {
+                folder: folder.join(place).join(lost),
                 nearest: nearest(lost, named.iter().copied()),
             }),
             None => Ok(()),
@@ -238,6 +305,12 @@ impl Parts {
     /// The lab folder's overlay files for nodes of this role; later ones replace earlier ones.
     #[must_use]
     pub fn own_files(&self, role: &Role) -> Vec<(String, Vec<OwnFile>)> {
+        let of = |name: &str| Some((name.to_owned(), self.overlays.get(name)?.clone()));
+        self.folders_of(role).into_iter().filter_map(of).collect()
+    }
+
+    /// The names of folders with files for nodes of this role; later ones replace earlier ones.
+    fn folders_of<'r>(&'r self, role: &'r Role) -> Vec<&'r str> {
         let all = [Some(COMMON), self.common.overlay.as_deref(), role.overlay.as_deref(), Some(&role.name)];
         let mut names: Vec<&str> = Vec::new();
         for name in all.into_iter().flatten() {
@@ -245,7 +318,20 @@ impl Parts {
                 names.push(name);
             }
         }
-        names.into_iter().filter_map(|name| Some((name.to_owned(), self.overlays.get(name)?.clone()))).collect()
+        names
+    }
+
+    /// The files of `secrets/files/` for this node, which its seed brings; later ones replace earlier ones.
+    #[must_use]
+    pub fn secret_files(&self, role: &Role, node: &str) -> Vec<(String, Vec<OwnFile>)> {
+        let own = format!("{NODES}{node}");
+        let names = self.folders_of(role).into_iter().chain([own.as_str()]);
+        names.filter_map(|name| Some((name.to_owned(), self.secret_files.get(name)?.clone()))).collect()
+    }
+
+    /// The nodes that have files of their own in `secrets/files/nodes/`.
+    pub fn nodes_with_secret_files(&self) -> impl Iterator<Item = &str> {
+        self.secret_files.keys().filter_map(|name| name.strip_prefix(NODES))
     }
 }
 
@@ -278,6 +364,28 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
     Ok(all)
 }
 
+/// The folders of files by name, those of single nodes as `nodes/NAME`.
+fn folders(folder: &Path, use_of: Use) -> Result<Vec<(String, PathBuf)>, PartsError> {
+    let mut all = Vec::new();
+    for (name, path) in entries(folder)? {
+        // Hidden files, which file managers leave in every folder.
+        if name.starts_with('.') || name == modes::FILE {
+            continue;
+        }
+        if !path.is_dir() {
+            let help = Some("put it into common/ or into the folder of a role, or take it away");
+            return Err(PartsError::File { path, what: "this file is in none of the folders for roles", help });
+        }
+        if use_of == Use::Seed && NODES.trim_end_matches('/') == name {
+            let nodes = entries(&path)?.into_iter().filter(|(name, _)| !name.starts_with('.'));
+            all.extend(nodes.map(|(name, path)| (format!("{NODES}{name}"), path)));
+        } else {
+            all.push((name, path));
+        }
+    }
+    Ok(all)
+}
+
 /// The files `NAME.toml` of a folder, by name.
 fn tomls(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
     let all = entries(folder)?.into_iter();
@@ -285,99 +393,4 @@ fn tomls(folder: &Path) -> Result<Vec<(String, PathBuf)>, PartsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wording::one_line;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        dir
-    }
-
-    fn error(files: &[(&str, &str)]) -> String {
-        let dir = folder(files);
-        let text = one_line(&Parts::of(dir.path()).unwrap_err());
-        text.replace(&dir.path().display().to_string(), "LAB")
-    }
-
-    const GATEWAY: &str = "title = \"The way out\"\nk3s = \"agent\"\n[packages]\nnftables = \"the firewall\"\n";
-
-    #[test]
-    fn a_folder_adds_to_what_the_program_has_and_replaces_it() {
-        let worker = "title = \"Mine\"\nk3s = \"agent\"\n[packages]\n";
-        let dir = folder(&[
-            ("roles/gateway.toml", GATEWAY),
-            ("roles/worker.toml", worker),
-            ("roles/README", "not a role"),
-            ("overlays/common/etc/motd", "hello\n"),
-            ("overlays/gateway/etc/nftables.conf", "flush ruleset\n"),
-            ("overlays/.DS_Store", ""),
-        ]);
-        let parts = Parts::of(dir.path()).unwrap();
-        assert_eq!(
-            parts.roles().map(|r| r.name.as_str()).collect::<Vec<_>>(),
-            ["gateway", "master", "server", "worker"]
-        );
-        assert_eq!(parts.role("worker").unwrap().title, "Mine");
-        let files = |role: &str| {
-            let own = parts.own_files(parts.role(role).unwrap());
-            own.iter()
-                .flat_map(|(name, files)| files.iter().map(move |f| format!("{name}:{}", f.path)))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(files("gateway"), ["common:etc/motd", "gateway:etc/nftables.conf"]);
-        assert_eq!(files("master"), ["common:etc/motd"]);
-        assert_eq!(Parts::of(&dir.path().join("nothing")).unwrap(), Parts::built_in().unwrap());
-    }
-
-    #[test]
-    fn a_board_of_the_folder_stands_in_the_place_of_ours() {
-        let ours = include_str!("../../boards/virt.toml");
-        let dir = folder(&[("boards/virt.toml", &ours.replace("size_mib = ", "size_mib = 1"))]);
-        let parts = Parts::of(dir.path()).unwrap();
-        let size = |parts: &Parts| parts.board("virt").unwrap().firmware.size_mib;
-        assert!(size(&parts) > size(&Parts::built_in().unwrap()));
-    }
-
-    #[test]
-    fn mistakes_name_the_file() {
-        for (files, said) in [
-            (&[("boards/x.toml", "title = 1\n")][..], "LAB/boards/x.toml:1: a text is expected here, not the number 1"),
-            (
-                &[("roles/x.toml", "titel = \"\"\n")],
-                "LAB/roles/x.toml:1: there is no field `titel` here (did you mean `title`?)",
-            ),
-            (&[("roles/x.toml", "title = \"\"\nmanifests = true\n[packages]\n")], "only the role `master`"),
-            (
-                &[("roles/x.toml", "title = \"\"\noverlay = \"y\"\n[packages]\n")],
-                "role x: there is no folder overlays/y",
-            ),
-            (
-                &[("overlays/wroker/etc/x", "")],
-                "LAB/overlays/wroker: there is no role of this name (did you mean `worker`?)",
-            ),
-        ] {
-            let text = error(files);
-            assert!(text.contains(said), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_gets_the_nearest() {
-        let parts = Parts::built_in().unwrap();
-        for name in ["rpi44", "RPI4"] {
-            let text = one_line(&parts.board(name).unwrap_err());
-            assert!(text.ends_with("; `labimg boards` lists them all)"), "{text}");
-            assert!(text.starts_with(&format!("unknown board `{name}` (did you mean `rpi4` or ")), "{text}");
-        }
-        assert!(parts.board("../rpi4").unwrap_err().to_string().contains("unknown board `../rpi4`"));
-        let error = one_line(&parts.role("mastr").unwrap_err());
-        assert!(error.contains("`mastr`") && error.contains("`master`"), "{error}");
-        assert!(parts.role("common").is_err());
-    }
-}
+mod tests;

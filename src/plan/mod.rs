@@ -1,6 +1,7 @@
 //! Decides what is in an image, only from flags and defaults: no network, no clock, and from the disk only the named
 //! key files (flags → [`Plan`]).
 
+mod overlays;
 pub mod target;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::ssh_key::SshKeyError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
 
+pub use overlays::{Added, OverlayFileError};
+
 /// Errors about a request.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -35,16 +38,9 @@ pub enum PlanError {
         /// The requested release.
         suite: String,
     },
-    /// A user's file is where the node would not see it.
-    #[error(
-        "overlay {overlay} of the lab folder: {path} would lie below the firmware partition, where the node does not see it"
-    )]
-    Firmware {
-        /// The overlay.
-        overlay: String,
-        /// The file.
-        path: String,
-    },
+    /// A user's file cannot go onto a node.
+    #[error(transparent)]
+    Overlay(#[from] OverlayFileError),
     /// Not a valid SSH key.
     #[error(transparent)]
     SshKey(#[from] SshKeyError),
@@ -70,7 +66,7 @@ impl Fault for PlanError {
         match self {
             Self::Unknown(source) => source.kind(),
             Self::Suite { .. } | Self::NoNode { .. } => FaultKind::Usage,
-            Self::Firmware { .. } => FaultKind::Configuration,
+            Self::Overlay(source) => source.kind(),
             Self::SshKey(source) => source.kind(),
             Self::Hostname(source) => source.kind(),
         }
@@ -82,11 +78,7 @@ impl Fault for PlanError {
             Self::Suite { .. } => {
                 Some("choose the release that the board needs with --suite, or another board".to_owned())
             }
-            Self::Firmware { .. } => {
-                let text =
-                    "lines for config.txt and arguments of the kernel are the board's: put them into boards/NAME.toml";
-                Some(text.to_owned())
-            }
+            Self::Overlay(source) => source.help(),
             Self::SshKey(source) => source.help(),
             Self::NoNode { nearest, all, .. } => {
                 let there = format!("the lab has {}", all.join(", "));
@@ -133,12 +125,15 @@ pub struct Plan {
     /// Folders of the lab's `overlays/` with their files, in order; they come after all others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own_files: Vec<(String, Vec<OwnFile>)>,
+    /// What those add to files that the nodes' seeds bring.
+    #[serde(skip)]
+    pub added: Added,
     /// The lab folder's manifests, which k3s deploys automatically.
     #[serde(skip)]
     pub own_manifests: Arc<OwnManifests>,
     /// Units to enable, disable or mask: those of the common role, then of the role.
     pub units: Units,
-    /// The cluster that the image is for. It is not part of the image ids: with one more node the image stays the same.
+    /// The cluster that the image is for, with the settings of overlays. It is not part of the image ids: with one more node the image stays the same.
     #[serde(skip)]
     pub lab: Lab,
 }
@@ -172,7 +167,9 @@ impl Plan {
         }
         packages.extend(request.packages.clone());
         let own_files = parts.own_files(&role);
-        seen_by_the_node(&own_files, &board.firmware.mount)?;
+        let added = Added::read(&own_files, &role, &board.firmware.mount, request, parts)?;
+        let mut lab = request.lab.clone();
+        added.settle_k3s(role.k3s, &mut lab)?;
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
@@ -184,26 +181,16 @@ impl Plan {
                 .cloned()
                 .collect(),
             own_files,
+            added,
             own_manifests: Arc::clone(parts.manifests()),
             board,
             role,
             suite: request.suite.clone(),
             extra_suites,
             packages,
-            lab: request.lab.clone(),
+            lab,
         })
     }
-}
-
-/// Checks that no file is where the node mounts its firmware partition.
-fn seen_by_the_node(own_files: &[(String, Vec<OwnFile>)], firmware: &str) -> Result<(), PlanError> {
-    let firmware = format!("{}/", firmware.trim_matches('/'));
-    for (overlay, files) in own_files {
-        if let Some(file) = files.iter().find(|file| file.path.starts_with(&firmware)) {
-            return Err(PlanError::Firmware { overlay: overlay.clone(), path: file.path.clone() });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -253,7 +240,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("config.txt"), "x").unwrap();
         let error = Plan::new(&request("rpi4", "worker"), &Parts::of(dir.path()).unwrap()).unwrap_err();
-        assert!(matches!(error, PlanError::Firmware { .. }), "{error}");
+        assert!(matches!(error, PlanError::Overlay(OverlayFileError::Firmware { .. })), "{error}");
         assert!(one_line(&error).contains("boards/NAME.toml"), "{error}");
     }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Plan, PlanError, Request};
+use super::{Plan, PlanError, Request, overlays};
 use crate::lab::{Lab, LabFolder, LabNode};
 use crate::names::check_hostname;
-use crate::parts::Parts;
+use crate::parts::{OwnFile, Parts};
 use crate::ssh_key::{self, SshKeyError};
 use labimg_tree::suggest::nearest;
 
@@ -18,6 +18,8 @@ pub struct Target {
     pub node: LabNode,
     /// Public keys that may log in.
     pub ssh_keys: Vec<String>,
+    /// Folders of `secrets/files` with their files, in order, which its seed brings.
+    pub secret_files: Vec<(String, Vec<OwnFile>)>,
 }
 
 /// The flags for all images.
@@ -45,13 +47,14 @@ pub fn of_lab(folder: &LabFolder, names: &[String], flags: &Flags) -> Result<Vec
             all: lab.nodes.iter().map(|n| n.name.clone()).collect(),
         });
     }
+    overlays::check_nodes(lab, &folder.parts)?;
     let keys = read_keys(folder.ssh_keys().iter().chain(&flags.ssh_keys))?;
     let wanted = lab.nodes.iter().filter(|n| names.is_empty() || names.contains(&n.name));
     wanted
         .map(|node| {
             let of_lab =
                 lab.packages.iter().chain(&node.packages).map(|p| (p.clone(), "asked for in lab.toml".to_owned()));
-            target(lab.clone(), node.clone(), of_lab.collect(), keys.clone(), flags, &folder.parts)
+            target(lab.clone(), node.clone(), of_lab.collect(), &keys, flags, &folder.parts)
         })
         .collect()
 }
@@ -70,7 +73,7 @@ pub fn alone(
     let name = hostname.unwrap_or(role);
     let lab = lone_lab(name, role, board);
     let node = lab.nodes[0].clone();
-    let target = target(lab, node, BTreeMap::new(), read_keys(&flags.ssh_keys)?, flags, parts)?;
+    let target = target(lab, node, BTreeMap::new(), &read_keys(&flags.ssh_keys)?, flags, parts)?;
     check_hostname(name)?;
     Ok(target)
 }
@@ -85,13 +88,17 @@ fn target(
     lab: Lab,
     node: LabNode,
     mut packages: BTreeMap<String, String>,
-    ssh_keys: Vec<String>,
+    ssh_keys: &[String],
     flags: &Flags,
     parts: &Parts,
 ) -> Result<Target, PlanError> {
     packages.extend(flags.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
     let (board, role, suite) = (node.board.clone(), node.role.clone(), flags.suite.clone());
-    Ok(Target { plan: Plan::new(&Request { board, role, suite, packages, lab }, parts)?, node, ssh_keys })
+    let plan = Plan::new(&Request { board, role, suite, packages, lab }, parts)?;
+    let more = plan.added.ssh_keys.iter().filter(|key| !ssh_keys.contains(key));
+    let ssh_keys = ssh_keys.iter().chain(more).cloned().collect();
+    let secret_files = overlays::secret_files(&plan, &node, parts)?;
+    Ok(Target { plan, node, ssh_keys, secret_files })
 }
 
 /// Each key once, in the given order.

@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 use crate::k3s::config;
 use crate::lab::{DiskRule, Lab, LabNode};
+use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
 use crate::parts::board::Board;
 use crate::parts::role::{FOUNDER, K3sKind, Role};
+use crate::parts::{OwnFile, OwnKind};
 use crate::secrets::Secrets;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
@@ -34,6 +36,16 @@ pub enum SeedError {
     /// Two files conflict.
     #[error("the node's seed cannot be put together")]
     Tree(#[from] TreeError),
+    /// A file's owner is not in the image.
+    #[error("secrets/files/{folder}/{path} is to belong to the {} `{}`, which this image does not have", missing.what, missing.name)]
+    Account {
+        /// The folder below `secrets/files`.
+        folder: String,
+        /// The path below it.
+        path: String,
+        /// The user or group.
+        missing: NoAccount,
+    },
     /// It cannot be packed.
     #[error("the node's seed cannot be packed")]
     Pack(#[from] io::Error),
@@ -42,8 +54,18 @@ pub enum SeedError {
 impl Fault for SeedError {
     fn kind(&self) -> FaultKind {
         match self {
-            // That tree has no files of the user, and it is packed in memory, so this is a bug.
-            Self::Tree(_) | Self::Pack(_) => FaultKind::Ours,
+            Self::Account { .. } => FaultKind::Configuration,
+            Self::Tree(source) => source.kind(),
+            // It is packed in memory, so this is a bug.
+            Self::Pack(_) => FaultKind::Ours,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Account { missing, .. } => Some(missing.help()),
+            Self::Tree(source) => source.help(),
+            Self::Pack(_) => None,
         }
     }
 }
@@ -61,8 +83,14 @@ pub struct SeedRequest<'a> {
     pub role: &'a Role,
     /// Public keys that may log in, one `authorized_keys` line each.
     pub ssh_keys: &'a [String],
+    /// Lines of overlays for `/etc/hosts`, each with its newline.
+    pub hosts: &'a str,
     /// The cluster's keys; `None` without a `lab.toml`.
     pub secrets: Option<&'a Secrets>,
+    /// Folders of `secrets/files` with their files; later ones replace earlier ones.
+    pub files: &'a [(String, Vec<OwnFile>)],
+    /// The image's users and groups, to whom those files can belong.
+    pub accounts: &'a Accounts,
     /// The image's own time, seconds since 1970.
     pub date: i64,
     /// By which the image is known: the PARTUUID of its root partition.
@@ -105,7 +133,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     let mut tree = Tree::new(date);
     let name = &request.node.name;
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
-    tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name))?;
+    tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name, request.hosts))?;
     login(&mut tree, request.ssh_keys)?;
     network(&mut tree, request)?;
     let master = request.lab.master().map_or("", |m| m.name.as_str());
@@ -124,6 +152,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
         )?;
     }
     k3s(&mut tree, request)?;
+    users_files(&mut tree, request)?;
     Ok(tree)
 }
 
@@ -181,6 +210,28 @@ fn storage(lab: &Lab, uuid: Option<Uuid>) -> String {
     )
 }
 
+/// The user's own files, which belong to root unless `modes.toml` names others.
+fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
+    for (folder, files) in request.files {
+        for file in files {
+            match &file.kind {
+                OwnKind::Folder => tree.mkdir(&file.path, file.mode.unwrap_or(0o755))?,
+                OwnKind::File(content) => tree.write(&file.path, file.mode.unwrap_or(0o600), content.clone())?,
+                OwnKind::Link(target) => tree.symlink(&file.path, target)?,
+            }
+            let ids = request.accounts.ids(&file.owners).map_err(|missing| SeedError::Account {
+                folder: folder.clone(),
+                path: file.path.clone(),
+                missing,
+            })?;
+            if let Some(inode) = tree.get_mut(&file.path) {
+                (inode.uid, inode.gid) = (ids.0.unwrap_or(0), ids.1.unwrap_or(0));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     let (lab, node) = (request.lab, request.node);
     let Some(kind) = request.role.k3s else { return Ok(()) };
@@ -219,7 +270,9 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parts::Parts;
+    use crate::lab::Wifi;
+    use crate::parts::reserved::{self, AUTHORIZED_KEYS, HOSTS, K3S_CONFIG};
+    use crate::parts::{Owners, Parts};
 
     #[test]
     fn the_master_is_told_its_disk() {
@@ -242,7 +295,10 @@ mod tests {
             board: parts.board("rpi4").unwrap(),
             role: parts.role(FOUNDER).unwrap(),
             ssh_keys: &[],
+            hosts: "",
             secrets: None,
+            files: &[],
+            accounts: &Accounts::default(),
             date: 7,
             image: "0-02",
         };
@@ -250,5 +306,93 @@ mod tests {
         k3s(&mut tree, &request).unwrap();
         assert_eq!(tree.get(CONFIG).unwrap().mode, 0o600);
         assert!(tree.read_text(CONFIG).unwrap().contains("pi.local"));
+    }
+
+    #[test]
+    fn the_users_files_keep_mode_and_owner() {
+        let parts = Parts::built_in().unwrap();
+        let node = LabNode { name: "w".to_owned(), ..LabNode::default() };
+        let mut image = Tree::new(7);
+        image.write("etc/passwd", 0o644, "www-data:x:33:33::/:/bin/sh\n").unwrap();
+        let file = |user: &str| OwnFile {
+            path: "etc/app/key".to_owned(),
+            sha256: labimg_tree::hash::Sha256::of("x"),
+            kind: OwnKind::File("secret".into()),
+            mode: Some(0o640),
+            owners: Owners { user: Some(user.to_owned()), group: None },
+        };
+        let made = |files: &[(String, Vec<OwnFile>)]| {
+            let mut tree = Tree::new(7);
+            let request = SeedRequest {
+                lab: &Lab { nodes: vec![node.clone()], ..Lab::default() },
+                node: &node,
+                board: parts.board("rpi4").unwrap(),
+                role: parts.role("worker").unwrap(),
+                ssh_keys: &[],
+                hosts: "",
+                secrets: None,
+                files,
+                accounts: &Accounts::of(&image).unwrap(),
+                date: 7,
+                image: "0-02",
+            };
+            users_files(&mut tree, &request).map(|()| tree)
+        };
+        let tree = made(&[("common".to_owned(), vec![file("www-data")])]).unwrap();
+        let key = tree.get("etc/app/key").unwrap();
+        assert_eq!((key.mode, key.uid, key.gid), (0o640, 33, 0));
+        assert_eq!(tree.get("etc/app").unwrap().mode, 0o755);
+        let error = made(&[("common".to_owned(), vec![file("www")])]).unwrap_err();
+        assert!(
+            error.to_string().contains("secrets/files/common/etc/app/key is to belong to the user `www`"),
+            "{error}"
+        );
+    }
+
+    /// Whatever a seed brings, an overlay cannot have: it would be lost.
+    #[test]
+    fn no_overlay_can_have_a_file_of_a_seed() {
+        let parts = Parts::built_in().unwrap();
+        let node = |name: &str, role: &str| LabNode {
+            name: name.to_owned(),
+            role: role.to_owned(),
+            board: "rpi4".to_owned(),
+            address: Some("192.168.1.10/24".to_owned()),
+            k3s: parts.role(role).unwrap().k3s,
+            ..LabNode::default()
+        };
+        let nodes = vec![node("m", FOUNDER), node("s", "server"), node("w", "worker")];
+        let wifi = Some(Wifi { ssid: "home".to_owned(), passphrase: None, country: "DE".to_owned() });
+        let lab = Lab { name: "home".to_owned(), nodes, wifi, ..Lab::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::open(&dir.path().join("secrets"), &lab, 1_700_000_000).unwrap();
+        let keys = ["ssh-ed25519 AAAA".to_owned()];
+        let mut files = 0;
+        for node in &lab.nodes {
+            let request = SeedRequest {
+                lab: &lab,
+                node,
+                board: parts.board("rpi4").unwrap(),
+                role: parts.role(&node.role).unwrap(),
+                ssh_keys: &keys,
+                hosts: "",
+                files: &[],
+                accounts: &Accounts::default(),
+                secrets: Some(&secrets),
+                date: 7,
+                image: "0-02",
+            };
+            for (path, _, inode) in tree(&request).unwrap().iter() {
+                let path = path.to_string()[1..].to_owned();
+                // Links that switch units on are the same in an overlay.
+                if matches!(inode.kind, labimg_tree::Kind::Dir) || path.contains(".wants/") {
+                    continue;
+                }
+                files += 1;
+                let is_joined = [HOSTS, K3S_CONFIG, AUTHORIZED_KEYS].contains(&path.as_str());
+                assert!(is_joined || reserved::forbids_path(&path, true).is_some(), "{path}");
+            }
+        }
+        assert!(files > 20, "{files}");
     }
 }

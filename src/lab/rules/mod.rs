@@ -18,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::Problem;
 use crate::parts::Parts;
 
+pub use k3s::{K3sFile, k3s_settings};
 pub(super) use settings::timezones;
 pub use settings::{label, name_fault};
 

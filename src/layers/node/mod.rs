@@ -9,6 +9,8 @@ use labimg_tree::{Tree, TreeError, TreePath};
 pub struct NodeFiles<'a> {
     /// Host name without a domain, until a seed sets the node's own.
     pub hostname: &'a str,
+    /// Lines of the user for `/etc/hosts`, each with its newline.
+    pub hosts: &'a str,
     /// Time zone by its tz database name.
     pub timezone: &'a str,
     /// Locale, such as `C.UTF-8`.
@@ -36,11 +38,11 @@ pub const USER: &str = "lab";
 /// The first uid for normal users (Debian Policy 9.2.2).
 pub const UID: u32 = 1000;
 
-/// The `hosts(5)` file of a node with this name.
+/// The `hosts(5)` file of a node with this name, and with the user's lines.
 #[must_use]
-pub fn hosts(name: &str) -> String {
+pub fn hosts(name: &str, more: &str) -> String {
     format!(
-        "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n{more}"
     )
 }
 
@@ -52,7 +54,7 @@ pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.begin_layer("node");
     let name = node.hostname;
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
-    tree.write("etc/hosts", 0o644, hosts(name))?;
+    tree.write("etc/hosts", 0o644, hosts(name, node.hosts))?;
     mounts(tree, node)?;
     sources(tree, node)?;
     user(tree)?;
@@ -192,6 +194,7 @@ mod tests {
     fn node() -> NodeFiles<'static> {
         NodeFiles {
             hostname: "master",
+            hosts: "192.168.1.5\tprinter\n",
             timezone: "Etc/UTC",
             locale: BUILT_IN_LOCALE,
             root_partuuid: "aa-02",
@@ -222,6 +225,7 @@ mod tests {
         assert!(tree.read_text("etc/passwd").unwrap().ends_with("lab:x:1000:1000:labimg,,,:/home/lab:/bin/bash\n"));
         assert!(tree.read_text("etc/shadow").unwrap().ends_with("lab:*:20000:0:99999:7:::\n"));
         assert_eq!(tree.get("etc/shadow").unwrap().mode, 0o640);
+        assert!(tree.read_text("etc/hosts").unwrap().ends_with("ff02::2\t\tip6-allrouters\n192.168.1.5\tprinter\n"));
         assert!(tree.read_text("etc/group").unwrap().contains("adm:x:4:lab\nsudo:x:27:other,lab\n"));
         assert_eq!(tree.get("home/lab").unwrap().mode, 0o700);
         assert_eq!(tree.get("home/lab/.profile").unwrap().uid, 1000);

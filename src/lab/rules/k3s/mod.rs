@@ -1,10 +1,13 @@
 //! The release of k3s, its mirrors, and what is added to its configuration.
 
+mod file;
 mod settings;
 mod shapes;
 mod values;
 
 use toml::de::DeTable;
+
+pub use file::{K3sFile, k3s_settings};
 
 use super::{Found, Text, section, text, texts};
 use crate::containers::{BadName, ImageName};

@@ -5,6 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::{Found, Text, section, sections, text};
+use super::file::K3sFile;
 use super::shapes;
 use super::values::{self, Known};
 use crate::lab::k3s_flags::{self, Flag};
@@ -73,6 +74,20 @@ pub(super) fn check(root: &DeTable<'_>, k3s: &DeTable<'_>, parts: &Parts, found:
         for (key, value) in section(k3s, config).into_iter().flatten() {
             context.setting(&Text { value: key.get_ref(), span: key.span() }, value, found);
         }
+    }
+}
+
+/// Checks one setting of a file.
+pub(super) fn check_one(
+    key: &Text<'_>,
+    value: &Spanned<DeValue<'_>>,
+    release: K3sRelease,
+    file: &K3sFile<'_>,
+    found: &mut Found,
+) {
+    for (kind, config, command) in SECTIONS.into_iter().filter(|(kind, ..)| *kind == file.kind) {
+        let known = Known { is_covered: k3s_flags::covers(release), parts: file.parts };
+        Context { kind, config, command, nodes: file.nodes, release, known }.setting(key, value, found);
     }
 }
 

@@ -1,0 +1,159 @@
+use super::super::target;
+use super::super::{Plan, PlanError};
+use super::*;
+use crate::lab::{self, Wifi};
+use crate::wording::one_line;
+use serde_json::json;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
+
+fn plan(role: &str, files: &[(&str, &str)], change: impl FnOnce(&mut Lab)) -> Result<Plan, PlanError> {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join("overlays").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let mut lab = target::lone_lab("n", role, "rpi4");
+    let kind = if role == "worker" { K3sKind::Agent } else { K3sKind::Server };
+    lab.nodes = vec![LabNode { k3s: Some(kind), ..lab.nodes[0].clone() }];
+    change(&mut lab);
+    let (board, suite) = ("rpi4".to_owned(), "trixie".to_owned());
+    let request = Request { board, role: role.to_owned(), suite, lab, ..Request::default() };
+    Plan::new(&request, &Parts::of(dir.path()).unwrap())
+}
+
+fn error(role: &str, path: &str, text: &str) -> String {
+    one_line(&plan(role, &[(path, text)], |_| {}).unwrap_err())
+}
+
+#[test]
+fn what_labimg_writes_as_well_is_joined() {
+    let hosts = "# mine\n192.168.1.5 printer  printer.lan # the old one\n\nfd00::5\tnas\n";
+    let files = [
+        ("common/etc/hosts", hosts),
+        ("master/etc/hosts", "10.0.0.9 x"),
+        ("common/home/lab/.ssh/authorized_keys", &format!("# me\n\n{KEY}\n")),
+        ("common/etc/rancher/k3s/config.yaml", "tls-san: [a.example]\nnode-label:\n- disk=ssd\n"),
+        ("master/etc/rancher/k3s/config.yaml.d/x.yaml", "tls-san+: [b.example]\n"),
+    ];
+    let plan = plan("master", &files, |lab| {
+        lab.k3s.server_config = BTreeMap::from([("node-label".to_owned(), json!(["a=b"]))]);
+    })
+    .unwrap();
+    assert_eq!(plan.added.hosts, "192.168.1.5\tprinter\tprinter.lan\nfd00::5\tnas\n10.0.0.9\tx\n");
+    assert_eq!(plan.added.ssh_keys, [KEY]);
+    let text = config::server_config(&plan.lab, &plan.lab.nodes[0]);
+    for line in ["  - \"n.local\"\n", "  - \"a.example\"\n", "node-label:\n  - \"a=b\"\n  - \"disk=ssd\"\n"] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+#[test]
+fn settings_for_all_roles_go_where_they_count() {
+    let text = "flannel-backend: host-gw\nnode-label: [x=y]\n";
+    let of = |role: &str| {
+        let plan = plan(role, &[("common/etc/rancher/k3s/config.yaml", text)], |_| {}).unwrap();
+        plan.added.k3s.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(of("master"), ["flannel-backend", "node-label"]);
+    assert_eq!(of("worker"), ["node-label"]);
+    assert!(
+        error("worker", "worker/etc/rancher/k3s/config.yaml", text)
+            .contains("config.yaml:1: `flannel-backend` is an option")
+    );
+}
+
+#[test]
+fn what_cannot_be_joined_names_file_and_line() {
+    for (path, text, said) in [
+        ("common/etc/hosts", "\n127.0.1.1 me\n", "hosts:2: 127.0.1.1 is the node's own name (take the line out"),
+        ("common/etc/hosts", "printer 10.0.0.1", "hosts:1: `printer` is no IP address (each line is"),
+        ("common/etc/hosts", "10.0.0.1 # x", "hosts:1: an address without a name"),
+        ("common/home/lab/.ssh/authorized_keys", "\nssh-rsa AAAA\n", "authorized_keys:2: "),
+        ("common/etc/rancher/k3s/config.yaml", "a: [\n", "config.yaml:"),
+        ("common/etc/rancher/k3s/config.yaml", "# x\n\"server\": x\n", "config.yaml:2: labimg sets `server` itself"),
+        (
+            "common/etc/rancher/k3s/config.yaml",
+            "tls-sans: [x]\n",
+            "config.yaml:1: k3s has no setting `tls-sans` (did you mean `tls-san`?",
+        ),
+        ("common/etc/rancher/k3s/config.yaml", "disable:\n", "config.yaml:1: `disable` has no value"),
+        (
+            "common/etc/rancher/k3s/config.yaml.d/a.yaml",
+            "tls-san: [x]\n",
+            "a.yaml:1: `tls-san` takes the place of the entries that labimg needs (write `tls-san+`",
+        ),
+    ] {
+        let error = error("master", path, text);
+        assert!(error.starts_with(&format!("overlays/{path}:")) && error.contains(said), "{error}");
+    }
+    let files = [("common/etc/rancher/k3s/config.yaml", "cluster-cidr: 10.52.0.0/16\n")];
+    let error = plan("master", &files, |lab| {
+        lab.k3s.server_config = BTreeMap::from([("cluster-cidr".to_owned(), json!("10.62.0.0/16"))]);
+    });
+    assert!(one_line(&error.unwrap_err()).contains("`cluster-cidr` is in the overlays'"));
+}
+
+#[test]
+fn places_of_others_are_refused_with_the_way_to_set_the_same() {
+    for (path, said) in [
+        ("etc/hostname", "each node's seed brings its own (a node's host name"),
+        ("etc/labimg/node.conf", "each node's seed"),
+        ("var/lib/rancher/k3s/server/manifests/a.yaml", "manifests/"),
+        ("etc/shadow", "sysusers.d"),
+    ] {
+        let text = error("master", &format!("common/{path}"), "x");
+        assert!(
+            text.starts_with(&format!("overlays/common/{path} cannot go onto the nodes: ")) && text.contains(said),
+            "{text}"
+        );
+    }
+    let wifi = [("common/etc/wpa_supplicant/wpa_supplicant-wlan0.conf", "x")];
+    plan("master", &wifi, |_| {}).unwrap();
+    let error = plan("master", &wifi, |lab| {
+        lab.wifi = Some(Wifi { ssid: "a".to_owned(), passphrase: None, country: "DE".to_owned() });
+    });
+    assert!(one_line(&error.unwrap_err()).contains("take `[wifi]` out of lab.toml"));
+}
+
+/// The error for files of `secrets/files` on a lone master `n`, whose overlay has `/etc/motd`.
+fn secret_error(files: &[(&str, &str)]) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files.iter().map(|(path, text)| (format!("secrets/files/{path}"), *text));
+    for (path, text) in files.chain([("overlays/common/etc/motd".to_owned(), "x")]) {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let parts = Parts::of(dir.path()).unwrap();
+    let folder = lab::LabFolder { dir: dir.path().to_owned(), lab: target::lone_lab("n", "master", "rpi4"), parts };
+    let flags = target::Flags { suite: "trixie".to_owned(), ..target::Flags::default() };
+    target::of_lab(&folder, &[], &flags).err().map(|e| one_line(&e))
+}
+
+#[test]
+fn secret_files_have_places_of_their_own() {
+    let registries = "etc/rancher/k3s/registries.yaml";
+    for folder in ["common", "master", "worker", "nodes/n"] {
+        assert_eq!(secret_error(&[(&format!("{folder}/{registries}"), "x")]), None);
+    }
+    let large = "x".repeat(LARGEST as usize + 1);
+    for (path, text, said) in [
+        ("nodes/m/x", "", "secrets/files/nodes/m: there is no node of this name"),
+        ("common/etc/motd", "", "secrets/files/common/etc/motd and overlays/common/etc/motd are for the same place"),
+        ("common/etc/hosts", "", "would take the place of what labimg writes there (it holds nothing secret"),
+        ("common/etc/rancher/k3s/config.yaml", "", "(call it etc/rancher/k3s/config.yaml.d/NAME.yaml)"),
+        (
+            "common/etc/rancher/k3s/config.yaml.d/a.yaml",
+            "\nserver: x",
+            "secrets/files/common/etc/rancher/k3s/config.yaml.d/a.yaml:2: ",
+        ),
+        ("nodes/n/etc/rancher/k3s/token", "", "secrets/files/nodes/n/etc/rancher/k3s/token cannot go onto the nodes"),
+        ("common/boot/firmware/x", "", "below the firmware partition"),
+        ("common/x", &large, "have 8388609 bytes, more than the 8388608"),
+    ] {
+        let error = secret_error(&[(path, text)]).unwrap();
+        assert!(error.contains(said), "{path}: {error}");
+    }
+}
