@@ -102,6 +102,29 @@ impl Assembled {
     }
 }
 
+/// The values of the node's own files.
+pub(super) fn node_files<'a>(
+    plan: &'a Plan,
+    archives: &'a Archives,
+    partuuids: &'a Partuuids,
+    pending: &'a [String],
+) -> NodeFiles<'a> {
+    NodeFiles {
+        hostname: &plan.role.name,
+        hosts: &plan.added.hosts,
+        timezone: &plan.lab.timezone,
+        locale: &plan.lab.locale,
+        root_partuuid: &partuuids.root,
+        firmware_partuuid: &partuuids.firmware,
+        firmware_mount: &plan.board.firmware.mount,
+        suite: &plan.suite,
+        extra_suites: &plan.extra_suites,
+        archive: &archives.debian,
+        security: &archives.security,
+        pending,
+    }
+}
+
 fn obtain_k3s(plan: &Plan, locked: Option<&LockedK3s>, run: &Run<'_>) -> Result<Option<K3sBinary>, BuildError> {
     if plan.role.k3s.is_none() {
         return Ok(None);
@@ -140,22 +163,8 @@ fn node_layers(
         layers::k3s::apply(tree, kind, binary)?;
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
-    let Archives { debian: archive, security } = inputs::archives_for_nodes(options);
-    let node = NodeFiles {
-        hostname: &plan.role.name,
-        hosts: &plan.added.hosts,
-        timezone: &plan.lab.timezone,
-        locale: &plan.lab.locale,
-        root_partuuid: &partuuids.root,
-        firmware_partuuid: &partuuids.firmware,
-        firmware_mount: &plan.board.firmware.mount,
-        suite: &plan.suite,
-        extra_suites: &plan.extra_suites,
-        archive: &archive,
-        security: &security,
-        pending: &pending,
-    };
-    node::apply(tree, &node)?;
+    let archives = inputs::archives_for_nodes(options);
+    node::apply(tree, &node_files(plan, &archives, partuuids, &pending))?;
     for (name, files) in &plan.own_files {
         overlay::apply_own(tree, name, files)?;
     }

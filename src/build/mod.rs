@@ -6,6 +6,8 @@ mod error;
 mod ids;
 mod inputs;
 mod renew;
+#[cfg(test)]
+mod settings_tests;
 
 use std::path::PathBuf;
 

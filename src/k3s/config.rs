@@ -30,7 +30,7 @@ pub fn server_config(lab: &Lab, node: &LabNode) -> String {
     match lab.master().filter(|master| master.name != node.name) {
         Some(master) => config.set("server", json!(address(master))),
         // Several servers share an etcd; alone, k3s keeps its state in `SQLite`, which is lighter by far.
-        None if lab.nodes.iter().any(|other| other.name != node.name && other.k3s == Some(K3sKind::Server)) => {
+        None if lab.nodes.iter().any(|other| other.name != node.name && other.kind == Some(K3sKind::Server)) => {
             config.set("cluster-init", json!(true));
         }
         None => {}
@@ -40,6 +40,7 @@ pub fn server_config(lab: &Lab, node: &LabNode) -> String {
     let address = node.address.as_deref().map(|address| address.split('/').next().unwrap_or(address));
     config.server(&node.name, address);
     config.merge(&lab.k3s.server_config);
+    config.merge(&node.k3s);
     config.text("k3s server")
 }
 
@@ -53,6 +54,7 @@ pub fn agent_config(lab: &Lab, node: &LabNode) -> String {
     }
     config.set("token-file", json!(TOKEN));
     config.merge(&lab.k3s.agent_config);
+    config.merge(&node.k3s);
     config.text("k3s agent")
 }
 
@@ -147,7 +149,7 @@ mod tests {
             name: name.to_owned(),
             role: role.to_owned(),
             board: "rpi4".to_owned(),
-            k3s: Some(if role == "worker" { K3sKind::Agent } else { K3sKind::Server }),
+            kind: Some(if role == "worker" { K3sKind::Agent } else { K3sKind::Server }),
             ..LabNode::default()
         }
     }
@@ -158,7 +160,7 @@ mod tests {
 
     fn of(lab: &Lab, name: &str) -> String {
         let node = lab.node(name).unwrap();
-        let text = if node.k3s == Some(K3sKind::Server) { server_config(lab, node) } else { agent_config(lab, node) };
+        let text = if node.kind == Some(K3sKind::Server) { server_config(lab, node) } else { agent_config(lab, node) };
         let _: BTreeMap<String, Value> = serde_saphyr::from_str(&text).unwrap();
         text
     }
@@ -201,6 +203,21 @@ mod tests {
         let parsed: BTreeMap<String, Value> = serde_saphyr::from_str(&of(&lab, "w1")).unwrap();
         assert_eq!(parsed["node-label"], json!(["disk=ssd"]));
         assert!(!parsed.contains_key("disable"));
+    }
+
+    #[test]
+    fn settings_of_a_node_are_its_own() {
+        let mut lab = lab(&[("m", "master"), ("w1", "worker"), ("w2", "worker")]);
+        lab.k3s.agent_config =
+            BTreeMap::from([("node-label".to_owned(), json!(["a=b"])), ("node-ip".to_owned(), json!("10.0.0.1"))]);
+        lab.nodes[1].k3s =
+            BTreeMap::from([("node-label".to_owned(), json!(["disk=ssd"])), ("node-ip".to_owned(), json!("10.0.0.2"))]);
+        lab.nodes[0].k3s = BTreeMap::from([("tls-san".to_owned(), json!("k3s.example"))]);
+        let parsed = |name: &str| -> BTreeMap<String, Value> { serde_saphyr::from_str(&of(&lab, name)).unwrap() };
+        assert_eq!(parsed("w1")["node-label"], json!(["a=b", "disk=ssd"]));
+        assert_eq!(parsed("w1")["node-ip"], json!("10.0.0.2"));
+        assert_eq!(parsed("w2")["node-label"], json!(["a=b"]));
+        assert_eq!(parsed("m")["tls-san"], json!(["m", "m.local", "k3s.example"]));
     }
 
     /// In whichever way the user writes a list, our entries stay complete and come first.

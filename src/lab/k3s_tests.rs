@@ -61,8 +61,14 @@ fn what_the_cluster_needs_cannot_be_taken() {
         let text = server(&format!("{flag} = \"192.168.1.9\""));
         good(&text);
         let two = text.replace("\"worker\"", "\"server\"");
-        one(&two, flag, &["of one node, and 2 nodes", "take the line out"]);
+        one(&two, flag, &["of one node, and 2 nodes", "set it in `k3s` of a node"]);
     }
+    let of_node = |line: &str| lab("", &format!("k3s = {{ {line} }}"));
+    good(&of_node("node-ip = \"192.168.1.9\", node-label = [\"a=b\"]"));
+    one(&of_node("server = \"x\""), "server", &["labimg sets `server` itself"]);
+    one(&of_node("disable = [\"traefik\"]"), "disable", &["option of `k3s server`"]);
+    let of_server = of_node("cluster-cidr = \"10.52.0.0/16\"").replace("\"worker\"", "\"server\"");
+    one(&of_server, "cluster-cidr", &["all servers must have the same", "`server_config`"]);
     warned(&server("secrets-encryption = false"), "secrets-encryption", &["as they are"]);
     good(&server("secrets-encryption = true"));
     warned(&server("disable-helm-controller = true"), "disable-helm-controller", &["no HelmChart"]);
@@ -247,7 +253,7 @@ fn networks_of_the_cluster_meet_nothing() {
     assert!(wide[1].contains("overlaps the service network") && wide[1].contains("172.23.0.0/16"), "{}", wide[1]);
     one(&node("", "10.0.0.5/8", "10.42.0.1"), "\"10.42.0.1\"", &["the router 10.42.0.1 is in the pod network"]);
     one(
-        &lab("", "dns = [\"10.43.0.10\"]"),
+        &lab("", "address = \"10.0.0.5/24\"\ngateway = \"10.0.0.1\"\ndns = [\"10.43.0.10\"]"),
         "\"10.43.0.10\"",
         &["the name server 10.43.0.10 is in the service network", "before k3s runs"],
     );

@@ -106,7 +106,7 @@ pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, V
         match toml::from_str::<Lab>(text) {
             Ok(mut lab) => {
                 for node in &mut lab.nodes {
-                    node.k3s = parts.role(&node.role).ok().and_then(|role| role.k3s);
+                    node.kind = parts.role(&node.role).ok().and_then(|role| role.k3s);
                 }
                 return Ok((lab, in_order(found.warnings)));
             }

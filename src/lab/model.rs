@@ -186,9 +186,12 @@ pub struct LabNode {
     /// Debian packages to add to this node.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Added to `/etc/rancher/k3s/config.yaml` of this node, after the settings of all servers or workers.
+    #[serde(default)]
+    pub k3s: BTreeMap<String, serde_json::Value>,
     /// As what it runs k3s: what its role says.
     #[serde(skip)]
-    pub k3s: Option<K3sKind>,
+    pub kind: Option<K3sKind>,
 }
 
 /// A lab with the folder to which its paths are relative.

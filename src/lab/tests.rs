@@ -184,7 +184,9 @@ fn addresses_are_possible() {
     one(&node("address = \"192.168.1.10/24\"\ngateway = \"router\""), "\"router\"", &["not an IP address"]);
     one(&node("address = \"192.168.1.10/24\"\ngateway = \"192.168.1.255\""), "\"192.168.1.255\"", &["broadcast"]);
     one(&node("gateway = \"192.168.1.1\""), "gateway", &["without `address`"]);
-    one(&node("dns = [\"one.one\"]"), "\"one.one\"", &["not an IP address"]);
+    let fixed = "address = \"192.168.1.10/24\"\ngateway = \"192.168.1.1\"\n";
+    one(&node(&format!("{fixed}dns = [\"one.one\"]")), "\"one.one\"", &["not an IP address"]);
+    one(&node("dns = [\"192.168.1.1\"]"), "dns", &["without `address`"]);
     let twice = GOOD.replace("board", "address = \"10.0.0.5/8\"\ngateway = \"10.0.0.1\"\nboard");
     one(&twice, "\"10.0.0.5/8\"", &["two nodes have the address 10.0.0.5"]);
     for good in [

@@ -358,7 +358,7 @@ mod tests {
             role: role.to_owned(),
             board: "rpi4".to_owned(),
             address: Some("192.168.1.10/24".to_owned()),
-            k3s: parts.role(role).unwrap().k3s,
+            kind: parts.role(role).unwrap().k3s,
             ..LabNode::default()
         };
         let nodes = vec![node("m", FOUNDER), node("s", "server"), node("w", "worker")];

@@ -29,7 +29,7 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) -> Vec<Fixed> {
             }
         }
         let Some(address) = text(node, "address") else {
-            lonely_gateway(node, found);
+            without_address(node, found);
             continue;
         };
         let cidr = check_address(&address, found);
@@ -122,9 +122,15 @@ fn check_gateway(node: &DeTable<'_>, address: &Text<'_>, cidr: Option<Cidr>, fou
     }
 }
 
-fn lonely_gateway(node: &DeTable<'_>, found: &mut Found) {
-    if let (Some(span), false) = (key_span(node, "gateway"), node.contains_key("address")) {
-        let problem = found.mistake(span, "`gateway` without `address`");
+/// With DHCP the router gives both, and these would have no effect.
+fn without_address(node: &DeTable<'_>, found: &mut Found) {
+    if node.contains_key("address") {
+        return;
+    }
+    let dns = Some("dns").filter(|dns| !texts(node, dns).is_empty());
+    for name in Some("gateway").into_iter().chain(dns) {
+        let Some(span) = key_span(node, name) else { continue };
+        let problem = found.mistake(span, format!("`{name}` without `address`"));
         problem.help("with DHCP the router says it by itself: take the line out, or add address = \"192.168.1.10/24\"");
     }
 }

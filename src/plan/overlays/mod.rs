@@ -238,7 +238,7 @@ fn k3s(
     lab: &Lab,
     parts: &Parts,
 ) -> Result<BTreeMap<String, Value>, OverlayFileError> {
-    let has_it = |node: &&LabNode| if at.is_common { node.k3s == Some(kind) } else { node.role == role.name };
+    let has_it = |node: &&LabNode| if at.is_common { node.kind == Some(kind) } else { node.role == role.name };
     let file = K3sFile {
         kind,
         is_for_both: at.is_common,

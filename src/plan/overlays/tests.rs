@@ -16,7 +16,7 @@ fn plan(role: &str, files: &[(&str, &str)], change: impl FnOnce(&mut Lab)) -> Re
     }
     let mut lab = target::lone_lab("n", role, "rpi4");
     let kind = if role == "worker" { K3sKind::Agent } else { K3sKind::Server };
-    lab.nodes = vec![LabNode { k3s: Some(kind), ..lab.nodes[0].clone() }];
+    lab.nodes = vec![LabNode { kind: Some(kind), ..lab.nodes[0].clone() }];
     change(&mut lab);
     let (board, suite) = ("rpi4".to_owned(), "trixie".to_owned());
     let request = Request { board, role: role.to_owned(), suite, lab, ..Request::default() };

@@ -15,6 +15,7 @@ use crate::lab::k3s_release::K3sRelease;
 use crate::parts::Parts;
 
 pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
+    settings::check(root, parts, found);
     let Some(k3s) = section(root, "k3s") else { return };
     if let Some(version) = text(k3s, "version") {
         check_version(&version, found);
@@ -49,7 +50,6 @@ pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
             found,
         );
     }
-    settings::check(root, k3s, parts, found);
 }
 
 /// `v1.36.5+k3s1` or `v1.36.5-rc1+k3s1`: the tags of the releases.

@@ -44,6 +44,28 @@ const AGAINST: [(&str, &str); 9] = [
 const OF_ONE_NODE: [&str; 5] =
     ["node-ip", "node-external-ip", "node-internal-dns", "node-external-dns", "advertise-address"];
 
+/// Options that must be the same on all servers (docs.k3s.io, "k3s server", critical configuration values); a server that
+/// differs does not start, or the cluster's parts do not fit together.
+const OF_ALL_SERVERS: [&str; 17] = [
+    "cluster-cidr",
+    "cluster-dns",
+    "cluster-domain",
+    "datastore-endpoint",
+    "disable",
+    "disable-cloud-controller",
+    "disable-helm-controller",
+    "disable-kube-proxy",
+    "disable-network-policy",
+    "egress-selector-mode",
+    "embedded-registry",
+    "flannel-backend",
+    "flannel-external-ip",
+    "flannel-ipv6-masq",
+    "secrets-encryption",
+    "service-cidr",
+    "service-node-port-range",
+];
+
 /// Sections of `[k3s]`, and the command of k3s that reads each.
 const SECTIONS: [(K3sKind, &str, &str); 2] =
     [(K3sKind::Server, "server_config", "server"), (K3sKind::Agent, "agent_config", "agent")];
@@ -61,18 +83,46 @@ struct Context<'a> {
     known: Known<'a>,
 }
 
-pub(super) fn check(root: &DeTable<'_>, k3s: &DeTable<'_>, parts: &Parts, found: &mut Found) {
-    let asked = text(k3s, "version").and_then(|version| K3sRelease::parse(version.value));
+pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
+    let k3s = section(root, "k3s");
+    let asked = k3s.and_then(|k3s| text(k3s, "version")).and_then(|version| K3sRelease::parse(version.value));
     let Some(release) = asked.or_else(|| K3sRelease::parse(DEFAULT_K3S)) else { return };
     let nodes = |kind| {
         let roles = sections(root, "nodes").into_iter().filter_map(|node| text(node, "role"));
         roles.filter(|role| parts.role(role.value).is_ok_and(|role| role.k3s == Some(kind))).count()
     };
+    for node in sections(root, "nodes") {
+        of_node(node, release, parts, found);
+    }
     for (kind, config, command) in SECTIONS {
         let known = Known { is_covered: k3s_flags::covers(release), parts };
         let context = Context { kind, config, command, nodes: nodes(kind), release, known };
-        for (key, value) in section(k3s, config).into_iter().flatten() {
+        for (key, value) in k3s.and_then(|k3s| section(k3s, config)).into_iter().flatten() {
             context.setting(&Text { value: key.get_ref(), span: key.span() }, value, found);
+        }
+    }
+}
+
+/// Checks the settings of one node.
+fn of_node(node: &DeTable<'_>, release: K3sRelease, parts: &Parts, found: &mut Found) {
+    let Some((key, _)) = node.get_key_value("k3s") else { return };
+    let Some(role) = text(node, "role").and_then(|role| parts.role(role.value).ok()) else { return };
+    let Some(kind) = role.k3s else {
+        let problem = found.mistake(key.span(), format!("nodes of the role `{}` do not run k3s", role.name));
+        problem.help("take the line out");
+        return;
+    };
+    for (_, _, command) in SECTIONS.into_iter().filter(|(of, ..)| *of == kind) {
+        let known = Known { is_covered: k3s_flags::covers(release), parts };
+        let context = Context { kind, config: "k3s", command, nodes: 1, release, known };
+        for (key, value) in section(node, "k3s").into_iter().flatten() {
+            let key = Text { value: key.get_ref(), span: key.span() };
+            if kind == K3sKind::Server && OF_ALL_SERVERS.contains(&key.value.trim_end_matches('+')) {
+                let problem = found.mistake(key.span, format!("all servers must have the same `{}`", key.value));
+                problem.help("it belongs in `server_config` of `[k3s]`");
+            } else {
+                context.setting(&key, value, found);
+            }
         }
     }
 }
@@ -166,7 +216,7 @@ impl Context<'_> {
             (name, _) if OF_ONE_NODE.contains(&name) && self.nodes > 1 => {
                 let message = format!("`{name}` is of one node, and {} nodes have these settings", self.nodes);
                 let problem = found.mistake(key.span.clone(), message);
-                problem.help("take the line out: k3s finds the node's address by itself, also one that `address` sets");
+                problem.help("set it in `k3s` of a node, or take it out: k3s finds the node's address by itself, also one that `address` sets");
             }
             ("secrets-encryption", Some(false)) => {
                 let warning = found.warning(key.span.clone(), "Secrets will lie in the cluster's database as they are");
