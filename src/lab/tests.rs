@@ -314,6 +314,12 @@ fn what_is_hardly_meant_is_remarked_on() {
     only(&lab("[storage]\nnetworks = [\"0.0.0.0/0\"]", ""), "\"0.0.0.0/0\"", "no password");
     let fixed = "address = \"10.0.0.5/24\"\ngateway = \"10.0.0.1\"";
     only(&lab("[storage]\nnetworks = [\"10.1.0.0/16\"]", fixed), "\"10.0.0.5/24\"", "cannot mount");
+    let both = |network: &str| {
+        let master = "address = \"10.0.0.4/24\"\ngateway = \"10.0.0.1\"\nboard";
+        lab(&format!("[storage]\nnetworks = [\"{network}\"]"), fixed).replacen("board", master, 1)
+    };
+    only(&both("10.0.0.0/16"), "\"10.0.0.0/16\"", "NFS asks for no password: write `10.0.0.0/24`");
+    assert_eq!(warnings(&both("10.0.0.0/24")), Vec::<String>::new());
     let apart = lab("", fixed).replacen("board", "address = \"10.0.1.5/24\"\ngateway = \"10.0.1.1\"\nboard", 1);
     only(&apart, "\"10.0.0.5/24\"", "another network than the master");
 }

@@ -26,8 +26,11 @@ fn workers_and_servers_mount_the_masters_storage() {
         let (root, made) = generate(&format!("ROLE={role}\nMASTER=boss\n"));
         assert!(made);
         let mount = root.read("out/srv-labimg.mount");
-        for line in ["What=boss.local:/srv/labimg", "Options=nfsvers=4.2,hard,noatime,nofail,_netdev", "TimeoutSec=30"]
-        {
+        for line in [
+            "What=boss.local:/srv/labimg",
+            "Options=nfsvers=4.2,hard,noatime,nosuid,nodev,nofail,_netdev",
+            "TimeoutSec=30",
+        ] {
             assert!(mount.lines().any(|l| l == line), "{line} is missing: {mount}");
         }
         assert!(root.exists("out/multi-user.target.wants/srv-labimg.automount"));

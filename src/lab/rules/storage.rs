@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::addresses::{self, Fixed};
-use super::{Found, Text, section, text, texts};
+use super::{Found, Text, section, sections, text, texts};
 
 /// Labels of file systems that every node has besides the data: a card or a database must never pass for the data.
 const TAKEN: [&str; 3] = ["labimg-k3s", "root", "firmware"];
@@ -16,7 +16,7 @@ pub(super) fn check(root: &DeTable<'_>, fixed: &[Fixed], found: &mut Found) {
     if let Some(rule) = section(storage, "disk") {
         check_rule(rule, found);
     }
-    check_networks(&texts(storage, "networks"), fixed, found);
+    check_networks(&texts(storage, "networks"), fixed, sections(root, "nodes").len(), found);
 }
 
 /// ext4 keeps 16 bytes; the characters are those that udev and shells leave alone.
@@ -55,7 +55,7 @@ fn check_rule(rule: &DeTable<'_>, found: &mut Found) {
     }
 }
 
-fn check_networks(networks: &[Text<'_>], fixed: &[Fixed], found: &mut Found) {
+fn check_networks(networks: &[Text<'_>], fixed: &[Fixed], nodes: usize, found: &mut Found) {
     let mut good = Vec::new();
     for network in networks {
         let Some(cidr) = addresses::parse(network, "192.168.1.0/24", found) else { continue };
@@ -77,6 +77,20 @@ fn check_networks(networks: &[Text<'_>], fixed: &[Fixed], found: &mut Found) {
     }
     if networks.is_empty() || good.len() < networks.len() {
         return;
+    }
+    for (network, text) in good.iter().zip(networks) {
+        let inside = || fixed.iter().map(|f| f.cidr).filter(|node| network.contains(node.address));
+        // With only fixed addresses it is known what the nodes need.
+        let widest = inside().min_by_key(|node| node.prefix);
+        if let (true, Some(widest)) = (fixed.len() == nodes, widest)
+            && network.prefix < widest.prefix
+            && network.prefix > 0
+            && inside().all(|node| node.network() == widest.network())
+        {
+            let warning =
+                found.warning(text.span.clone(), format!("`{}` is wider than the nodes' network", text.value));
+            warning.help(format!("NFS asks for no password: write `{}`, which all nodes are in", widest.network()));
+        }
     }
     // The master has the disk itself.
     let outside = |f: &&Fixed| !f.master && !good.iter().any(|n| n.contains(f.cidr.address));
