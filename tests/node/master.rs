@@ -151,6 +151,48 @@ impl Master {
         self.root.run_cut("storage", &[], cut)
     }
 
+    /// Does what a line of the report's advice says, each command to its end, and gives what was said meanwhile. `line` is
+    /// how it begins. Devices of the master are files here, and its paths are in a folder.
+    pub fn follow(&self, said: &str, line: &str) -> String {
+        let advice = said.lines().find_map(|l| l.trim_start().strip_prefix(line));
+        let advice = advice.unwrap_or_else(|| panic!("`{line}` is not in: {said}"));
+        let mut output = String::new();
+        let commands =
+            advice.split("; ").map(|command| command.split_once("sudo ").unwrap_or_else(|| panic!("{command}")).1);
+        for command in commands {
+            let words: Vec<String> = command.split(' ').map(|word| self.here(word)).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let done = match words.as_slice() {
+                ["systemctl", "start", "labimg-storage", ..] => self.run_cut(None),
+                // It would ask a person.
+                [script, disk] if script.ends_with("/disk-erase") => {
+                    let disk = disk.strip_prefix(self.root.path().to_str().unwrap()).unwrap();
+                    self.root.run_cut("disk-erase", &["--yes", disk], None)
+                }
+                ["e2fsck", rest @ ..] => Command::new("/usr/sbin/e2fsck").arg("-y").args(rest).output().unwrap(),
+                [tool @ ("e2label" | "tune2fs"), rest @ ..] => {
+                    Command::new(Path::new("/usr/sbin").join(tool)).args(rest).output().unwrap()
+                }
+                ["rm", path] => Command::new("rm").arg(path).output().unwrap(),
+                other => panic!("no way to do {other:?}"),
+            };
+            // e2fsck's 1: errors were corrected.
+            let is_done = done.status.success() || words[0] == "e2fsck" && done.status.code() == Some(1);
+            assert!(is_done, "{command}: {}", text(&done));
+            output += &text(&done);
+        }
+        output
+    }
+
+    /// A word of a command, with the paths of the master in its folder.
+    fn here(&self, word: &str) -> String {
+        match word {
+            path if path.starts_with(self.root.path().to_str().unwrap()) => path.to_owned(),
+            path if path.starts_with('/') => self.root.at(&path[1..]).display().to_string(),
+            other => other.to_owned(),
+        }
+    }
+
     /// The device at `/srv/labimg`, without its folder.
     pub fn mounted(&self) -> Option<String> {
         let mounts = self.root.read("proc/mounts");

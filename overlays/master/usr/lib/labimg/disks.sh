@@ -151,6 +151,17 @@ bytes() {
     blockdev --getsize64 "$root/dev/$1"
 }
 
+# stable NAME: how to call a disk or partition so that it stays true when others are plugged in or out.
+stable() {
+    for link in "$root"/dev/disk/by-id/*; do
+        if [ "$(readlink -f "$link")" = "$(readlink -f "$root/dev/$1")" ]; then
+            echo "${link#"$root"}"
+            return
+        fi
+    done
+    echo "/dev/$1"
+}
+
 # describe NAME: for people.
 describe() {
     model=$(tr -s ' ' < "$root/sys/block/$1/device/model" 2> /dev/null || true)
