@@ -18,6 +18,7 @@ mod image;
 mod lab;
 mod locked;
 mod mirror;
+mod mutations;
 mod usage;
 
 use std::fmt::Write;
