@@ -273,13 +273,18 @@ fn networks_of_the_cluster_meet_nothing() {
             "\"10.51.0.0/16\"",
             &["the pod network 10.50.0.0/15 and the service network 10.51.0.0/16 overlap"],
         ),
-        ("cluster-cidr = \"10.50.0.0/16,10.50.1.0/24\"", "\"10.50.0.0/16,10.50.1.0/24\"", &["overlap"]),
+        ("cluster-cidr = \"10.50.0.0/16,10.50.2.0/23\"", "\"10.50.0.0/16,10.50.2.0/23\"", &["overlap"]),
         ("\"cluster-cidr+\" = \"pods\"", "\"pods\"", &["write it like `10.42.0.0/16`"]),
+        ("cluster-cidr = \"10.52.0.0/25\"", "\"10.52.0.0/25\"", &["too small for 2 nodes: each takes a /24 of it"]),
+        ("cluster-cidr = \"10.52.0.0/24\"", "\"10.52.0.0/24\"", &["too small for 2 nodes"]),
         ("cluster-dns = \"10.42.0.10\"", "\"10.42.0.10\"", &["not in the service network 10.43.0.0/16"]),
         ("cluster-dns = \"dns\"", "\"dns\"", &["not an IP address"]),
     ] {
         one(&server(lines), place, words);
     }
+    good(&server("cluster-cidr = \"10.52.0.0/23\""));
+    let masks = "kube-controller-manager-arg = [\"node-cidr-mask-size=26\"]";
+    good(&server(&format!("cluster-cidr = \"10.52.0.0/24\"\n{masks}")));
     good(&server("cluster-cidr = \"10.42.0.0/16,fd00:42::/56\"\nservice-cidr = \"10.43.0.0/16,fd00:43::/112\""));
     one(&agent("cluster-cidr = \"10.50.0.0/16\""), "cluster-cidr", &["belongs in `server_config`"]);
 

@@ -80,6 +80,12 @@ pub(super) fn check(root: &DeTable<'_>, fixed: &[Fixed], found: &mut Found) {
     }
     let checks = Checks { inner: &inner, fixed };
     checks.each_other(found);
+    // Whoever sets the masks knows what they are for.
+    if !config
+        .is_some_and(|config| config.iter().any(|(key, _)| key.get_ref().starts_with("kube-controller-manager-arg")))
+    {
+        checks.room(sections(root, "nodes").len(), found);
+    }
     checks.nodes(root, found);
     checks.exports(root, found);
     if let Some(config) = config {
@@ -113,6 +119,21 @@ impl Checks<'_> {
                     problem.also(first, other.what.name());
                 }
                 problem.help(self.instead(if one.span.is_some() { one } else { other }));
+            }
+        }
+    }
+
+    /// Kubernetes gives each node a part of the pod network, by default a /24 of IPv4 and a /64 of IPv6
+    /// (kube-controller-manager, `--node-cidr-mask-size-ipv4` and `-ipv6`).
+    fn room(&self, nodes: usize, found: &mut Found) {
+        for pods in self.inner.iter().filter(|inner| inner.what == Use::Pods) {
+            let Some(span) = pods.span.clone() else { continue };
+            let mask: u8 = if pods.cidr.address.is_ipv4() { 24 } else { 64 };
+            let bits = mask.checked_sub(pods.cidr.prefix);
+            if bits.is_none_or(|bits| u32::from(bits) < usize::BITS && 1 << bits < nodes) {
+                let message =
+                    format!("{} is too small for {nodes} nodes: each takes a /{mask} of it", pods.described());
+                found.mistake(span, message).help(self.instead(pods));
             }
         }
     }
