@@ -55,6 +55,7 @@ fn late_network_old_clock_no_disk_then_no_room() {
     println!("filling the card and the firmware partition");
     node.run_within(
         "sudo sh -c 'for d in / /boot/firmware; do \
+             fallocate --keep-size --length $(df --output=avail -B1 $d | tail -n 1) $d/fill-most || true; \
              dd if=/dev/zero of=$d/fill-large bs=1M status=none || true; \
              dd if=/dev/zero of=$d/fill-small bs=512 status=none || true; done; sync'",
         minutes(10),
@@ -73,7 +74,7 @@ fn late_network_old_clock_no_disk_then_no_room() {
     );
     println!("failed with a full card: {:?}", node.run("systemctl --failed --plain --no-legend").trim());
     assert_eq!(node.run("cat /proc/sys/kernel/hostname").trim(), "master");
-    node.run("sudo rm /fill-large /fill-small /boot/firmware/fill-large /boot/firmware/fill-small; sync");
+    node.run("sudo rm /fill-* /boot/firmware/fill-*; sync");
     node.restart(minutes(15));
     check_node(&node, "master", "k3s.service");
     node.power_off(minutes(5));
