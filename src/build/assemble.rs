@@ -18,12 +18,12 @@ use crate::seed;
 use labimg_debian::configure::{self, Pending};
 use labimg_debian::deb;
 use labimg_debian::kernel;
-use labimg_debian::lock::{Lock, LockedPackage};
+use labimg_debian::lock::Lock;
 use labimg_debian::packages::{self, Installed};
 use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_disk::write::table::Layout;
 use labimg_disk::write::{FileSystem, ImageError, ImageSpec, PartitionSpec};
-use labimg_store::{self as store, Context};
+use labimg_store::Context;
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::Unit;
 use labimg_tree::{Content, Tree};
@@ -56,8 +56,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     let locked_k3s = inputs::k3s(plan, run.options)?;
     let locked_charts = inputs::charts(plan, run.options, run.context.progress)?;
     let carried = containers::carried(plan, run)?;
-    let requests: Vec<store::Request> = lock.packages.iter().map(request).collect();
-    run.context.store.fetch(&requests, run.options.jobs, run.context.http, run.context.progress)?;
+    deb::fetch(&lock.packages, run.options.jobs, &run.context)?;
     let binary = obtain_k3s(plan, locked_k3s, run)?;
     let mirror = plan.lab.k3s.charts.as_deref();
     let charts = charts::fetch_locked(&locked_charts, mirror, &run.context)?;
@@ -136,16 +135,6 @@ fn obtain_k3s(plan: &Plan, locked: Option<&LockedK3s>, run: &Run<'_>) -> Result<
     Ok(Some(k3s::obtain(&wanted, &run.context)?))
 }
 
-/// The download request for a package file.
-pub(super) fn request(package: &LockedPackage) -> store::Request {
-    store::Request {
-        name: format!("{} {}", package.name, package.version),
-        sha256: package.sha256,
-        size: package.size,
-        urls: package.urls.clone(),
-    }
-}
-
 /// The layers above the configured packages: overlays, the node's own files, units.
 fn node_layers(
     tree: &mut Tree,
@@ -190,9 +179,9 @@ fn kernel_layer(
     let version = kernel::version(tree)?;
     tree.begin_layer(format!("modules of {version}"));
     let key = module_key(plan, lock, installed, &version);
-    let archive = context
-        .store
-        .derived(MODULE_INDEXES, &key, |file| kernel::depmod::make(tree, &version, file).map_err(BuildError::from))?;
+    let archive = context.store.derived(MODULE_INDEXES, &key, context.progress, |file| {
+        kernel::depmod::make(tree, &version, file).map_err(BuildError::from)
+    })?;
     kernel::depmod::install(tree, &version, &archive)?;
     Ok(version)
 }
@@ -215,7 +204,7 @@ fn module_key(plan: &Plan, lock: &Lock, installed: &Installed, version: &str) ->
 fn initramfs(tree: &Tree, version: &str, modules: &[String], context: &Context<'_>) -> Result<Content, BuildError> {
     let _phase = context.progress.phase("Making the initramfs", 0, Unit::Items);
     let archive = kernel::initramfs::make(tree, version, modules)?;
-    let blob = context.store.derived(INITRAMFS, &Sha256::of(&archive), |file| {
+    let blob = context.store.derived(INITRAMFS, &Sha256::of(&archive), context.progress, |file| {
         kernel::initramfs::compress(&archive, file).map_err(BuildError::from)
     })?;
     Ok(Content::whole(blob))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{BuildError, BuildOptions, Run, assemble, containers, inputs};
+use super::{BuildError, BuildOptions, Run, containers, inputs};
 use crate::k3s::{K3sMode, LockedK3s};
 use crate::lock_file::{Archives, ImageKey, LockFile};
 use crate::plan::Plan;
@@ -176,13 +176,10 @@ fn controls(packages: &[LockedPackage], run: &Run<'_>) -> Result<Vec<(LockedPack
     if packages.is_empty() {
         return Ok(Vec::new());
     }
-    let requests: Vec<_> = packages.iter().map(assemble::request).collect();
-    run.context.store.fetch(&requests, run.options.jobs, run.context.http, run.context.progress).map_err(
-        |e| match e {
-            StoreError::Fetch(_) => BuildError::from(RenewError::Dropped { source: e }),
-            e => e.into(),
-        },
-    )?;
+    deb::fetch(packages, run.options.jobs, &run.context).map_err(|e| match e {
+        StoreError::Fetch(_) => BuildError::from(RenewError::Dropped { source: e }),
+        e => e.into(),
+    })?;
     let debs = deb::open_all(run.context.store, packages, run.context.progress)?;
     let text = |(package, deb): (LockedPackage, Deb)| {
         let control = deb.control.get("control").map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -101,7 +101,7 @@ pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) ->
         return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
     }
     phase.inc((text.len() + archive.len()) as u64);
-    context.store.put(&archive)?;
+    context.store.put(&archive, context.progress)?;
     let ChartRef { name, version, repository } = chart.clone();
     Ok(LockedChart { name, version, repository, size: archive.len() as u64, sha256: found, url: shown(&url) })
 }
@@ -122,7 +122,10 @@ pub fn fetch_locked(
         Request { name, sha256: chart.sha256, size: chart.size, urls }
     };
     context.store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, context.http, context.progress)?;
-    let content = |chart: &&LockedChart| Ok((chart.reference(), Content::whole(context.store.fetched(&chart.sha256)?)));
+    let content = |chart: &&LockedChart| {
+        let archive = context.store.fetched(&chart.sha256, context.progress)?;
+        Ok((chart.reference(), Content::whole(archive)))
+    };
     charts.iter().map(content).collect()
 }
 

@@ -91,8 +91,8 @@ pub fn resolve(name: &ImageName, architecture: &str, source: &Source<'_>) -> Res
     let config = document(name, &config_url, Some(manifest.config.sha256), source)?;
     document::check_config(&config, architecture).map_err(|e| wrong(&config_url, e))?;
     phase.inc((text.len() + config.len()) as u64);
-    source.context.store.put(&config)?;
-    let sha256 = source.context.store.put(&text)?;
+    source.context.store.put(&config, source.context.progress)?;
+    let sha256 = source.context.store.put(&text, source.context.progress)?;
     // A layer may occur twice, but is downloaded once.
     let parts: BTreeMap<Sha256, u64> = parts(&manifest).map(|part| (part.sha256, part.size)).collect();
     let size = parts.values().fold(text.len() as u64, |sum, size| sum.saturating_add(*size));
@@ -128,7 +128,10 @@ pub fn fetch_locked(
     source.context.store.fetch(&requests, jobs, source.context.http, source.context.progress)?;
     let mut fetched = Vec::new();
     for (container, (text, manifest)) in containers.iter().zip(manifests) {
-        let content = |part: Part| Ok((part.sha256, Content::whole(source.context.store.fetched(&part.sha256)?)));
+        let content = |part: Part| {
+            let blob = source.context.store.fetched(&part.sha256, source.context.progress)?;
+            Ok((part.sha256, Content::whole(blob)))
+        };
         fetched.push(Container {
             name: container.name.clone(),
             parts: parts(&manifest).map(content).collect::<Result<_, ContainerError>>()?,
@@ -145,7 +148,8 @@ fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>
     let LockedContainer { name, architecture, sha256, .. } = container;
     let of = |mirror| format!("{}/manifests/sha256:{sha256}", name.address(mirror));
     let url = of(source.mirror);
-    let text = if let Some(blob) = source.context.store.blob(sha256)? {
+    let kept = source.context.store.blob(sha256, &format!("the manifest of {name}"), source.context.progress)?;
+    let text = if let Some(blob) = kept {
         let path = blob.path().to_owned();
         Content::whole(blob).to_vec().map_err(|e| StoreError::io("read", &path, e))?
     } else {
@@ -155,7 +159,7 @@ fn manifest(container: &LockedContainer, source: &Source<'_>) -> Result<(Vec<u8>
             }
             done => done,
         }?;
-        source.context.store.put(&text)?;
+        source.context.store.put(&text, source.context.progress)?;
         text
     };
     let manifest = manifest_of(&text, architecture).map_err(|e| document_error(name, &url, e))?;

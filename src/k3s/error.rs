@@ -64,16 +64,6 @@ pub enum K3sError {
         /// Where its checksum was remembered from an earlier build.
         remembered: Option<PathBuf>,
     },
-    /// The checksum of an earlier build cannot be read or kept.
-    #[error("cannot {action} {}", path.display())]
-    Memory {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
     /// The user's own file cannot be read.
     #[error("--k3s-bin {} cannot be read", path.display())]
     Read {
@@ -100,9 +90,7 @@ impl Fault for K3sError {
         match self {
             Self::Version(_) | Self::Url(_) => FaultKind::Configuration,
             Self::Read { .. } | Self::NotK3s { .. } | Self::Contradiction(_) => FaultKind::Usage,
-            Self::Architecture(_) | Self::NoRelease { .. } | Self::NoSize { .. } | Self::Memory { .. } => {
-                FaultKind::World
-            }
+            Self::Architecture(_) | Self::NoRelease { .. } | Self::NoSize { .. } => FaultKind::World,
             Self::Http { source, .. } => source.kind(),
             Self::Sums { source, .. } => source.kind(),
             Self::Store { source, .. } => source.kind(),
@@ -129,7 +117,7 @@ impl Fault for K3sError {
                 Some(source.help().into_iter().chain([note]).collect::<Vec<_>>().join("\n"))
             }
             Self::Contradiction(_) => help("give one of the two"),
-            Self::Architecture(_) | Self::Memory { .. } | Self::Read { .. } | Self::NotK3s { .. } => None,
+            Self::Architecture(_) | Self::Read { .. } | Self::NotK3s { .. } => None,
         }
     }
 }

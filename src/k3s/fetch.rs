@@ -2,19 +2,15 @@
 //!
 //! What was verified once is remembered, so that later builds need no network and get the same bytes:
 //! `releases/k3s-<hash of the checksum file's address>` (for the images, `k3s-images-<hash>`) in the cache holds
-//! `<sha256> <size> <address>`. It is written only after the file itself was found right.
-
-use std::io;
-use std::path::PathBuf;
+//! `<sha256> <size>` ([`labimg_store::Store::recall`]). It is written only after the file itself was found right.
 
 use super::release::Release;
 use super::{K3sError, K3sSource, LockedK3s, sums};
 use labimg_store::http::{Http, HttpError, shown};
-use labimg_store::{Context, Request, Store, StoreError};
+use labimg_store::{Context, Request, StoreError};
 use labimg_tree::Content;
-use labimg_tree::files;
 use labimg_tree::hash::Sha256;
-use labimg_tree::progress::{Progress, Unit};
+use labimg_tree::progress::Unit;
 
 /// Largest checksum file that is read, in bytes; those of k3s have two lines.
 const SUMS_LIMIT: u64 = 64 << 10;
@@ -71,8 +67,9 @@ pub fn fetch_images(
 
 /// The file and what it is.
 pub(super) fn fetch(release: &Release, context: &Context<'_>) -> Result<(Content, LockedK3s), Failed> {
-    let memory = Memory::of(context.store, release);
-    let known = memory.read()?;
+    let store_error = |remembered, source| K3sError::Store { version: release.version.clone(), source, remembered };
+    let memory = Memory::of(release);
+    let known = memory.recall(context).map_err(|e| store_error(None, e))?;
     let (sha256, size) = if let Some(known) = known {
         known
     } else {
@@ -83,12 +80,11 @@ pub(super) fn fetch(release: &Release, context: &Context<'_>) -> Result<(Content
     };
     let url = release.file_url();
     let content = download(release, sha256, size, vec![url.clone()], context).map_err(|source| {
-        let remembered = known.is_some().then(|| memory.path.clone());
-        let error = K3sError::Store { version: release.version.clone(), source, remembered };
-        Failed { error: Box::new(error), sha256: Some(sha256) }
+        let remembered = known.is_some().then(|| context.store.memory(&memory.name));
+        Failed { error: Box::new(store_error(remembered, source)), sha256: Some(sha256) }
     })?;
     if known.is_none() {
-        memory.write(sha256, size, context.progress)?;
+        memory.remember(sha256, size, context).map_err(|e| store_error(None, e))?;
     }
     let locked = LockedK3s {
         version: release.version.clone(),
@@ -123,12 +119,14 @@ fn download(
     urls.dedup();
     let name = format!("{} {} ({})", release.what, release.version, release.architecture);
     context.store.fetch(&[Request { name, sha256, size, urls }], 1, context.http, context.progress)?;
-    context.store.fetched(&sha256).map(Content::whole)
+    context.store.fetched(&sha256, context.progress).map(Content::whole)
 }
 
 /// What the file must hash to: remembered, or by the release's checksum file.
 pub(super) fn checksum(release: &Release, context: &Context<'_>) -> Result<Sha256, K3sError> {
-    if let Some((sha256, _)) = Memory::of(context.store, release).read()? {
+    let known = Memory::of(release).recall(context);
+    let failed = |source| K3sError::Store { version: release.version.clone(), source, remembered: None };
+    if let Some((sha256, _)) = known.map_err(failed)? {
         return Ok(sha256);
     }
     let _phase = context.progress.phase("Looking up k3s", 0, Unit::Items);
@@ -176,47 +174,27 @@ fn failure(release: &Release, source: HttpError) -> K3sError {
     }
 }
 
-/// The file that remembers a release.
+/// What is remembered of a release.
 struct Memory {
-    path: PathBuf,
+    name: String,
     url: String,
 }
 
 impl Memory {
-    fn of(store: &Store, release: &Release) -> Self {
+    fn of(release: &Release) -> Self {
         let url = shown(&release.sums_url());
-        Self { path: store.dir().join("releases").join(format!("{}-{}", release.what, Sha256::of(&url))), url }
+        Self { name: format!("{}-{}", release.what, Sha256::of(&url)), url }
     }
 
-    fn error(&self, action: &'static str, source: io::Error) -> K3sError {
-        K3sError::Memory { action, path: self.path.clone(), source }
-    }
-
-    fn read(&self) -> Result<Option<(Sha256, u64)>, K3sError> {
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(self.error("read", e)),
+    fn recall(&self, context: &Context<'_>) -> Result<Option<(Sha256, u64)>, StoreError> {
+        let parse = |fact: &str| {
+            let (hash, size) = fact.split_once(' ')?;
+            Some((hash.parse().ok()?, size.parse().ok()?))
         };
-        let mut words = text.split_whitespace();
-        let hash = words.next().and_then(|word| word.parse().ok());
-        let size = words.next().and_then(|word| word.parse().ok());
-        if let (Some(hash), Some(size)) = (hash, size) {
-            return Ok(Some((hash, size)));
-        }
-        let what = "it does not begin with a SHA-256 and a size; remove it";
-        Err(self.error("read", io::Error::new(io::ErrorKind::InvalidData, what)))
+        context.store.recall(&self.name, &self.url, context.progress, parse)
     }
 
-    /// Whole or not at all. A cache that may only be read is no reason to fail: the program is there.
-    fn write(&self, sha256: Sha256, size: u64, reporter: &dyn Progress) -> Result<(), K3sError> {
-        let line = format!("{sha256} {size} {}\n", self.url);
-        match files::write_whole(&self.path, line.as_bytes(), 0o600, false) {
-            Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-                reporter.warn(&format!("cannot remember the checksum of k3s in {}: {e}", self.path.display()));
-                Ok(())
-            }
-            done => done.map_err(|e| self.error("write", e)),
-        }
+    fn remember(&self, sha256: Sha256, size: u64, context: &Context<'_>) -> Result<(), StoreError> {
+        context.store.remember(&self.name, &format!("{sha256} {size}"), &self.url, context.progress)
     }
 }

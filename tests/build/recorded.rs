@@ -94,7 +94,10 @@ pub fn index_hash(release: &str, path: &str) -> Sha256 {
 }
 
 fn place(store: &Store, hash: &Sha256, path: &Path) {
-    let blob = store.blob(hash).unwrap().unwrap_or_else(|| panic!("the mirror was renewed meanwhile: run it again"));
+    let blob = store
+        .blob(hash, "it", &Silent)
+        .unwrap()
+        .unwrap_or_else(|| panic!("the mirror was renewed meanwhile: run it again"));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::hard_link(blob.path(), path).unwrap();
 }

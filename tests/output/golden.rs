@@ -32,7 +32,7 @@ fn versions() -> Vec<String> {
 }
 
 /// A session with all files of a version. The labs are `home`, made by `write_golden`, and `full`, made by hand.
-fn session(version: &str) -> Session {
+pub fn session(version: &str) -> Session {
     let session = Session::new();
     let from = golden(version);
     copy(&from, session.dir.path());
@@ -68,7 +68,7 @@ fn sparse(path: &Path, bytes: &[u8]) {
 }
 
 /// Builds from the lock, without any server.
-fn build(node: &str) -> Vec<&str> {
+pub fn build(node: &str) -> Vec<&str> {
     vec![
         "build", node, "--lab", "home", "--locked", "-o", "new.img", "--mirror", NOWHERE, "--cache", "cache", "--quiet",
     ]
@@ -244,17 +244,12 @@ fn publish(session: &Session) {
     }
 }
 
-/// Writes the folder of this version.
-#[test]
-#[ignore = "writes files of the repository"]
-fn write_golden() {
-    let session = Session::with_archive();
-    publish(&session);
-    let run = |args: &[&str]| {
-        let output = session.unheard(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(&["new", "home", "--board", "virt", "--workers", "1"]);
+/// A lab in `home` whose image has everything that the cache can hold, on servers of the session; returns the options
+/// that lead there.
+pub fn lab_with_everything(session: &Session) -> Vec<String> {
+    publish(session);
+    let output = session.unheard(&["new", "home", "--board", "virt", "--workers", "1"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let url = |path: &str| session.server.url(path);
     let k3s = format!(
         "[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\ncharts = \"{}\"\nregistries = \"{}\"\nembed_images = true\nimages = [\"{IMAGE}\"]\n",
@@ -267,9 +262,22 @@ fn write_golden() {
     assert!(lab.contains(KEY) && lab.contains(K3S));
     session.write("home/lab.toml", lab);
     let mirror = format!("{},{}", url("/debian"), url("/debian-security"));
-    let from = ["--lab", "home", "--mirror", &mirror, "--keyring", "keys.pgp", "--cache", "cache"];
-    run(&[&["lock"], &from[..]].concat());
-    run(&[&["build", "--locked", "-o", "home"], &from[..]].concat());
+    ["--lab", "home", "--mirror", &mirror, "--keyring", "keys.pgp", "--cache", "cache"].map(str::to_owned).into()
+}
+
+/// Writes the folder of this version.
+#[test]
+#[ignore = "writes files of the repository"]
+fn write_golden() {
+    let session = Session::with_archive();
+    let from = lab_with_everything(&session);
+    let run = |args: &[&str]| {
+        let from: Vec<&str> = from.iter().map(String::as_str).collect();
+        let output = session.unheard(&[args, &from].concat());
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["lock"]);
+    run(&["build", "--locked", "-o", "home"]);
 
     let to = golden(env!("CARGO_PKG_VERSION"));
     assert!(!to.exists(), "{} is there: what a version wrote is not written again", to.display());

@@ -13,6 +13,7 @@
 
 mod archive;
 mod cluster;
+mod damage;
 mod golden;
 mod image;
 mod lab;

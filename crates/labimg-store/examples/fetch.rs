@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = Request { name: url.clone(), sha256: sha256.parse()?, size: size.parse()?, urls: vec![url.clone()] };
     // At most four downloads at once; here there is only one.
     store.fetch(std::slice::from_ref(&request), 4, &Http::new()?, &Silent)?;
-    let blob = store.fetched(&request.sha256)?;
+    let blob = store.fetched(&request.sha256, &Silent)?;
     println!("{} bytes in {}", blob.len(), store.dir().display());
     Ok(())
 }

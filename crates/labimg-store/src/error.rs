@@ -60,6 +60,8 @@ pub enum StoreError {
 pub struct Failed {
     /// The file's name.
     pub name: String,
+    /// True when the cache had it, damaged.
+    pub damaged: bool,
     /// The last failure of each source.
     pub causes: Vec<SourceError>,
 }
@@ -171,8 +173,11 @@ fn listed(names: &[String]) -> String {
 fn failures(failed: &[Failed]) -> String {
     const SHOWN: usize = 10;
     let mut text = String::from("some files cannot be downloaded");
-    for Failed { name, causes } in failed.iter().take(SHOWN) {
+    for Failed { name, damaged, causes } in failed.iter().take(SHOWN) {
         let _ = write!(text, "\n  `{name}`");
+        if *damaged {
+            text.push_str(", whose copy in the cache was damaged");
+        }
         match causes.as_slice() {
             [] => text.push_str(": no address is known for it"),
             causes => causes.iter().for_each(|cause| {
@@ -193,6 +198,9 @@ fn remedies(failed: &[Failed]) -> Option<String> {
         if !found.contains(&help) {
             found.push(help);
         }
+    }
+    if failed.iter().any(|failed| failed.damaged) {
+        found.push("name a cache that has it with --cache".to_owned());
     }
     (!found.is_empty()).then(|| found.join("; "))
 }

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rayon::prelude::*;
 use reqwest::StatusCode;
 use sha2::Digest;
 
 use super::http::{Http, HttpError, shown};
 use super::slot::{self, Slot};
-use super::{Failed, SourceError, Store, StoreError, has};
+use super::sound::{BLOB, Found};
+use super::{Failed, SourceError, Store, StoreError};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Phase, Progress, Unit};
@@ -43,7 +45,7 @@ pub struct Request {
 }
 
 impl Store {
-    /// Downloads the files that are missing and verifies each: up to `jobs` at a time, the largest first.
+    /// Downloads the files that are missing or damaged and verifies each: up to `jobs` at a time, the largest first.
     ///
     /// Files that another process is downloading are waited for.
     ///
@@ -58,27 +60,23 @@ impl Store {
         http: &Http,
         reporter: &dyn Progress,
     ) -> Result<(), StoreError> {
-        let mut missing = Vec::new();
-        for request in requests {
-            let path = self.blob_path(&request.sha256);
-            if has(&path, request.size) {
-                self.touch(&path);
-            } else {
-                missing.push(request);
-            }
-        }
+        let mut requests: Vec<&Request> = requests.iter().collect();
+        requests.sort_by_key(|request| (Reverse(request.size), request.sha256));
+        requests.dedup_by_key(|request| request.sha256);
+        let missing = |request| Ok(self.lacking(request, reporter)?.map(|damaged| Missing { request, damaged }));
+        let missing = requests.into_par_iter().with_max_len(1).filter_map(|request| missing(request).transpose());
+        let missing: Vec<Missing<'_>> = missing.collect::<Result<_, StoreError>>()?;
         if missing.is_empty() {
             return Ok(());
         }
-        self.must_write(|| missing.iter().map(|request| request.name.clone()).collect())?;
-        missing.sort_by_key(|request| (Reverse(request.size), request.sha256));
-        missing.dedup_by_key(|request| request.sha256);
+        self.must_write(|| missing.iter().map(Missing::name).collect())?;
 
-        let left = missing.iter().map(|request| request.size - self.begun(request)).sum();
+        let left = missing.iter().map(|missing| missing.request.size - self.begun(missing.request)).sum();
         self.check_room(left)?;
         let stop = Arc::new(AtomicBool::new(false));
         let run = Run {
             store: self,
+            reporter,
             http: http.until(stop.clone()),
             phase: reporter.phase("Downloading", left, Unit::Bytes),
             stop,
@@ -88,10 +86,10 @@ impl Store {
         };
         let next = AtomicUsize::new(0);
         let work = || {
-            while let Some(request) = missing.get(next.fetch_add(1, Ordering::Relaxed))
+            while let Some(missing) = missing.get(next.fetch_add(1, Ordering::Relaxed))
                 && run.http.check().is_ok()
             {
-                run.handle(request);
+                run.handle(missing);
             }
         };
         std::thread::scope(|scope| {
@@ -102,6 +100,16 @@ impl Store {
             work();
         });
         run.result()
+    }
+
+    /// Whether the file must be downloaded, and if so, whether it is there and damaged.
+    fn lacking(&self, request: &Request, reporter: &dyn Progress) -> Result<Option<bool>, StoreError> {
+        let path = self.blob_path(&request.sha256);
+        Ok(match self.sound((BLOB, &request.sha256, &path), &request.name, reporter)? {
+            Found::Sound(blob) if blob.len() == request.size => None,
+            Found::Sound(_) | Found::Missing => Some(false),
+            Found::Damaged => Some(true),
+        })
     }
 
     /// Bytes of the file that an earlier download left.
@@ -122,9 +130,23 @@ impl Store {
     }
 }
 
+/// A file to be downloaded.
+struct Missing<'a> {
+    request: &'a Request,
+    /// True when the cache has it, damaged.
+    damaged: bool,
+}
+
+impl Missing<'_> {
+    fn name(&self) -> String {
+        format!("{}{}", self.request.name, if self.damaged { " (damaged there)" } else { "" })
+    }
+}
+
 /// One call of [`Store::fetch`].
 struct Run<'a> {
     store: &'a Store,
+    reporter: &'a dyn Progress,
     http: Http,
     phase: Box<dyn Phase>,
     /// Set when no further download can succeed.
@@ -170,8 +192,8 @@ impl From<StoreError> for Failure {
 }
 
 impl Run<'_> {
-    fn handle(&self, request: &Request) {
-        match self.one(request) {
+    fn handle(&self, missing: &Missing<'_>) {
+        match self.one(missing) {
             Ok(()) => {}
             Err(StoreError::Fetch(failed)) => {
                 // A missing or wrong file says nothing about the other files; a dead network or server does.
@@ -204,12 +226,13 @@ impl Run<'_> {
     }
 
     /// Fetches one file from any mirror that has it.
-    fn one(&self, request: &Request) -> Result<(), StoreError> {
+    fn one(&self, missing: &Missing<'_>) -> Result<(), StoreError> {
+        let Missing { request, damaged } = *missing;
         let target = self.store.blob_path(&request.sha256);
         let begun = self.store.begun(request);
         let there = || {
             self.http.check()?;
-            Ok(has(&target, request.size))
+            Ok(self.store.lacking(request, self.reporter)?.is_none())
         };
         let Some(slot) = Slot::acquire(self.store.part_path(&request.sha256), there)? else {
             self.phase.inc(request.size - begun);
@@ -221,7 +244,7 @@ impl Run<'_> {
             self.http.pause(source.ready.saturating_duration_since(Instant::now()))?;
             let before = part.len;
             match self.transfer(&mut part, request, source) {
-                Ok(()) => return part.slot.publish(&target),
+                Ok(()) => return self.store.publish(part.slot, &target),
                 Err(Failure::Store(e)) => return Err(e),
                 Err(Failure::Source(SourceError::Http(HttpError::Interrupted(e)))) => return Err(e.into()),
                 Err(Failure::Source(e)) => {
@@ -241,7 +264,7 @@ impl Run<'_> {
             part.slot.discard();
         }
         let causes = sources.into_iter().filter_map(|source| source.given_up).collect();
-        Err(StoreError::Fetch(vec![Failed { name: request.name.clone(), causes }]))
+        Err(StoreError::Fetch(vec![Failed { name: request.name.clone(), damaged, causes }]))
     }
 
     /// The mirror to ask next: the one that may be asked first. Of several, one whose host answers, then by order.
@@ -343,9 +366,11 @@ struct Part {
 impl Part {
     fn load(slot: Slot, request: &Request, counted: u64) -> Result<Self, StoreError> {
         let mut part = Self { slot, len: 0, hasher: sha2::Sha256::new(), counted };
-        slot::feed(part.slot.file(), part.slot.path(), &mut part.hasher, &mut part.len)?;
-        if part.len > request.size {
-            part.clear(request.size)?;
+        match slot::feed(part.slot.file(), part.slot.path(), &mut part.hasher, &mut part.len) {
+            Ok(()) if part.len <= request.size => {}
+            // Not the beginning of this file, or on a bad sector.
+            Ok(()) | Err(StoreError::Io { .. }) => part.clear(request.size)?,
+            Err(e) => return Err(e),
         }
         Ok(part)
     }

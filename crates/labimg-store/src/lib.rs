@@ -6,6 +6,7 @@
 //! blobs/sha256/ab/ab12…           inputs, named by their SHA-256; mode 0444
 //! derived/<kind>/<key>            made from verified inputs, named by a hash of those; mode 0444
 //! derived/<kind>/<key>.sum        its SHA-256 and size, in bytes
+//! releases/<name>                 what was learnt from the network once (memory.rs)
 //! tmp/ab12….part                  a download that is running or was cut off
 //! tmp/<kind>-<key>.part           a derived entry being made
 //! ```
@@ -16,8 +17,7 @@
 //! for a day is removed by the next [`Store::open`].
 //!
 //! Nothing is synced to the disk: that would cost at least one seek for each of some hundred files, and everything can
-//! be fetched or made again. On file systems with delayed allocation (ext4, XFS, btrfs) an inode's size only covers
-//! data that is on the disk. So after a power cut a lost entry has the wrong size, which is checked on every use.
+//! be fetched or made again. What a power cut or the disk itself damaged is noticed before it is used (sound.rs).
 //!
 //! A file's modification time is the time of its last use, to the hour: `prune` goes by it.
 
@@ -25,7 +25,9 @@ mod context;
 mod error;
 mod fetch;
 pub mod http;
+mod memory;
 mod slot;
+mod sound;
 mod upkeep;
 
 use std::fs::File;
@@ -36,14 +38,18 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::FlockOperation;
 
 use labimg_tree::Blob;
+use labimg_tree::files;
 use labimg_tree::hash::Sha256;
+use labimg_tree::progress::Progress;
 
 pub use context::Context;
 pub use error::{Failed, SourceError, StoreError};
 pub use fetch::Request;
-pub use upkeep::{Damaged, Keep, Listing, Pruned, StoreEntry, Verified};
+pub use sound::Damaged;
+pub use upkeep::{Keep, Listing, Pruned, StoreEntry, Verified};
 
 use slot::Slot;
+use sound::{BLOB, Found, Known};
 
 /// A `.part` is rubbish when nobody holds it and nobody wrote to it for this long.
 const STALE: Duration = Duration::from_secs(24 * 3600);
@@ -70,6 +76,7 @@ pub struct Store {
     /// The lock file, locked shared. `None` in a read-only cache without this file.
     lock: Option<File>,
     writable: bool,
+    known: Known,
 }
 
 impl Store {
@@ -79,9 +86,12 @@ impl Store {
     /// When there is no cache and none can be made; [`StoreError::Interrupted`] while waiting for a `cache prune`.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let store = match prepare(dir) {
-            Ok(lock) => Self { dir: dir.to_owned(), lock: Some(lock), writable: may_write(dir) },
+            Ok(lock) => {
+                Self { dir: dir.to_owned(), lock: Some(lock), writable: may_write(dir), known: Known::default() }
+            }
             Err(StoreError::Io { source, .. }) if is_denied(&source) && dir.join("blobs").is_dir() => {
-                Self { dir: dir.to_owned(), lock: File::open(dir.join("lock")).ok(), writable: false }
+                let lock = File::open(dir.join("lock")).ok();
+                Self { dir: dir.to_owned(), lock, writable: false, known: Known::default() }
             }
             Err(e) => return Err(e),
         };
@@ -98,46 +108,49 @@ impl Store {
         &self.dir
     }
 
-    /// A verified blob, or `None` when it is missing.
+    /// A sound blob, or `None` when it is missing. A damaged one is thrown away with a warning, which calls it `name`,
+    /// and is missing then.
     ///
     /// # Errors
     /// When it exists but cannot be opened.
-    pub fn blob(&self, hash: &Sha256) -> Result<Option<Blob>, StoreError> {
-        self.open_used(&self.blob_path(hash))
+    pub fn blob(&self, hash: &Sha256, name: &str, reporter: &dyn Progress) -> Result<Option<Blob>, StoreError> {
+        match self.sound((BLOB, hash, &self.blob_path(hash)), name, reporter)? {
+            Found::Sound(blob) => Ok(Some(blob)),
+            Found::Missing | Found::Damaged => Ok(None),
+        }
     }
 
     /// A blob that was fetched or kept before.
     ///
     /// # Errors
-    /// When it cannot be opened, or was removed in the meantime.
-    pub fn fetched(&self, hash: &Sha256) -> Result<Blob, StoreError> {
+    /// When it cannot be opened, or was removed or damaged in the meantime.
+    pub fn fetched(&self, hash: &Sha256, reporter: &dyn Progress) -> Result<Blob, StoreError> {
         let gone = || StoreError::io("open", &self.blob_path(hash), io::ErrorKind::NotFound.into());
-        self.blob(hash)?.ok_or_else(gone)
+        self.blob(hash, "a download", reporter)?.ok_or_else(gone)
     }
 
     /// Stores some bytes as a blob.
     ///
     /// # Errors
     /// A write error; [`StoreError::ReadOnly`].
-    pub fn put(&self, bytes: &[u8]) -> Result<Sha256, StoreError> {
+    pub fn put(&self, bytes: &[u8], reporter: &dyn Progress) -> Result<Sha256, StoreError> {
         let hash = Sha256::of(bytes);
         let (path, size) = (self.blob_path(&hash), bytes.len() as u64);
-        let there = || Ok(has(&path, size));
+        let there = || self.blob(&hash, "a download", reporter).map(|blob| blob.is_some());
         if !there()? {
             self.must_write(|| vec![format!("blob {hash}")])?;
             if let Some(slot) = Slot::acquire(self.part_path(&hash), there)? {
                 let written = slot.clear().and_then(|()| slot.file().write_all(bytes));
                 written.map_err(|e| StoreError::write(slot.path(), size, e))?;
-                slot.publish(&path)?;
+                self.publish(slot, &path)?;
             }
         }
-        self.touch(&path);
         Ok(hash)
     }
 
     /// Something costly that is made from verified inputs. It is kept under its `kind` (a short word, such as `tar`)
-    /// and its `key`, a hash of everything that goes into it, including the maker's version. When it is missing, `make`
-    /// writes it; another build that needs it waits.
+    /// and its `key`, a hash of everything that goes into it, including the maker's version. When it is missing or
+    /// damaged, `make` writes it; another build that needs it waits.
     ///
     /// `make` must not ask for the same entry again, nor let `rayon` run other work in its thread that does.
     ///
@@ -147,11 +160,11 @@ impl Store {
         &self,
         kind: &'static str,
         key: &Sha256,
+        reporter: &dyn Progress,
         make: impl FnOnce(&mut File) -> Result<(), E>,
     ) -> Result<Blob, E> {
-        let path = self.dir.join("derived").join(kind).join(key.to_string());
-        let sum = sum_path(&path);
-        let there = || Ok(Sum::read(&sum).is_some_and(|sum| has(&path, sum.size)));
+        let path = self.derived_path(kind, key);
+        let there = || self.has_derived(kind, key, reporter);
         if !there()? {
             self.must_write(|| vec![format!("{kind} {key}")])?;
             let part = self.dir.join("tmp").join(format!("{kind}-{key}.part"));
@@ -161,26 +174,30 @@ impl Store {
                     slot.discard();
                     return Err(e);
                 }
-                // The sum goes first: an entry without one is never seen.
-                slot.sum()?.write(&sum, &self.dir.join("tmp").join(format!("{kind}-{key}.sum.part")))?;
-                slot.publish(&path)?;
+                // The sum goes first: an entry without one is never used.
+                slot.sum()?.write(&sum_path(&path))?;
+                self.publish(slot, &path)?;
             }
         }
-        match self.open_used(&path)? {
-            Some(blob) => Ok(blob),
-            None => Err(StoreError::io("open", &path, io::ErrorKind::NotFound.into()).into()),
+        match self.sound((kind, key, &path), kind, reporter)? {
+            Found::Sound(blob) => Ok(blob),
+            Found::Missing | Found::Damaged => {
+                Err(StoreError::io("open", &path, io::ErrorKind::NotFound.into()).into())
+            }
         }
     }
 
-    fn open_used(&self, path: &Path) -> Result<Option<Blob>, StoreError> {
-        match Blob::open(path) {
-            Ok(blob) => {
-                self.touch(path);
-                Ok(Some(blob))
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(StoreError::io("open", path, e)),
-        }
+    /// Whether a sound entry that [`Store::derived`] made is there.
+    ///
+    /// # Errors
+    /// When it exists but cannot be opened.
+    pub fn has_derived(&self, kind: &'static str, key: &Sha256, reporter: &dyn Progress) -> Result<bool, StoreError> {
+        let found = self.sound((kind, key, &self.derived_path(kind, key)), kind, reporter)?;
+        Ok(matches!(found, Found::Sound(_)))
+    }
+
+    fn derived_path(&self, kind: &str, key: &Sha256) -> PathBuf {
+        self.dir.join("derived").join(kind).join(key.to_string())
     }
 
     fn blob_path(&self, hash: &Sha256) -> PathBuf {
@@ -242,28 +259,23 @@ struct Sum {
 }
 
 impl Sum {
-    /// `None` when it cannot be read or parsed: then the entry counts as missing and is made again.
+    /// `None` when it cannot be read or parsed: then the entry counts as damaged.
     fn read(path: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(path).ok()?;
         let (hash, size) = text.trim_end().split_once(' ')?;
         Some(Self { hash: hash.parse().ok()?, size: size.parse().ok()? })
     }
 
-    /// Writes it through the file `part`, under the lock of its entry.
-    fn write(self, path: &Path, part: &Path) -> Result<(), StoreError> {
+    /// Writes it, under the lock of its entry.
+    fn write(self, path: &Path) -> Result<(), StoreError> {
         let text = format!("{} {}\n", self.hash, self.size);
-        std::fs::write(part, &text).map_err(|e| StoreError::write(part, text.len() as u64, e))?;
-        slot::rename(part, path)
+        let written = files::write_whole(path, text.as_bytes(), 0o644, false);
+        written.map_err(|e| StoreError::write(path, text.len() as u64, e))
     }
 }
 
 fn sum_path(path: &Path) -> PathBuf {
     path.with_extension("sum")
-}
-
-/// True when the entry exists and has the right size.
-fn has(path: &Path, size: u64) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
 }
 
 fn is_denied(error: &io::Error) -> bool {
@@ -283,7 +295,8 @@ fn prepare(dir: &Path) -> Result<File, StoreError> {
         // Cache Directory Tagging Specification (bford.info/cachedir).
         let text =
             "Signature: 8a477f597d28d172789f06886806bc55\n# Downloads of labimg; safe to remove when no build runs.\n";
-        std::fs::write(&tag, text).map_err(|e| StoreError::write(&tag, text.len() as u64, e))?;
+        files::write_whole(&tag, text.as_bytes(), 0o644, false)
+            .map_err(|e| StoreError::write(&tag, text.len() as u64, e))?;
     }
     Ok(lock)
 }

@@ -2,11 +2,11 @@
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use sha2::Digest;
 
@@ -33,7 +33,10 @@ impl Slot {
     ) -> Result<Option<Self>, StoreError> {
         let mut wait = WAITS.0;
         while !there()? {
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+            // A cache may be shared: a link that another user put there is not followed.
+            let no_links = OFlags::NOFOLLOW.bits().cast_signed();
+            let mut options = File::options();
+            let file = options.read(true).write(true).create(true).truncate(false).custom_flags(no_links).open(&path);
             let file = file.map_err(|e| StoreError::write(&path, 0, e))?;
             if try_lock(&file, FlockOperation::NonBlockingLockExclusive)
                 .map_err(|e| StoreError::io("lock", &path, e))?
@@ -80,11 +83,12 @@ impl Slot {
         hash_file(&self.file, &self.path)
     }
 
-    /// Renames the file to `path`, where readers find it.
-    pub(super) fn publish(self, path: &Path) -> Result<(), StoreError> {
+    /// Renames the file to `path`, where readers find it; returns it, still open.
+    pub(super) fn publish(self, path: &Path) -> Result<File, StoreError> {
         rename(&self.path, path)?;
         // After the rename: a `.part` must stay writable for the process that resumes after a kill.
-        self.file.set_permissions(Permissions::from_mode(0o444)).map_err(|e| StoreError::io("protect", path, e))
+        self.file.set_permissions(Permissions::from_mode(0o444)).map_err(|e| StoreError::io("protect", path, e))?;
+        Ok(self.file)
     }
 
     /// Removes the file.

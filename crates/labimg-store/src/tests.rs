@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -10,25 +11,42 @@ use super::http::{Http, HttpError};
 use super::*;
 use labimg_testkit::http_server::{Act, Server, dead_url};
 use labimg_tree::fault::{Fault, FaultKind, causes};
+use labimg_tree::progress::{Phase, Silent, Unit};
 
 const MANY: usize = 3_000_000;
 
-struct Bench {
-    dir: tempfile::TempDir,
-    store: Store,
-    server: Server,
-    http: Http,
+pub(super) struct Bench {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) store: Store,
+    pub(super) server: Server,
+    pub(super) http: Http,
+}
+
+/// Keeps warnings.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(pub(super) Mutex<Vec<String>>);
+
+impl Progress for Warnings {
+    fn phase(&self, _: &str, _: u64, _: Unit) -> Box<dyn Phase> {
+        Box::new(Silent)
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         Self { dir, store, server: Server::start(), http: quick() }
     }
 
     /// Puts a file on the server and asks for it.
-    fn request(&self, path: &str, content: &[u8]) -> Request {
+    pub(super) fn request(&self, path: &str, content: &[u8]) -> Request {
         self.server.file(path, content);
         Request {
             name: path.trim_start_matches('/').to_owned(),
@@ -38,12 +56,12 @@ impl Bench {
         }
     }
 
-    fn fetch(&self, requests: &[Request]) -> Result<(), StoreError> {
-        self.store.fetch(requests, 4, &self.http, &labimg_tree::progress::Silent)
+    pub(super) fn fetch(&self, requests: &[Request]) -> Result<(), StoreError> {
+        self.store.fetch(requests, 4, &self.http, &Silent)
     }
 
     fn read(&self, request: &Request) -> Vec<u8> {
-        let blob = self.store.blob(&request.sha256).unwrap().unwrap();
+        let blob = self.store.blob(&request.sha256, "it", &Silent).unwrap().unwrap();
         let mut content = vec![0; blob.len() as usize];
         blob.read_exact_at(&mut content, 0).unwrap();
         content
@@ -160,7 +178,7 @@ fn wrong_bytes_never_become_visible() {
     }
     assert!(error.help().unwrap().contains("another mirror"), "{error}");
     assert_eq!(error.kind(), FaultKind::World);
-    assert!(bench.store.blob(&request.sha256).unwrap().is_none());
+    assert!(bench.store.blob(&request.sha256, "it", &Silent).unwrap().is_none());
     assert_eq!(bench.read(&other), b"good");
     assert_eq!(bench.parts(), 0);
 
@@ -172,7 +190,7 @@ fn wrong_bytes_never_become_visible() {
     bench.server.file("/g", bytes(MANY));
     bench.server.always("/g", Act::Chunked);
     assert!(bench.fetch(&[request.clone()]).unwrap_err().to_string().contains("5 expected"));
-    assert!(bench.store.blob(&request.sha256).unwrap().is_none());
+    assert!(bench.store.blob(&request.sha256, "it", &Silent).unwrap().is_none());
 }
 
 #[test]
@@ -252,7 +270,7 @@ fn two_stores_download_a_file_once() {
         for _ in 0..3 {
             scope.spawn(|| {
                 let store = Store::open(bench.dir.path()).unwrap();
-                store.fetch(&requests, 8, &quick(), &labimg_tree::progress::Silent).unwrap();
+                store.fetch(&requests, 8, &quick(), &Silent).unwrap();
             });
         }
     });
@@ -280,7 +298,7 @@ fn damage(path: &Path, content: &[u8]) {
 }
 
 fn make(store: &Store, kind: &'static str, key: &[u8], content: &[u8]) -> Result<Blob, StoreError> {
-    store.derived(kind, &Sha256::of(key), |file| {
+    store.derived(kind, &Sha256::of(key), &Silent, |file| {
         file.write_all(content).map_err(|e| StoreError::io("write", Path::new("it"), e))
     })
 }
@@ -293,23 +311,23 @@ fn verify_throws_damaged_entries_away() {
     let derived = make(&bench.store, "tar", b"1", b"derived").unwrap();
     let unsummed = make(&bench.store, "tar", b"2", b"derived").unwrap();
     make(&bench.store, "initramfs", b"1", b"sound").unwrap();
-    let found = bench.store.verify(&labimg_tree::progress::Silent).unwrap();
+    let found = bench.store.verify(&Silent).unwrap();
     assert_eq!((found.checked, found.damaged.len()), (5, 0), "{found}");
 
     damage(&bench.store.blob_path(&requests[0].sha256), b"CONTENT");
     damage(derived.path(), b"DERIVED");
     fs::remove_file(sum_path(unsummed.path())).unwrap();
-    let found = bench.store.verify(&labimg_tree::progress::Silent).unwrap();
+    let found = bench.store.verify(&Silent).unwrap();
     let kinds: Vec<_> = found.damaged.iter().map(|damaged| (damaged.kind.as_str(), damaged.removed)).collect();
     assert_eq!(kinds, [("blob", true), ("tar", true), ("tar", true)]);
     assert!(found.to_string().contains(&Sha256::of("CONTENT").to_string()), "{found}");
     assert!(serde_json::to_string(&found).unwrap().contains("\"checked\":5"));
 
-    assert!(bench.store.blob(&requests[0].sha256).unwrap().is_none());
+    assert!(bench.store.blob(&requests[0].sha256, "it", &Silent).unwrap().is_none());
     bench.fetch(&requests).unwrap();
     assert_eq!(bench.read(&requests[0]), b"content");
     assert_eq!(make(&bench.store, "tar", b"1", b"anew").unwrap().len(), 4);
-    assert!(bench.store.verify(&labimg_tree::progress::Silent).unwrap().damaged.is_empty());
+    assert!(bench.store.verify(&Silent).unwrap().damaged.is_empty());
 }
 
 #[test]
@@ -320,7 +338,7 @@ fn a_derived_entry_is_made_once() {
         for _ in 0..6 {
             scope.spawn(|| {
                 let store = Store::open(bench.dir.path()).unwrap();
-                let blob = store.derived::<StoreError>("tar", &Sha256::of("key"), |file| {
+                let blob = store.derived::<StoreError>("tar", &Sha256::of("key"), &Silent, |file| {
                     made.fetch_add(1, Ordering::SeqCst);
                     file.write_all(b"half ").unwrap();
                     std::thread::sleep(Duration::from_millis(100));
@@ -341,7 +359,8 @@ fn a_derived_entry_is_made_once() {
     damage(&path, b"half ");
     assert_eq!(make(&bench.store, "tar", b"key", b"again").unwrap().len(), 5);
     fs::write(sum_path(&path), "").unwrap();
-    assert_eq!(make(&bench.store, "tar", b"key", b"and again").unwrap().len(), 9);
+    let next = Store::open(bench.dir.path()).unwrap();
+    assert_eq!(make(&next, "tar", b"key", b"and again").unwrap().len(), 9);
 }
 
 #[test]
@@ -355,7 +374,7 @@ fn a_failed_maker_leaves_nothing() {
     }
     let bench = Bench::new();
     let key = Sha256::of("key");
-    let error = bench.store.derived("tar", &key, |file| {
+    let error = bench.store.derived("tar", &key, &Silent, |file| {
         file.write_all(b"half").unwrap();
         Err(MakeError::Cannot)
     });
@@ -363,7 +382,7 @@ fn a_failed_maker_leaves_nothing() {
     assert_eq!(bench.parts(), 0);
     // What a killed maker left does not get into the next maker's file.
     fs::write(bench.dir.path().join("tmp").join(format!("tar-{key}.part")), "much longer than that").unwrap();
-    let blob = bench.store.derived::<MakeError>("tar", &key, |file| {
+    let blob = bench.store.derived::<MakeError>("tar", &key, &Silent, |file| {
         file.write_all(b"short").map_err(|e| StoreError::io("write", Path::new("it"), e).into())
     });
     assert_eq!(blob.unwrap().len(), 5);
@@ -380,7 +399,7 @@ fn makers_that_fail_and_others_that_wait_do_not_meet() {
             for number in 0..6 {
                 let (bench, inside) = (&bench, &inside);
                 scope.spawn(move || {
-                    let made = bench.store.derived::<StoreError>("tar", &key, |file| {
+                    let made = bench.store.derived::<StoreError>("tar", &key, &Silent, |file| {
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two make the same at once");
                         std::thread::yield_now();
                         file.write_all(&[7; 10]).unwrap();
@@ -403,11 +422,11 @@ fn makers_that_fail_and_others_that_wait_do_not_meet() {
 #[test]
 fn bytes_are_put_once() {
     let bench = Bench::new();
-    let hash = bench.store.put(b"some bytes").unwrap();
+    let hash = bench.store.put(b"some bytes", &Silent).unwrap();
     assert_eq!(hash, Sha256::of("some bytes"));
-    assert_eq!(bench.store.put(b"some bytes").unwrap(), hash);
-    assert_eq!(bench.store.blob(&hash).unwrap().unwrap().len(), 10);
-    assert!(bench.store.blob(&Sha256::of("none")).unwrap().is_none());
+    assert_eq!(bench.store.put(b"some bytes", &Silent).unwrap(), hash);
+    assert_eq!(bench.store.blob(&hash, "it", &Silent).unwrap().unwrap().len(), 10);
+    assert!(bench.store.blob(&Sha256::of("none"), "it", &Silent).unwrap().is_none());
     assert_eq!(bench.parts(), 0);
 }
 
@@ -420,7 +439,7 @@ fn age(path: &Path, days: u64) {
 #[test]
 fn prune_removes_what_was_not_used_longest() {
     let bench = Bench::new();
-    let hashes: Vec<_> = (0..4).map(|i| bench.store.put(&bytes(1000 + i)).unwrap()).collect();
+    let hashes: Vec<_> = (0..4).map(|i| bench.store.put(&bytes(1000 + i), &Silent).unwrap()).collect();
     let derived = make(&bench.store, "tar", b"1", &bytes(5000)).unwrap();
     for (i, hash) in hashes.iter().enumerate() {
         age(&bench.store.blob_path(hash), 10 * i as u64);
@@ -440,11 +459,11 @@ fn prune_removes_what_was_not_used_longest() {
 
     let pruned = bench.store.prune(&keep, false).unwrap();
     assert_eq!((pruned.removed[0].hash, pruned.freed, pruned.kept), (hashes[3], 1003, 4));
-    assert!(bench.store.blob(&hashes[3]).unwrap().is_none());
+    assert!(bench.store.blob(&hashes[3], "it", &Silent).unwrap().is_none());
     assert_eq!(bench.parts(), 0);
 
     // Using an entry makes it young again.
-    bench.store.blob(&hashes[2]).unwrap().unwrap();
+    bench.store.blob(&hashes[2], "it", &Silent).unwrap().unwrap();
     let keep = Keep { used_within: None, at_most: Some(2500) };
     let pruned = bench.store.prune(&keep, false).unwrap();
     let removed: Vec<_> = pruned.removed.iter().map(|entry| entry.kind.as_str()).collect();

@@ -11,14 +11,12 @@ use rayon::prelude::*;
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
-use super::slot::{self, Slot, is_same, try_lock};
-use super::{Store, StoreError, Sum, sum_path};
+use super::slot::{Slot, try_lock};
+use super::sound::{self, BLOB, Damaged};
+use super::{Store, StoreError};
 use labimg_tree::hash::Sha256;
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Progress, Unit};
-
-/// Kind of the verified inputs.
-const BLOB: &str = "blob";
 
 /// One entry of the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,19 +42,6 @@ pub struct Listing {
     pub size: u64,
     /// The entries, sorted by kind, then hash.
     pub entries: Vec<StoreEntry>,
-}
-
-/// An entry that [`Store::verify`] found damaged.
-#[derive(Debug, Clone, Serialize)]
-pub struct Damaged {
-    /// As in [`StoreEntry`].
-    pub kind: String,
-    /// As in [`StoreEntry`].
-    pub hash: Sha256,
-    /// What is wrong with it.
-    pub reason: String,
-    /// True when it was removed; false in a read-only cache.
-    pub removed: bool,
 }
 
 /// The result of [`Store::verify`].
@@ -137,22 +122,7 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io("open", path, e)),
         };
-        let found = slot::hash_file(&file, path)?;
-        let reason = if entry.kind == BLOB {
-            (found.hash != entry.hash).then(|| format!("its SHA-256 is {}", found.hash))
-        } else {
-            match Sum::read(&sum_path(path)) {
-                Some(sum) if sum == found => None,
-                Some(sum) => Some(format!("its SHA-256 is {}, {} was noted", found.hash, sum.hash)),
-                None => Some("its SHA-256 was not noted".to_owned()),
-            }
-        };
-        let Some(reason) = reason else { return Ok(None) };
-        // Another process may have replaced it by a sound one.
-        if self.writable && is_same(&file, path) {
-            entry.remove()?;
-        }
-        Ok(Some(Damaged { kind: entry.kind.clone(), hash: entry.hash, reason, removed: self.writable }))
+        self.examine((&entry.kind, &entry.hash, path), &file)
     }
 
     /// Removes what `keep` does not cover, and all unfinished entries. With `dry_run` it only tells what would be
@@ -194,7 +164,7 @@ impl Store {
             }
             interrupt::check()?;
             if !dry_run {
-                entry.remove()?;
+                sound::remove(&entry.kind, &entry.path)?;
             }
             kept -= 1;
             kept_size -= entry.size;
@@ -206,20 +176,6 @@ impl Store {
             }
         }
         Ok(Pruned { freed: size_of(&removed), removed, kept, kept_size, dry_run })
-    }
-}
-
-impl StoreEntry {
-    fn remove(&self) -> Result<(), StoreError> {
-        // The data first: a `.sum` alone is not an entry.
-        let sum = (self.kind != BLOB).then(|| sum_path(&self.path));
-        for path in [Some(self.path.clone()), sum].into_iter().flatten() {
-            match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("remove", &path, e)),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
@@ -285,9 +241,8 @@ impl fmt::Display for Listing {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Damaged { kind, hash, reason, removed } in &self.damaged {
-            let fate = if *removed { "removed" } else { "left, as the cache may not be written" };
-            writeln!(f, "damaged: {kind} {hash}: {reason}; {fate}")?;
+        for damaged in &self.damaged {
+            writeln!(f, "damaged: {damaged}")?;
         }
         write!(f, "{} entries, {}: {} damaged", self.checked, HumanBytes(self.size), self.damaged.len())
     }

@@ -49,7 +49,7 @@ fn child() {
         std::thread::sleep(Duration::from_secs(60));
     }
     if action == "derive" {
-        let made = store.derived::<StoreError>("tar", &Sha256::of("key"), |_| Ok(()));
+        let made = store.derived::<StoreError>("tar", &Sha256::of("key"), &labimg_tree::progress::Silent, |_| Ok(()));
         println!("RESULT {}", made.unwrap_err());
         return;
     }
@@ -209,7 +209,7 @@ fn a_read_only_cache_is_good_for_reading() {
     assert!(text.contains(&format!("lacks `tar {}`", Sha256::of("key"))), "{text}");
 
     chmod("u+w", &cache);
-    Store::open(&cache).unwrap().put(&content()).unwrap();
+    Store::open(&cache).unwrap().put(&content(), &labimg_tree::progress::Silent).unwrap();
     chmod("a-w", &cache);
     let text = run("fetch");
     assert!(text.contains("RESULT fetched"), "{text}");

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-pub use open::{open, open_all};
+pub use open::{fetch, open_all};
 pub use plain::decompress;
 
 use labimg_store::StoreError;

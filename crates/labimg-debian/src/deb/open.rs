@@ -4,17 +4,51 @@ use rayon::prelude::*;
 
 use super::{Deb, DebError, plain};
 use crate::lock::LockedPackage;
-use labimg_store::{Store, StoreError};
+use labimg_store::{Context, Request, Store, StoreError};
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::{Progress, Unit};
+
+/// Has everything in the store that [`open_all`] needs: each package's plain form, or else the package file.
+///
+/// # Errors
+/// As [`Store::fetch`].
+pub fn fetch(packages: &[LockedPackage], jobs: usize, context: &Context<'_>) -> Result<(), StoreError> {
+    let lacking = {
+        let phase = context.progress.phase("Verifying packages", packages.iter().map(|p| p.size).sum(), Unit::Bytes);
+        let lacks = |package: &&LockedPackage| {
+            let there = context.store.has_derived(plain::KIND, &package.sha256, context.progress);
+            phase.inc(package.size);
+            there.map(|there| (!there).then(|| request(package))).transpose()
+        };
+        let lacking = largest_first(packages).into_par_iter().with_max_len(1).filter_map(|(_, p)| lacks(&p));
+        lacking.collect::<Result<Vec<_>, _>>()?
+    };
+    context.store.fetch(&lacking, jobs, context.http, context.progress)
+}
+
+fn request(package: &LockedPackage) -> Request {
+    Request {
+        name: format!("{} {}", package.name, package.version),
+        sha256: package.sha256,
+        size: package.size,
+        urls: package.urls.clone(),
+    }
+}
+
+/// The packages and their places. When each goes to the next free thread (`with_max_len(1)`), the work ends soonest.
+fn largest_first(packages: &[LockedPackage]) -> Vec<(usize, &LockedPackage)> {
+    let mut order: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().collect();
+    order.sort_by_key(|(_, package)| std::cmp::Reverse(package.size));
+    order
+}
 
 /// Opens the package file with this hash in the store. Its plain form is made if missing.
 ///
 /// # Errors
 /// When the store lacks it or cannot keep the plain form, and as [`super::decompress`].
-pub fn open(store: &Store, sha256: &Sha256) -> Result<Deb, DebError> {
-    let plain = store.derived(plain::KIND, sha256, |out| {
-        let package = store.blob(sha256)?.ok_or(DebError::NotFetched(*sha256))?;
+pub(super) fn open(store: &Store, sha256: &Sha256, reporter: &dyn Progress) -> Result<Deb, DebError> {
+    let plain = store.derived(plain::KIND, sha256, reporter, |out| {
+        let package = store.blob(sha256, "a package", reporter)?.ok_or(DebError::NotFetched(*sha256))?;
         plain::decompress(package.path(), out).map_err(|e| match e {
             DebError::Write(e) => StoreError::write(store.dir(), 0, e).into(),
             e => e,
@@ -33,14 +67,11 @@ pub fn open_all(
     reporter: &dyn Progress,
 ) -> Result<Vec<(LockedPackage, Deb)>, DebError> {
     let phase = reporter.phase("Reading packages", packages.iter().map(|p| p.size).sum(), Unit::Bytes);
-    let mut order: Vec<(usize, &LockedPackage)> = packages.iter().enumerate().collect();
-    order.sort_by_key(|(_, package)| std::cmp::Reverse(package.size));
-    let mut opened: Vec<(usize, Result<Deb, DebError>)> = order
-        // Each goes to the next free thread: otherwise the first thread would get all the large ones.
+    let mut opened: Vec<(usize, Result<Deb, DebError>)> = largest_first(packages)
         .into_par_iter()
         .with_max_len(1)
         .map(|(place, package)| {
-            let deb = open(store, &package.sha256);
+            let deb = open(store, &package.sha256, reporter);
             phase.inc(package.size);
             (place, deb)
         })

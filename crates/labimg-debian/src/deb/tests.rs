@@ -191,8 +191,9 @@ fn the_store_keeps_the_plain_form() {
     interrupt::check().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = labimg_store::Store::open(folder.path()).unwrap();
+    let reporter = labimg_tree::progress::Silent;
     let bytes = sound();
-    let sha256 = store.put(&bytes).unwrap();
+    let sha256 = store.put(&bytes, &reporter).unwrap();
     let locked = crate::lock::LockedPackage {
         name: "a".into(),
         version: "1".into(),
@@ -204,12 +205,11 @@ fn the_store_keeps_the_plain_form() {
         urls: Vec::new(),
         auto: false,
     };
-    let reporter = labimg_tree::progress::Silent;
     let all = open_all(&store, std::slice::from_ref(&locked), &reporter).unwrap();
     assert_eq!(all[0].1.entries.len(), 2);
     // The second time the package file itself is no longer needed.
-    std::fs::remove_file(store.blob(&sha256).unwrap().unwrap().path()).unwrap();
-    assert_eq!(open(&store, &sha256).unwrap().entries, all[0].1.entries);
+    std::fs::remove_file(store.blob(&sha256, "it", &reporter).unwrap().unwrap().path()).unwrap();
+    assert_eq!(open::open(&store, &sha256, &reporter).unwrap().entries, all[0].1.entries);
     let missing = crate::lock::LockedPackage { sha256: Sha256::of("other"), name: "b".into(), ..locked };
     let error = open_all(&store, &[missing], &reporter).unwrap_err();
     assert!(error.to_string().contains("package b 1"), "{error}");

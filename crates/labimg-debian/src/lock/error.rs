@@ -105,16 +105,6 @@ pub enum LockError {
     /// A digest in a table of the cache was damaged.
     #[error("the cache has a damaged digest for package {0}")]
     Digest(String),
-    /// A small file of the cache cannot be used.
-    #[error("cannot {action} {}", path.display())]
-    Memory {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -132,7 +122,7 @@ impl Fault for LockError {
             Self::Signature { source, .. } => source.kind(),
             Self::Release { source, .. } => source.kind(),
             Self::Index { source, .. } => source.kind(),
-            Self::Unpack { source, .. } | Self::Memory { source, .. } => Fault::kind(source),
+            Self::Unpack { source, .. } => Fault::kind(source),
             Self::NoIndex { .. } | Self::Table { .. } | Self::Control { .. } | Self::Digest(_) => FaultKind::World,
             // The suite in the lock and the request is another release now.
             Self::Moved { .. } => FaultKind::Configuration,
@@ -158,7 +148,6 @@ impl Fault for LockError {
             Self::Table { .. } => Some("delete the file: the next run makes it again".to_owned()),
             Self::Control { .. } => Some("`labimg lock` writes the lock anew".to_owned()),
             Self::Moved { .. } => Some("`labimg update` without a name renews everything".to_owned()),
-            Self::Memory { .. } => Some("if the file is damaged, delete it".to_owned()),
             Self::NoIndex { .. } => None,
         }
     }

@@ -23,9 +23,17 @@ impl Blob {
     /// When the file cannot be opened or its size read; the message names the path.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let file = fs_err::File::open(&path)?;
+        let file = fs_err::File::open(&path)?.into_parts().0;
+        Self::of(file, path)
+    }
+
+    /// An open file as a blob; `path` is for messages. The file must not change while the blob lives.
+    ///
+    /// # Errors
+    /// When its size cannot be read.
+    pub fn of(file: std::fs::File, path: impl Into<PathBuf>) -> io::Result<Self> {
         let len = file.metadata()?.len();
-        Ok(Self(Arc::new(BlobFile { file: file.into_parts().0, path, len })))
+        Ok(Self(Arc::new(BlobFile { file, path: path.into(), len })))
     }
 
     /// Size in bytes.

@@ -16,7 +16,6 @@ use super::{ArchiveName, Lock, LockError, LockRequest, LockedPackage};
 use labimg_store::http::{Http, HttpError, shown};
 use labimg_store::{Context, Request, Store, StoreError};
 use labimg_tree::Content;
-use labimg_tree::files;
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::Progress;
 
@@ -107,10 +106,8 @@ impl Archive {
         }
         let requests: Vec<Request> = wanted.iter().map(|w| w.request.clone()).collect();
         context.store.fetch(&requests, JOBS, context.http, context.progress)?;
-        let indexes = wanted
-            .iter()
-            .map(|w| w.read(&request.architecture, context.store))
-            .collect::<Result<Vec<_>, LockError>>()?;
+        let indexes =
+            wanted.iter().map(|w| w.read(&request.architecture, context)).collect::<Result<Vec<_>, LockError>>()?;
         Ok(Self {
             suite: releases.first().and_then(|v| v.release.codename.clone()).unwrap_or_else(|| request.suite.clone()),
             architecture: request.architecture.clone(),
@@ -203,39 +200,15 @@ fn verified(
 /// Refuses a release that is older than the last one seen at the same address, and remembers this one.
 fn remember(verified: &Verified, store: &Store, reporter: &dyn Progress) -> Result<(), LockError> {
     let Verified { url, release, signers } = verified;
-    let memory = store.dir().join("releases").join(Sha256::of(url).to_string());
-    let error = |action| {
-        let path = memory.clone();
-        move |source| LockError::Memory { action, path, source }
-    };
-    let seen = match std::fs::read_to_string(&memory) {
-        Ok(text) => {
-            // A time in seconds since 1970, and the address for human readers.
-            let time = text.split_whitespace().next().and_then(|word| word.parse::<i64>().ok());
-            let unreadable = || std::io::Error::new(std::io::ErrorKind::InvalidData, "it does not begin with a time");
-            Some(time.ok_or_else(unreadable).map_err(error("read"))?)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(error("read")(e)),
-    };
-    match seen {
+    let name = Sha256::of(url).to_string();
+    // A time in seconds since 1970.
+    match store.recall(&name, url, reporter, |fact| fact.parse::<i64>().ok())? {
         Some(seen) if seen == release.date => Ok(()),
         Some(seen) if seen > release.date => {
-            let source = ReleaseError::older(release.date, seen, &memory);
+            let source = ReleaseError::older(release.date, seen, &store.memory(&name));
             Err(LockError::release(url.clone(), signers, source))
         }
-        _ => match files::write_whole(&memory, format!("{} {url}\n", release.date).as_bytes(), 0o600, false) {
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                reporter.warn(&format!("cannot remember the date of {url} in {}: {e}", memory.display()));
-                Ok(())
-            }
-            written => written.map_err(error("write")),
-        },
+        _ => Ok(store.remember(&name, &release.date.to_string(), url, reporter)?),
     }
 }
 
@@ -268,10 +241,11 @@ impl Wanted {
     }
 
     /// Reads the table, and makes it if missing.
-    fn read(&self, architecture: &str, store: &Store) -> Result<Index, LockError> {
+    fn read(&self, architecture: &str, context: &Context<'_>) -> Result<Index, LockError> {
+        let store = context.store;
         // The table also depends on the architecture, but that follows from the index: it lists no other.
-        let blob = store.derived(table::KIND, &self.request.sha256, |file| {
-            let text = self.unpack(store)?;
+        let blob = store.derived(table::KIND, &self.request.sha256, context.progress, |file| {
+            let text = self.unpack(context)?;
             let table = table::make(&text, architecture)
                 .map_err(|source| LockError::Index { url: self.request.name.clone(), source })?;
             std::io::Write::write_all(file, table.as_bytes())
@@ -283,14 +257,14 @@ impl Wanted {
             .and_then(|b| String::from_utf8(b).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e)));
         match table {
             Ok(table) => Ok(Index { suite: self.suite, path, table }),
-            Err(source) => Err(LockError::Memory { action: "read", path, source }),
+            Err(source) => Err(StoreError::io("read", &path, source).into()),
         }
     }
 
-    fn unpack(&self, store: &Store) -> Result<String, LockError> {
+    fn unpack(&self, context: &Context<'_>) -> Result<String, LockError> {
         let error = |source| LockError::Unpack { url: self.request.name.clone(), source };
         let gone = || error(std::io::Error::new(std::io::ErrorKind::NotFound, "it vanished from the cache"));
-        let blob = store.blob(&self.request.sha256)?.ok_or_else(gone)?;
+        let blob = context.store.blob(&self.request.sha256, &self.request.name, context.progress)?.ok_or_else(gone)?;
         unpack(&Content::whole(blob).to_vec().map_err(error)?, self.text).map_err(error)
     }
 }
