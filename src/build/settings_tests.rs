@@ -82,6 +82,12 @@ fn rows() -> Vec<Row> {
             InSeed(WORKER, "home/lab/.ssh/authorized_keys"),
             "HR4f you@home\n",
         ),
+        (
+            "password_hash",
+            ("# top", "password_hash = \"$5$salt$0123456789012345678901234567890123456789012\""),
+            InSeed(WORKER, "etc/labimg/password"),
+            "lab:$5$salt$0123456789012345678901234567890123456789012\n",
+        ),
         ("packages", ("# top", "packages = [\"htop\"]"), Packages(WORKER), "htop"),
         ("wifi.ssid", ("ssid = \"a\"", "ssid = \"b\""), InSeed(WORKER, WPA), "ssid=62\n"),
         ("wifi.country", ("country = \"DE\"", "country = \"FR\""), InSeed(WORKER, WPA), "country=FR\n"),

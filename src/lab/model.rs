@@ -30,6 +30,10 @@ pub struct Lab {
     /// Public keys that may log in: files (relative to the lab folder, `~/` allowed) or the keys themselves.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
+    /// Hash of a password (crypt(5)) with which the user `lab` can log in on a node's console and use `sudo`; SSH never takes
+    /// a password. None when absent.
+    #[serde(default)]
+    pub password_hash: Option<String>,
     /// Debian packages to add to every node.
     #[serde(default)]
     pub packages: Vec<String>,
@@ -55,6 +59,7 @@ impl Default for Lab {
             timezone: default_timezone(),
             locale: default_locale(),
             ssh_keys: Vec::new(),
+            password_hash: None,
             packages: Vec::new(),
             wifi: None,
             k3s: K3s::default(),

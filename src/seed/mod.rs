@@ -144,6 +144,9 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
         request.board.name, request.image, request.lab.name, request.role.name
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
+    if let Some(hash) = &request.lab.password_hash {
+        tree.write("etc/labimg/password", 0o600, format!("{USER}:{hash}\n"))?;
+    }
     if request.role.name == FOUNDER && request.lab.storage.enabled {
         tree.write(
             "etc/labimg/storage.conf",
@@ -363,7 +366,8 @@ mod tests {
         };
         let nodes = vec![node("m", FOUNDER), node("s", "server"), node("w", "worker")];
         let wifi = Some(Wifi { ssid: "home".to_owned(), passphrase: None, country: "DE".to_owned() });
-        let lab = Lab { name: "home".to_owned(), nodes, wifi, ..Lab::default() };
+        let password_hash = Some("$6$".to_owned());
+        let lab = Lab { name: "home".to_owned(), nodes, wifi, password_hash, ..Lab::default() };
         let dir = tempfile::tempdir().unwrap();
         let secrets = Secrets::open(&dir.path().join("secrets"), &lab, 1_700_000_000).unwrap();
         let keys = ["ssh-ed25519 AAAA".to_owned()];

@@ -103,6 +103,32 @@ fn a_seed_is_applied_once_and_takes_effect_at_once() {
     assert!(!text(&output).contains("secret"));
 }
 
+/// Whatever command is the last before power fails, the password is set in the end, and its hash is nowhere else.
+#[test]
+fn the_password_for_the_console_is_set_and_wiped() {
+    let make = || {
+        let root = Root::new();
+        let work = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(work.path().join("etc/labimg")).unwrap();
+        std::fs::write(work.path().join("etc/labimg/password"), "lab:$6$salt$hash\n").unwrap();
+        pack(work.path(), &["etc"], &root.at(SEED));
+        root.stand_in("chpasswd", "[ \"$1\" = --encrypted ] && cat > \"$LABIMG_ROOT/shadow\"");
+        root
+    };
+    let whole = make();
+    assert!(whole.run("seed", &[]).status.success());
+    for cut in 1..=whole.commands() {
+        let root = make();
+        root.run_cut("seed", &[], Some(cut));
+        if root.exists(SEED) {
+            let output = root.run("seed", &[]);
+            assert!(output.status.success(), "cut at {cut}: {}", text(&output));
+        }
+        assert_eq!(root.read("shadow"), "lab:$6$salt$hash\n", "cut at {cut}");
+        assert!(!root.exists("etc/labimg/password"), "cut at {cut}");
+    }
+}
+
 #[test]
 fn units_in_a_seed_are_read_at_once() {
     let root = Root::new();

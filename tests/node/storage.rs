@@ -329,7 +329,7 @@ fn no_disk_is_erased_by_mistake() {
     master.plug("sda", "mine");
     master.run();
     let before = content(&master.dev("sda"));
-    let mut refused = |arguments: &[&str], why: &str| {
+    let refused = |arguments: &[&str], why: &str| {
         let output = master.root.run_cut("disk-erase", arguments, None);
         assert!(!output.status.success() && text(&output).contains(why), "{arguments:?}: {}", text(&output));
         assert!(content(&master.dev("sda")) == before, "{arguments:?}");

@@ -6,6 +6,7 @@ mod k3s;
 mod keys;
 mod networks;
 mod nodes;
+mod password;
 mod settings;
 mod storage;
 
@@ -55,6 +56,7 @@ fn push(list: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
 /// Applies all rules. `folder` is where key files are looked for, `parts` what boards and roles there are.
 pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, found: &mut Found) {
     settings::check(root, found);
+    password::check(root, found);
     keys::check(root, folder, found);
     k3s::check(root, parts, found);
     nodes::check(root, parts, found);
