@@ -44,7 +44,20 @@ fn a_node_comes_up_and_comes_up_again() {
     card.check();
 }
 
-/// Scripts that are not in the table run at the first boot.
+/// The user's own files, with owners that the image has.
+const FILES: [(&str, &str); 6] = [
+    ("overlays/common/etc/hosts", "192.0.2.7 printer\n"),
+    ("overlays/common/srv/app/conf", "x\n"),
+    (
+        "overlays/modes.toml",
+        "[common]\n\"/srv/app\" = { mode = \"0750\", owner = \"lab\", group = \"systemd-network\" }\n",
+    ),
+    ("overlays/master/etc/rancher/k3s/config.yaml", "node-label: [disk=ssd]\n"),
+    ("secrets/files/nodes/master/etc/app/key", "a secret\n"),
+    ("secrets/files/modes.toml", "[\"nodes/master\"]\n\"/etc/app/key\" = { mode = \"0640\", group = \"lab\" }\n"),
+];
+
+/// Scripts that are not in the table run at the first boot; the user's own files are there.
 #[test]
 fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     if !ready("base::packages_with_unknown_scripts_are_finished_at_first_boot") {
@@ -53,7 +66,8 @@ fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     // cron has a postinst that is not in the table, GLib a preinst.
     let packages = ["cron", "libglib2.0-0t64"];
     let nodes = [("master", "master"), ("worker", "worker")];
-    let lab = Lab::build(&tools(), &LabRequest { nodes: &nodes, packages: &packages, ..LabRequest::default() });
+    let request = LabRequest { nodes: &nodes, packages: &packages, files: &FILES, ..LabRequest::default() };
+    let lab = Lab::build(&tools(), &request);
     let pending = lab.pending("worker");
     for name in packages {
         assert!(pending.contains(&name), "{name} is known by now: take another package for this test");
@@ -69,6 +83,10 @@ fn packages_with_unknown_scripts_are_finished_at_first_boot() {
     let left = node.run("ls /var/lib/labimg/pending /var/lib/labimg/preinst 2>/dev/null || true");
     assert_eq!(left.trim(), "", "lists of pending work are left");
     assert!(node.wait_for_report(minutes(6)).contains("  ok        configure"), "the report does not tell of it");
+    assert!(node.run("getent hosts printer").starts_with("192.0.2.7"));
+    assert_eq!(node.run("sudo stat -c '%a %U %G' /srv/app /etc/app/key"), "750 lab systemd-network\n640 root lab\n");
+    assert_eq!(node.run("cat /etc/app/key"), "a secret\n");
+    assert!(node.run("sudo cat /etc/rancher/k3s/config.yaml").contains("node-label:\n  - \"disk=ssd\"\n"));
     node.power_off(minutes(1));
     card.check();
 }

@@ -16,11 +16,13 @@ fn the_longest_names_and_odd_settings() {
     let master = format!("m{}", "1".repeat(62));
     let worker = format!("w-{}-9", "0".repeat(59));
     let nodes = [(master.as_str(), "master"), (worker.as_str(), "worker")];
-    let odd = r##"[k3s]
+    let odd = r##"password_hash = "$5$salt$0123456789012345678901234567890123456789012"
+[k3s]
 server_config = { "tls-san" = ["extra.example", "10.0.2.99"], "node-label" = ["odd=yes"], "kube-apiserver-arg" = ["quote=it's"], "write-kubeconfig-mode" = "0600" }
 agent_config = { "kubelet-arg" = ["colon: space", "# hash", "\"quoted\"", "ünïcode", "no", "1e3"] }
 "##;
-    let fixed = [(worker.as_str(), "address = \"10.0.2.88/24\"\ngateway = \"10.0.2.2\"\n")];
+    let own = "address = \"10.0.2.88/24\"\ngateway = \"10.0.2.2\"\nk3s = { node-label = [\"of=this\"] }\n";
+    let fixed = [(worker.as_str(), own)];
     let request = LabRequest { nodes: &nodes, node_settings: &fixed, settings: odd, ..LabRequest::default() };
     let lab = Lab::build(&tools(), &request);
     let network = Network::start();
@@ -46,10 +48,13 @@ agent_config = { "kubelet-arg" = ["colon: space", "# hash", "\"quoted\"", "ünï
     }
     let config = second.run("sudo cat /etc/rancher/k3s/config.yaml");
     println!("{config}");
-    for argument in ["colon: space", "# hash", "ünïcode"] {
+    for argument in ["colon: space", "# hash", "ünïcode", "of=this"] {
         assert!(config.contains(argument), "no {argument} in {config}");
     }
     for node in [&mut second, &mut first] {
+        let hash = node.run("sudo getent shadow lab");
+        assert!(hash.starts_with("lab:$5$salt$0123456789012345678901234567890123456789012:"), "{hash}");
+        assert_eq!(node.run("sudo ls /etc/labimg/password 2>/dev/null || echo gone"), "gone\n");
         node.power_off(minutes(6));
         node.card().check();
     }

@@ -1,5 +1,7 @@
 //! A lab folder, and the images that the program builds from it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,6 +65,9 @@ impl Lab {
             let path = lab.path(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
+        }
+        if lab.path("secrets").exists() {
+            std::fs::set_permissions(lab.path("secrets"), Permissions::from_mode(0o700)).unwrap();
         }
         lab.built = lab.rebuild(&[]);
         lab
