@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use labimg_disk::write::Sparse;
 use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Content, ContentReader, Inode, Kind, Tree};
@@ -175,7 +176,7 @@ fn write(tree: &Tree, uuid: [u8; 16], to: &Path) {
     options.size = ext4::minimum_size(tree, &options).unwrap() + (64 << 20);
     let file = std::fs::File::create(to).unwrap();
     file.set_len(options.size).unwrap();
-    ext4::write(tree, &file, 0, &options, &labimg_tree::progress::Silent).unwrap();
+    ext4::write(tree, &Sparse::new(&file), 0, &options, &labimg_tree::progress::Silent).unwrap();
 }
 
 #[test]

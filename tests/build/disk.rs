@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
+use crate::network::forget;
 use crate::signals::Running;
 use crate::{Bench, fails, names, run, shared};
 
@@ -33,8 +34,7 @@ fn files_that_may_not_grow() {
     assert_eq!(bench.outputs(), Vec::<String>::new());
 
     let package = shared().packages.iter().max_by_key(|p| p.size).unwrap();
-    let hash = package.sha256.to_string();
-    std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(hash)).unwrap();
+    forget(&cache, package);
     fails(&mut limited(limit), 1, &["no room for", "File too large", "--cache"]);
 }
 

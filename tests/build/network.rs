@@ -21,7 +21,10 @@ pub fn middle(count: usize) -> Vec<&'static LockedPackage> {
 /// Removes a package from a cache, with everything made from it.
 pub fn forget(cache: &Path, package: &LockedPackage) {
     let hash = package.sha256.to_string();
-    std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(&hash)).unwrap();
+    let blob = cache.join("blobs/sha256").join(&hash[..2]).join(&hash);
+    if blob.exists() {
+        std::fs::remove_file(blob).unwrap();
+    }
     for kind in names(&cache.join("derived")) {
         let path = cache.join("derived").join(kind).join(&hash);
         if path.exists() {

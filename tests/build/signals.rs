@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::network::forget;
 use crate::{Bench, build, names, same, shared, succeeds};
 use labimg_testkit::http_server::Act;
 
@@ -52,11 +53,7 @@ fn command(bench: &Bench, phase: &str) -> Command {
     let cache = bench.dir.path().join("cache");
     if phase == "Downloading" {
         let package = &shared().packages[0];
-        let hash = package.sha256.to_string();
-        let blob = cache.join("blobs/sha256").join(&hash[..2]).join(&hash);
-        if blob.exists() {
-            std::fs::remove_file(blob).unwrap();
-        }
+        forget(&cache, package);
         bench.server.next(&package.urls[0], [Act::StallAfter(1000)]);
         return bench.build(&cache);
     }

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::network::forget;
 use crate::{Bench, build, fails, mirror_of, run, same, shared, stderr, succeeds};
 
 #[test]
@@ -51,8 +52,7 @@ fn a_cache_that_may_only_be_read() {
 
     let package = &shared().packages[0];
     modes("u+w");
-    let hash = package.sha256.to_string();
-    std::fs::remove_file(cache.join("blobs/sha256").join(&hash[..2]).join(hash)).unwrap();
+    forget(&cache, package);
     modes("a-w");
     let missing = format!("`{} {}`", package.name, package.version);
     fails(&mut bench.build(&cache), 1, &["may not be written and lacks", &missing, "--cache"]);

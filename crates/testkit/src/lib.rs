@@ -9,5 +9,6 @@ pub mod machine;
 pub mod native;
 pub mod random;
 mod skipped;
+pub mod used_card;
 
 pub use skipped::skipped;

@@ -15,6 +15,7 @@ use labimg_debian::deb822::Stanza;
 use labimg_debian::kernel;
 use labimg_debian::lock::LockedPackage;
 use labimg_debian::packages;
+use labimg_disk::write::Sparse;
 use labimg_disk::write::ext4::{self, Ext4Options};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Blob, Tree};
@@ -59,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     options.size = ext4::minimum_size(&tree, &options)?;
     let file = fs_err::File::create(&image)?;
     file.set_len(options.size)?;
-    ext4::write(&tree, file.file(), 0, &options, &labimg_tree::progress::Silent)?;
+    ext4::write(&tree, &Sparse::new(file.file()), 0, &options, &labimg_tree::progress::Silent)?;
     Ok(())
 }
 

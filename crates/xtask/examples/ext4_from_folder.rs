@@ -9,6 +9,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
+use labimg_disk::write::Sparse;
 use labimg_disk::write::ext4::{Ext4Options, Ext4Summary, minimum_size, write};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         file.set_len(options.size)?;
         let options = Ext4Options { writeback, ..options.clone() };
         let begun = Instant::now();
-        let summary = write(&tree, &file, 0, &options, &labimg_tree::progress::Silent)?;
+        let summary = write(&tree, &Sparse::new(&file), 0, &options, &labimg_tree::progress::Silent)?;
         let written = begun.elapsed().as_secs_f64();
         file.sync_all()?;
         Ok((written, begun.elapsed().as_secs_f64(), summary))

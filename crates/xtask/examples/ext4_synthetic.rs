@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::time::Instant;
 
+use labimg_disk::write::Sparse;
 use labimg_disk::write::ext4::{Ext4Options, minimum_size, write};
 use labimg_tree::{Blob, Content, Tree};
 
@@ -35,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = std::fs::File::create(image)?;
     file.set_len(options.size)?;
     let begun = Instant::now();
-    write(&tree, &file, 0, &options, &labimg_tree::progress::Silent)?;
+    write(&tree, &Sparse::new(&file), 0, &options, &labimg_tree::progress::Silent)?;
     file.sync_all()?;
     println!("written and synced in {:.3} s, {}", begun.elapsed().as_secs_f64(), memory()?);
     Ok(())

@@ -4,10 +4,9 @@ mod error;
 pub mod ext4;
 pub mod fat;
 mod output;
+mod sparse;
 pub mod table;
 
-use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use uuid::Uuid;
@@ -20,6 +19,7 @@ use table::{Layout, Partition, PartitionKind, PartitionTable};
 
 pub use error::ImageError;
 pub use output::{OutputFile, check_output};
+pub use sparse::Sparse;
 
 /// Everything that goes into one image.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub struct ImageSummary {
     pub layout: Layout,
     /// Bytes in use and free in each partition's file system.
     pub usage: Vec<(u64, u64)>,
-    /// Bytes that the image takes on the disk, without holes.
+    /// Bytes of the image that count, without its holes; those are what no program reads.
     pub occupied: u64,
 }
 
@@ -113,20 +113,23 @@ impl ImageSpec<'_> {
 /// What the file systems cannot hold, partitions too small, a full disk, read and write errors, or Ctrl-C.
 pub fn write(spec: &ImageSpec, path: &Path, reporter: &dyn Progress) -> Result<ImageSummary, ImageError> {
     let layout = spec.layout()?;
-    let needed = spec.partitions.iter().map(|p| bytes_in(p.files.tree())).sum::<u64>();
+    let needed = spec.partitions.iter().map(|p| bytes_in(&p.files)).sum::<u64>();
     let output = OutputFile::create(path, layout.size, needed, spec.private)?;
-    let usage = fill(spec, &layout, output.file(), reporter).map_err(|e| output.explain(e, needed))?;
+    let out = Sparse::new(output.file());
+    let usage = fill(spec, &layout, &out, reporter).map_err(|e| output.explain(e, needed))?;
+    let occupied = out.written().iter().map(|range| range.end - range.start).sum();
     let phase = reporter.phase("Syncing image to disk", 0, Unit::Bytes);
-    let occupied = match output.file().metadata() {
-        Ok(there) => there.blocks() * 512,
-        Err(source) => return Err(ImageError::Output { path: path.to_owned(), what: "cannot be looked up", source }),
-    };
     output.finish()?;
     phase.inc(occupied);
     Ok(ImageSummary { layout, usage, occupied })
 }
 
-fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &dyn Progress) -> Result<Vec<(u64, u64)>, ImageError> {
+fn fill(
+    spec: &ImageSpec,
+    layout: &Layout,
+    out: &Sparse,
+    reporter: &dyn Progress,
+) -> Result<Vec<(u64, u64)>, ImageError> {
     layout.write(out)?;
     let mut usage = Vec::new();
     for (partition, place) in spec.partitions.iter().zip(&layout.partitions) {
@@ -146,22 +149,26 @@ fn fill(spec: &ImageSpec, layout: &Layout, out: &File, reporter: &dyn Progress) 
                         Ext4Error::Interrupted(interrupted) => ImageError::Interrupted(interrupted),
                         source => ImageError::Ext4 { partition: partition.name.clone(), source },
                     })?;
-                ((summary.blocks - summary.free_blocks) * BLOCK as u64, summary.free_blocks * BLOCK as u64)
+                ((summary.blocks - summary.free_blocks) * ext4::BLOCK, summary.free_blocks * ext4::BLOCK)
             }
         });
     }
     Ok(usage)
 }
 
-/// Total size of a tree's files in bytes, hard-linked ones counted once.
-fn bytes_in(tree: &Tree) -> u64 {
+/// How much a tree's files take in bytes, hard-linked ones counted once.
+fn bytes_in(files: &FileSystem) -> u64 {
     let mut seen = std::collections::HashSet::new();
     let mut total = 0;
-    for (_, id, inode) in tree.iter() {
+    for (_, id, inode) in files.tree().iter() {
         if let Kind::File(content) = &inode.kind
             && seen.insert(id)
         {
-            total += data_len(content);
+            total += match files {
+                // It has no holes.
+                FileSystem::Fat { .. } => content.len(),
+                FileSystem::Ext4 { .. } => data_len(content),
+            };
         }
     }
     total
@@ -173,28 +180,6 @@ fn data_len(content: &Content) -> u64 {
         Content::Sparse { pieces, .. } => pieces.iter().map(|(_, piece)| data_len(piece)).sum(),
         _ => content.len(),
     }
-}
-
-/// The block size of the file systems on which images are stored.
-const BLOCK: usize = 4096;
-static ZEROS: [u8; BLOCK] = [0; BLOCK];
-
-/// Writes `bytes` at byte `at` of a file that reads as zeros there: blocks of zeros are left out and stay holes.
-fn write_sparse(out: &File, at: u64, bytes: &[u8]) -> Result<(), ImageError> {
-    let mut done = 0;
-    for run in bytes.chunks(BLOCK).collect::<Vec<_>>().chunk_by(|a, b| is_zero(a) == is_zero(b)) {
-        let len = run.iter().map(|block| block.len()).sum::<usize>();
-        let at = at + done as u64;
-        if !run.first().is_some_and(|block| is_zero(block)) {
-            out.write_all_at(&bytes[done..done + len], at).map_err(|source| ImageError::Write { at, source })?;
-        }
-        done += len;
-    }
-    Ok(())
-}
-
-fn is_zero(block: &[u8]) -> bool {
-    ZEROS.get(..block.len()).is_some_and(|zeros| zeros == block)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@ use crate::read::{Volume, open_partition};
 use labimg_tree::fault::{Fault, FaultKind, causes};
 use labimg_tree::{Inode, TreePath};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 const MIB: u64 = 1 << 20;
@@ -10,7 +12,12 @@ const MIB: u64 = 1 << 20;
 fn boot_tree() -> Tree {
     let mut tree = Tree::new(1_760_000_000);
     tree.write("config.txt", 0o644, "arm_64bit=1\nkernel=vmlinuz\n").unwrap();
-    tree.write("vmlinuz", 0o644, vec![0x5a; 5_000_000]).unwrap();
+    // Zeros inside, at the beginning and at the end.
+    let mut kernel = vec![0; 5_000_000];
+    kernel[100_000..2_000_000].fill(0x5a);
+    kernel[3_000_000..4_000_000].fill(0x5a);
+    tree.write("vmlinuz", 0o644, kernel).unwrap();
+    tree.write("zeros", 0o644, vec![0; 100_000]).unwrap();
     tree
 }
 
@@ -76,7 +83,7 @@ fn a_whole_image_is_accepted_and_reads_back() {
     for table in TABLES {
         let path = dir.path().join("node.img");
         let summary = write(&spec(table, &boot, &root), &path, &labimg_tree::progress::Silent).unwrap();
-        assert!(summary.occupied < 40 * MIB, "{} bytes on the disk", summary.occupied);
+        assert!(summary.occupied < 48 * MIB, "{} bytes on the disk", summary.occupied);
         judge("sfdisk", &["--verify"], &path);
         let all = std::fs::read(&path).unwrap();
         assert_eq!(all.len() as u64, summary.layout.size);
@@ -88,12 +95,34 @@ fn a_whole_image_is_accepted_and_reads_back() {
         }
         let fat = open_partition(&path, 1).unwrap();
         assert_eq!(fat.read_file("config.txt").unwrap(), b"arm_64bit=1\nkernel=vmlinuz\n");
-        assert_eq!(fat.names("").unwrap(), ["config.txt", "vmlinuz"]);
+        assert_eq!(fat.names("").unwrap(), ["config.txt", "vmlinuz", "zeros"]);
         let ext4 = open_partition(&path, 2).unwrap();
         assert_eq!(ext4.read_file("/usr/lib/large").unwrap().len(), 2_000_000);
         let Volume::Ext4(volume) = &ext4 else { panic!("{ext4:?}") };
         assert_eq!(volume.stat("/usr/bin/su", true).unwrap().mode, 0o4755);
         assert!(open_partition(&path, 3).is_err());
+
+        // On a card full of other bytes, without the image's holes.
+        let card = dir.path().join("card");
+        let on_card = File::options().read(true).write(true).create(true).truncate(true).open(&card).unwrap();
+        let copied = labimg_testkit::used_card::over_noise(&File::open(&path).unwrap(), &on_card);
+        assert_eq!(copied, summary.occupied);
+        judge("sfdisk", &["--verify"], &card);
+        for (place, tree) in [(0, &boot), (1, &root)] {
+            let part = &summary.layout.partitions[place];
+            let file = dir.path().join("partition");
+            let mut bytes = vec![0; part.len as usize];
+            on_card.read_exact_at(&mut bytes, part.start).unwrap();
+            std::fs::write(&file, &bytes).unwrap();
+            let (judge_of, args) = [("fsck.vfat", &["-n"][..]), ("e2fsck", &["-fn"])][place];
+            judge(judge_of, args, &file);
+            let volume = open_partition(&card, place + 1).unwrap();
+            for (path, _, inode) in tree.iter() {
+                if let Kind::File(content) = &inode.kind {
+                    assert!(volume.read_file(&path.to_string()).unwrap() == content.to_vec().unwrap(), "{path}");
+                }
+            }
+        }
 
         let again = dir.path().join("again.img");
         write(&spec(table, &boot, &root), &again, &labimg_tree::progress::Silent).unwrap();

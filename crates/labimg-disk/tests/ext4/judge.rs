@@ -8,6 +8,7 @@ use std::process::Command;
 
 use fs_ext4::Filesystem;
 use fs_ext4::block_io::FileDevice;
+use labimg_disk::write::Sparse;
 use labimg_disk::write::ext4::{Ext4Options, minimum_size, write};
 use labimg_tree::{Content, Inode, InodeId, Kind, Tree};
 use tempfile::NamedTempFile;
@@ -44,6 +45,17 @@ pub fn block_count(image: &Path) -> u64 {
     shown(image, "Block count:").parse().unwrap()
 }
 
+/// Where the inode tables are, in bytes.
+pub fn inode_tables(image: &Path) -> Vec<std::ops::Range<u64>> {
+    let all = run("dumpe2fs", &[image.as_os_str()]);
+    let places = all.lines().filter_map(|line| line.trim().strip_prefix("Inode table at "));
+    let range = |place: &str| {
+        let (from, to) = place.split_whitespace().next().unwrap().split_once('-').unwrap();
+        from.parse::<u64>().unwrap() * 4096..(to.parse::<u64>().unwrap() + 1) * 4096
+    };
+    places.map(range).collect()
+}
+
 pub fn features(image: &Path) -> String {
     shown(image, "Filesystem features:")
 }
@@ -65,8 +77,15 @@ impl Image {
     pub fn with(tree: &Tree, options: &Ext4Options) -> Self {
         let file = NamedTempFile::new().unwrap();
         file.as_file().set_len(options.size).unwrap();
-        let summary = write(tree, file.as_file(), 0, options, &labimg_tree::progress::Silent).unwrap();
+        let summary = write(tree, &Sparse::new(file.as_file()), 0, options, &labimg_tree::progress::Silent).unwrap();
         assert!(summary.blocks * 4096 <= options.size && summary.free_inodes > 0);
+        Self(file)
+    }
+
+    /// The data of the image on a disk that was full of other bytes, as `bmaptool` copies it.
+    pub fn over_noise(&self) -> Self {
+        let file = NamedTempFile::new().unwrap();
+        labimg_testkit::used_card::over_noise(self.file(), file.as_file());
         Self(file)
     }
 

@@ -20,8 +20,9 @@ pub fn usual_blocks(blocks: u64) -> u32 {
 /// The smallest journal in blocks.
 pub const LEAST_BLOCKS: u32 = 1024;
 
-/// The journal's first block: version 2, nothing to replay. The rest of the journal is zero. The kernel enables the
-/// journal's checksums when it mounts the file system.
+/// The journal's first block: version 2, nothing to replay. The rest of the journal must be zeros: after a crash, the
+/// kernel replays what follows the last transaction and looks like the next one, and a card may still hold the journal
+/// of an earlier flash of the same image. The kernel enables the journal's checksums when it mounts the file system.
 pub fn superblock(blocks: u32, uuid: &[u8; 16]) -> [u8; field::SIZE] {
     let mut s = [0; field::SIZE];
     let mut put = |at: usize, value: u32| s[at..at + 4].copy_from_slice(&value.to_be_bytes());

@@ -23,12 +23,12 @@ mod superblock;
 mod write;
 mod xattr;
 
-use std::fs::File;
-
 pub use error::Ext4Error;
-use layout::{BLOCK, Ext4Layout};
+pub use layout::BLOCK;
+use layout::Ext4Layout;
 use plan::Ext4Plan;
 
+use super::Sparse;
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::{Inode, Kind, Tree, TreePath};
 
@@ -111,17 +111,18 @@ pub struct Ext4Summary {
     pub free_inodes: u32,
 }
 
-/// Writes `tree` as a file system into the bytes `offset..offset + options.size` of `out`, which must read as zeros:
-/// unused inodes, the rest of the journal and other zeros are not written.
+/// Writes `tree` as a file system into the bytes `offset..offset + options.size` of `out`, which must read as zeros.
+/// Holes of the image are the free blocks, the bitmaps of groups without used blocks or inodes, which the kernel makes
+/// itself, and the room for more group descriptors in backups, which resizing overwrites.
 ///
-/// Blocks of zeros in files become holes. Nothing is written when the tree does not fit; holes do not count.
+/// Blocks of zeros in files become holes of the files. Nothing is written when the tree does not fit; holes do not count.
 ///
 /// # Errors
 /// When ext4 cannot hold the options or files, the tree does not fit, reading or writing fails, or the user asks to
 /// stop.
 pub fn write(
     tree: &Tree,
-    out: &File,
+    out: &Sparse,
     offset: u64,
     options: &Ext4Options,
     progress: &dyn Progress,

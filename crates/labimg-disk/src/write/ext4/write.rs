@@ -1,6 +1,5 @@
 //! Writes the planned tree front to back: journal, folders, files, then metadata, the superblock last.
 
-use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use super::allocate::Allocator;
@@ -19,6 +18,7 @@ use crate::format::ext4::inode::{
     I_BLOCK_SIZE, SIZE as INODE_SIZE,
 };
 use crate::format::ext4::{group_descriptor, superblock as sb};
+use crate::write::Sparse;
 use labimg_tree::interrupt;
 use labimg_tree::progress::Phase;
 use labimg_tree::{Kind, TreePath};
@@ -50,7 +50,7 @@ pub fn write(
     plan: &Ext4Plan,
     layout: &Ext4Layout,
     journal_blocks: u32,
-    file: &File,
+    image: &Sparse,
     offset: u64,
     options: &Ext4Options,
     phase: &dyn Phase,
@@ -61,8 +61,8 @@ pub fn write(
         options,
         seed: file_system_seed(&options.uuid),
         blocks: Allocator::new(layout),
-        meta: Output::new(file, offset),
-        table: Output::new(file, offset),
+        meta: Output::new(image, offset),
+        table: Output::new(image, offset),
         folders: vec![0; layout.groups as usize],
     };
     let journal = writer.journal(journal_blocks)?;
@@ -86,7 +86,7 @@ pub fn write(
         };
         writer.put_inode(ino, &record)?;
     }
-    writer.files(&placed, file, offset, phase)?;
+    writer.files(&placed, image, offset, phase)?;
     writer.finish(&journal)
 }
 
@@ -112,6 +112,13 @@ impl Writer<'_> {
         self.take(blocks.into(), &mut extents)?;
         if let Some(first) = extents.first() {
             self.meta.put(first.start, &journal::superblock(blocks, &self.options.uuid))?;
+        }
+        for (place, extent) in extents.iter().enumerate() {
+            let blocks = extent.start + u64::from(place == 0)..extent.start + u64::from(extent.len);
+            self.meta.zero(blocks.clone())?;
+            if self.options.writeback {
+                self.meta.begin_writeback(blocks.start, ((blocks.end - blocks.start) * BLOCK) as usize);
+            }
         }
         let seed = inode_seed(self.seed, EXT4_JOURNAL_INO);
         let (root, tree_blocks) = extents::write_tree(&extents, seed, &mut self.blocks, &mut self.meta)?;
@@ -141,7 +148,7 @@ impl Writer<'_> {
         Ok(Placed { size, flags, root, blocks: size / BLOCK + tree_blocks })
     }
 
-    fn files(&mut self, placed: &[Placed], file: &File, offset: u64, phase: &dyn Phase) -> Result<(), Ext4Error> {
+    fn files(&mut self, placed: &[Placed], image: &Sparse, offset: u64, phase: &dyn Phase) -> Result<(), Ext4Error> {
         let plan = self.plan;
         std::thread::scope(|scope| {
             let (full, batches) = sync_channel(copy::BATCHES);
@@ -153,7 +160,7 @@ impl Writer<'_> {
                 });
                 copy::read_all(files, &used, &full);
             });
-            let out = Output::new(file, offset);
+            let out = Output::new(image, offset);
             let writeback = self.options.writeback;
             let mut source = Source {
                 batches,
@@ -255,10 +262,29 @@ impl Writer<'_> {
         self.table.put_at(at, record)
     }
 
+    /// Writes the unused ends of the inode tables: their groups say that they are zeros (`EXT4_BG_INODE_ZEROED`).
+    fn unused_inodes(&mut self, last_ino: u32) -> Result<(), Ext4Error> {
+        let layout = self.layout;
+        let per_block = BLOCK / INODE_SIZE as u64;
+        for group in 0..layout.groups {
+            let table = layout.inode_table(group);
+            let used = last_ino.saturating_sub(group * layout.inodes_per_group).min(layout.inodes_per_group);
+            let (whole, rest) = (u64::from(used) / per_block, u64::from(used) % per_block);
+            if rest > 0 {
+                let at = (table + whole) * BLOCK + rest * INODE_SIZE as u64;
+                self.table.put_at(at, &vec![0; ((per_block - rest) * INODE_SIZE as u64) as usize])?;
+                self.table.flush()?;
+            }
+            self.table.zero(table + u64::from(used).div_ceil(per_block)..table + u64::from(layout.table_blocks))?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self, journal: &InodeRecord) -> Result<Ext4Summary, Ext4Error> {
         self.table.flush()?;
         let layout = self.layout;
         let last_ino = Ext4Plan::ino(self.plan.nodes.len() - 1);
+        self.unused_inodes(last_ino)?;
         let usage = Usage { reached: self.blocks.reached(), last_ino, folders: &self.folders };
         let descriptors = groups::write_bitmaps(layout, &usage, self.seed, &mut self.meta)?;
         debug_assert_eq!(descriptors.bytes.len(), layout.groups as usize * group_descriptor::SIZE);
@@ -276,8 +302,11 @@ impl Writer<'_> {
             self.meta.put(start + 1, &descriptors.bytes)?;
         }
         self.meta.put(1, &descriptors.bytes)?;
-        // Written last: without it there is no file system.
-        self.meta.put_at(sb::OFFSET, &superblock::encode(layout, self.options, &totals, 0))?;
+        self.meta.flush()?;
+        // Written last: without it there is no file system. Boot code and other signatures would be before it.
+        let mut first = vec![0; sb::OFFSET as usize];
+        first.extend(superblock::encode(layout, self.options, &totals, 0));
+        self.meta.put(0, &first)?;
         self.meta.flush()?;
         Ok(Ext4Summary {
             blocks: layout.blocks,

@@ -11,10 +11,9 @@ mod names;
 mod time;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 
-use super::{ImageError, write_sparse};
+use super::{ImageError, Sparse};
 use crate::format::fat::directory::{
     self as dir, ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID, NAME_LEN,
 };
@@ -52,12 +51,12 @@ pub struct FatSummary {
 }
 
 /// Writes `tree` as a FAT32 volume into `out` from byte `offset`. That part of `out` must read as zeros, as in a new
-/// sparse file; runs of zeros stay holes. FAT has no owners, modes or attributes; times are written as UTC.
+/// sparse file; free clusters stay holes. FAT has no owners, modes or attributes; times are written as UTC.
 ///
 /// # Errors
 /// With the path: links, devices, names that FAT cannot hold or that differ only in case, files of 4 GiB and more. A
 /// volume too small for the files or for FAT32. Read and write errors.
-pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Result<FatSummary, ImageError> {
+pub fn write(tree: &Tree, out: &Sparse, offset: u64, options: &FatOptions) -> Result<FatSummary, ImageError> {
     let geometry = Geometry::new(options)?;
     let label = names::label(&options.label)?;
     names::check(tree)?;
@@ -68,18 +67,27 @@ pub fn write(tree: &Tree, out: &File, offset: u64, options: &FatOptions) -> Resu
         return Err(ImageError::TooSmall { partition: options.label.clone(), size: options.size, needed });
     }
 
+    let put = |at: u64, bytes: &[u8]| out.write(at, bytes).map_err(|source| ImageError::Write { at, source });
+    // Zeros mean what is free, so everything before the clusters counts.
+    let fixed = offset..offset + geometry.cluster(ROOT);
+    out.zero(fixed).map_err(|source| ImageError::Write { at: offset, source })?;
     for (at, bytes) in geometry.sectors(options, label, offset, used) {
-        write_sparse(out, offset + at, &bytes)?;
+        put(offset + at, &bytes)?;
     }
     let table = plan.table();
     for at in geometry.tables() {
-        write_sparse(out, offset + at, &table)?;
+        put(offset + at, &table)?;
     }
     for (path, extent) in &plan.extents {
         interrupt::check()?;
         let at = offset + geometry.cluster(extent.first);
         match tree.get(path).map(|inode| &inode.kind) {
-            Some(Kind::Dir) => write_sparse(out, at, &plan.folder(tree, path, label))?,
+            Some(Kind::Dir) => {
+                // An entry that begins with a zero ends the folder.
+                let mut bytes = plan.folder(tree, path, label);
+                bytes.resize((extent.count * geometry.cluster_size) as usize, 0);
+                put(at, &bytes)?;
+            }
             Some(Kind::File(content)) => copy(path, content, out, at)?,
             _ => {}
         }
@@ -237,7 +245,7 @@ fn long_entries(name: &Name) -> Vec<u8> {
     bytes
 }
 
-fn copy(path: &TreePath, content: &Content, out: &File, mut at: u64) -> Result<(), ImageError> {
+fn copy(path: &TreePath, content: &Content, out: &Sparse, mut at: u64) -> Result<(), ImageError> {
     let mut reader = ContentReader::new(content);
     let mut buffer = vec![0; 1 << 20];
     loop {
@@ -246,7 +254,7 @@ fn copy(path: &TreePath, content: &Content, out: &File, mut at: u64) -> Result<(
         if count == 0 {
             return Ok(());
         }
-        write_sparse(out, at, &buffer[..count])?;
+        out.write(at, &buffer[..count]).map_err(|source| ImageError::Write { at, source })?;
         at += count as u64;
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::read::fat::{FatKind, FatVolume};
 use labimg_tree::fault::Fault;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +25,7 @@ fn tool(command: &mut Command) -> Vec<u8> {
 fn written(tree: &Tree, size: u64, path: &Path) -> FatSummary {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     file.set_len(size).unwrap();
-    let summary = write(tree, &file, 0, &options(size)).unwrap();
+    let summary = write(tree, &Sparse::new(&file), 0, &options(size)).unwrap();
     let said = String::from_utf8(tool(Command::new("fsck.vfat").args(["-n", "-v"]).arg(path))).unwrap();
     for word in ["differ", "Dirty", "Free cluster summary", "corrupt", "wrong", "should be", "Bad", "Removing", "enam"]
     {
@@ -109,7 +110,7 @@ fn fatfs_reads_it_too() {
     use std::io::Read as _;
     let file = tempfile::tempfile().unwrap();
     file.set_len(64 * MIB).unwrap();
-    let summary = write(&boot_tree(), &file, 0, &options(64 * MIB)).unwrap();
+    let summary = write(&boot_tree(), &Sparse::new(&file), 0, &options(64 * MIB)).unwrap();
     let volume = fatfs::FileSystem::new(file, fatfs::FsOptions::new()).unwrap();
     assert_eq!(volume.fat_type(), fatfs::FatType::Fat32);
     assert_eq!(u64::from(volume.stats().unwrap().free_clusters()) * summary.cluster_size, summary.free);
@@ -119,7 +120,7 @@ fn fatfs_reads_it_too() {
 }
 
 #[test]
-fn the_same_tree_gives_the_same_bytes_and_holes_stay_holes() {
+fn the_same_tree_gives_the_same_bytes() {
     if labimg_testkit::judges::missing(&["fsck.vfat"]) {
         return;
     }
@@ -133,8 +134,9 @@ fn the_same_tree_gives_the_same_bytes_and_holes_stay_holes() {
         written(&tree, 256 * MIB, path);
     }
     assert!(std::fs::read(&paths[0]).unwrap() == std::fs::read(&paths[1]).unwrap());
+    // FAT has no holes: what a hole of the file holds is read from the card.
     let occupied = std::fs::metadata(&paths[0]).unwrap().blocks() * 512;
-    assert!(occupied < 12 * MIB, "{occupied} bytes on the disk");
+    assert!((100 * MIB..112 * MIB).contains(&occupied), "{occupied} bytes on the disk");
     assert!(mcopy(&paths[0], "/sparse") == sparse.to_vec().unwrap());
 }
 
@@ -142,7 +144,7 @@ fn the_same_tree_gives_the_same_bytes_and_holes_stay_holes() {
 fn it_lies_where_it_was_told_to() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(80 * MIB).unwrap();
-    write(&boot_tree(), file.as_file(), 4 * MIB, &options(64 * MIB)).unwrap();
+    write(&boot_tree(), &Sparse::new(file.as_file()), 4 * MIB, &options(64 * MIB)).unwrap();
     let all = std::fs::read(file.path()).unwrap();
     assert!(all[..4 << 20].iter().chain(&all[68 << 20..]).all(|&b| b == 0));
     let volume = FatVolume::open(file.path(), 4 * MIB, 64 * MIB).unwrap();
@@ -156,7 +158,7 @@ fn what_fat_cannot_hold_is_refused_by_path() {
         file.set_len(64 * MIB).unwrap();
         let mut tree = Tree::new(0);
         change(&mut tree);
-        write(&tree, &file, 0, &options(64 * MIB)).unwrap_err()
+        write(&tree, &Sparse::new(&file), 0, &options(64 * MIB)).unwrap_err()
     };
     let link = refused(&|t| t.symlink("d/link", "file").unwrap());
     assert!(link.help().unwrap().contains("put a copy"), "{link:?}");
@@ -183,7 +185,10 @@ fn what_fat_cannot_hold_is_refused_by_path() {
 fn a_volume_too_small_for_fat32_is_refused() {
     let file = tempfile::tempfile().unwrap();
     for size in [0, MIB, 30 * MIB] {
-        assert!(matches!(write(&Tree::new(0), &file, 0, &options(size)), Err(ImageError::TooSmall { .. })));
+        assert!(matches!(
+            write(&Tree::new(0), &Sparse::new(&file), 0, &options(size)),
+            Err(ImageError::TooSmall { .. })
+        ));
     }
-    assert!(matches!(write(&Tree::new(0), &file, 0, &options(64 * MIB + 1)), Err(ImageError::Layout(_))));
+    assert!(matches!(write(&Tree::new(0), &Sparse::new(&file), 0, &options(64 * MIB + 1)), Err(ImageError::Layout(_))));
 }

@@ -1,13 +1,10 @@
 //! The master boot record: one sector (UEFI specification 2.10, section 5.2.1).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use super::{Layout, PartitionKind};
 use crate::format::table::{SECTOR, mbr};
-use crate::write::ImageError;
+use crate::write::{ImageError, Sparse};
 
-pub(super) fn write(layout: &Layout, signature: u32, out: &File) -> Result<(), ImageError> {
+pub(super) fn write(layout: &Layout, signature: u32, out: &Sparse) -> Result<(), ImageError> {
     let mut sector = [0; SECTOR as usize];
     let mut put = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
     put(mbr::UniqueMBRDiskSignature, &signature.to_le_bytes());
@@ -26,7 +23,7 @@ pub(super) fn write(layout: &Layout, signature: u32, out: &File) -> Result<(), I
         put(record + mbr::SizeInLBA, &(count as u32).to_le_bytes());
     }
     put(mbr::Signature, &mbr::SIGNATURE);
-    out.write_all_at(&sector, 0).map_err(|source| ImageError::Write { at: 0, source })
+    out.write(0, &sector).map_err(|source| ImageError::Write { at: 0, source })
 }
 
 /// Head, sector and cylinder of a sector on a disk of 255 heads and 63 sectors; the highest value when the sector is

@@ -3,15 +3,16 @@
 mod gpt;
 mod mbr;
 
-use std::fs::File;
-
 use uuid::Uuid;
 
-use super::ImageError;
+use super::{ImageError, Sparse};
 use crate::format::table::{SECTOR, gpt_entry};
 
 /// Partitions begin and end at multiples of this: the erase blocks of SD cards have this size or a fraction of it.
 pub const ALIGNMENT: u64 = 4 << 20;
+
+/// Bytes at each end of the disk where tables of any kind may be. No partition reaches into them.
+const AROUND: u64 = 1 << 20;
 
 /// The kind of table, with the disk's identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,14 +115,20 @@ impl Layout {
         })
     }
 
-    /// Writes the table (with its copy) into `out`, which has the layout's size.
+    /// Writes the table (with its copy) into `out`, which has the layout's size. The rest of the first MiB is zeros that
+    /// count: it may hold the table of what was on the card before.
     ///
     /// # Errors
     /// A write error.
-    pub fn write(&self, out: &File) -> Result<(), ImageError> {
+    pub fn write(&self, out: &Sparse) -> Result<(), ImageError> {
+        let zero = |at: u64| out.zero(at..at + AROUND).map_err(|source| ImageError::Write { at, source });
+        zero(0)?;
         match self.table {
             PartitionTable::Mbr { signature } => mbr::write(self, signature, out),
-            PartitionTable::Gpt { disk_guid } => gpt::write(self, disk_guid, out),
+            PartitionTable::Gpt { disk_guid } => {
+                zero(self.size - AROUND)?;
+                gpt::write(self, disk_guid, out.file())
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ fn two() -> Vec<Partition> {
 fn written(layout: &Layout) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(layout.size).unwrap();
-    layout.write(file.as_file()).unwrap();
+    layout.write(&Sparse::new(file.as_file())).unwrap();
     file
 }
 

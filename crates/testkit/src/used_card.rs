@@ -1,0 +1,55 @@
+//! A card that was in use before an image comes onto it by a program that leaves out the image's holes.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use crate::random::Random;
+
+const PIECE: usize = 1 << 20;
+
+/// Fills `card` with noise, then copies the image's data onto it, without its holes. Returns how many bytes were
+/// copied.
+pub fn over_noise(image: &File, card: &File) -> u64 {
+    let (mut ranges, mut at) = (Vec::new(), 0);
+    loop {
+        let start = match seek(image, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => break,
+            Err(e) => panic!("this file system does not tell where holes are: {e}"),
+        };
+        at = seek(image, SeekFrom::Hole(start)).unwrap();
+        ranges.push(start..at);
+    }
+    copy_over_noise(image, card, ranges)
+}
+
+/// As [`over_noise`], but copies these ranges of bytes.
+pub fn copy_over_noise(image: &File, card: &File, ranges: Vec<Range<u64>>) -> u64 {
+    let size = image.metadata().unwrap().len();
+    let mut random = Random::new(7);
+    let mut piece: Vec<u8> = (0..PIECE).map(|_| random.below(255) as u8 + 1).collect();
+    let mut at = 0;
+    while at < size {
+        // No two pieces are the same.
+        piece.rotate_left(4099);
+        let count = (size - at).min(PIECE as u64) as usize;
+        card.write_all_at(&piece[..count], at).unwrap();
+        at += count as u64;
+    }
+    let mut copied = 0;
+    for range in ranges {
+        let mut at = range.start;
+        while at < range.end {
+            let count = (range.end - at).min(PIECE as u64) as usize;
+            image.read_exact_at(&mut piece[..count], at).unwrap();
+            card.write_all_at(&piece[..count], at).unwrap();
+            at += count as u64;
+        }
+        copied += range.end - range.start;
+    }
+    copied
+}
