@@ -18,7 +18,7 @@ fn modules(source: &Path) -> BTreeMap<Module, String> {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            if stem == "tests" || stem.ends_with("_tests") {
+            if stem == "tests" || stem == "testing" || stem.ends_with("_tests") {
                 continue;
             }
             let below = [at.as_slice(), std::slice::from_ref(&stem)].concat();
@@ -40,7 +40,8 @@ fn plain(text: &str) -> String {
     let mut under_test = false;
     for line in text.lines() {
         let code = line.trim_start();
-        if code.starts_with("mod ") && code.ends_with('{') && under_test {
+        let is_module = ["mod ", "pub mod ", "pub(super) mod ", "pub(crate) mod "].iter().any(|m| code.starts_with(m));
+        if is_module && code.ends_with('{') && under_test {
             break;
         }
         under_test = code.starts_with("#[cfg(test)]") || under_test && code.starts_with("#[");
@@ -182,4 +183,52 @@ fn a_circle_is_found() {
     write("a/other.rs", "use super::inner;\n");
     write("a/inner.rs", "use crate::{a::other::Z, b};\n");
     assert_eq!(circles(dir.path()).len(), 2);
+}
+
+/// Modules that make or rename files on their own, not through `labimg_tree::files`, and why they may.
+const OWN_WRITERS: [(&str, &str); 7] = [
+    ("crates/labimg-tree/src/files", "this is the one place"),
+    ("crates/labimg-store/src/", "the cache's lock holds nothing"),
+    ("crates/labimg-store/src/slot", "a download that was cut goes on under its name"),
+    ("src/secrets/folder", "folders that appear as a whole, and their lock"),
+    ("src/boot", "the log, which is read while it grows"),
+    ("src/boot/disk", "the copy in the run's own folder"),
+    ("src/boot/qemu", "what QEMU reads, in the run's own folder"),
+];
+
+/// What leaves the user's disk with half a file, or follows a link that somebody put there.
+#[test]
+fn files_are_put_in_place_by_one_module() {
+    const WORDS: [&str; 9] = [
+        "fs::write(",
+        "fs_err::write(",
+        "File::create",
+        "fs::rename(",
+        "fs_err::rename(",
+        ".persist",
+        "tempfile_in(",
+        "OpenOptions::new()",
+        "File::options()",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let crates = ["tree", "store", "disk", "debian"].map(|name| format!("crates/labimg-{name}/src"));
+    let mut found = BTreeSet::new();
+    for source in crates.into_iter().chain(["src".to_owned()]) {
+        for (module, text) in modules(&root.join(&source)) {
+            let found_in = |word: &&str| {
+                text.match_indices(*word).any(|(at, _)| {
+                    let before = text[..at].chars().next_back();
+                    word.starts_with('.') || !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+                })
+            };
+            if WORDS.iter().any(|word| found_in(&word)) {
+                found.insert(format!("{source}/{}", module.join("/")));
+            }
+        }
+    }
+    let known: BTreeSet<String> = OWN_WRITERS.iter().map(|(module, _)| (*module).to_owned()).collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    assert!(new.is_empty(), "{new:?}: use `labimg_tree::files`");
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "{gone:?} no longer write on their own");
 }

@@ -9,18 +9,16 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use labimg_tree::files::NewFile;
 use labimg_tree::interrupt;
 
-/// Copies the data of `image` to `copy`, keeping its holes, and makes it `size` bytes long (at least the image's size).
+/// Copies the data of `image` into the new file `to`, keeping its holes, and makes it `size` bytes long (at least the
+/// image's size).
 ///
 /// # Errors
 /// When reading or writing fails, or the user interrupts.
-pub fn copy_sparse(image: &Path, copy: &Path, size: u64) -> io::Result<()> {
+fn copy_sparse(image: &Path, to: &File, size: u64) -> io::Result<()> {
     let from = fs_err::File::open(image)?.into_parts().0;
-    // An image may hold keys, so only the owner may read the copy, too.
-    let mut options = fs_err::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let to = options.open(copy)?.into_parts().0;
     let len = from.metadata()?.len();
     to.set_len(size.max(len))?;
     let mut buffer = vec![0; 1 << 20];
@@ -69,9 +67,20 @@ impl Disk {
     /// # Errors
     /// When copying fails.
     pub fn prepare(image: &Path, folder: &Path, kept: Option<&Path>, size: u64) -> io::Result<Self> {
+        // An image may hold keys, so only the owner may read the copy, too.
+        const MODE: u32 = 0o600;
         let path = kept.map_or_else(|| folder.join("disk.img"), Path::to_path_buf);
-        if kept.is_none_or(|p| !p.exists()) {
-            copy_sparse(image, &path, size).inspect_err(|_| drop(fs_err::remove_file(&path)))?;
+        match kept {
+            Some(path) if path.exists() => {}
+            Some(path) => {
+                let new = NewFile::beside(path, MODE)?;
+                copy_sparse(image, new.file(), size)?;
+                new.put()?;
+            }
+            None => {
+                let file = fs_err::OpenOptions::new().write(true).create_new(true).mode(MODE).open(&path)?;
+                copy_sparse(image, file.file(), size)?;
+            }
         }
         Ok(Self { path })
     }
@@ -96,7 +105,11 @@ mod tests {
         file.set_len(64 << 20).unwrap();
         file.write_all_at(b"head", 0).unwrap();
         file.write_all_at(b"tail", (64 << 20) - 4).unwrap();
-        copy_sparse(&image, &copy, padded(65 << 20, true)).unwrap();
+        Disk::prepare(&image, folder.path(), Some(&copy), padded(65 << 20, true)).unwrap();
+        let alone = Disk::prepare(&image, folder.path(), None, 0).unwrap();
+        assert_eq!(alone.path().metadata().unwrap().mode() & 0o777, 0o600);
+        // A kept disk is used as it is.
+        Disk::prepare(Path::new("/nowhere"), folder.path(), Some(&copy), 0).unwrap();
         let copied = File::open(&copy).unwrap();
         let mut word = [0; 4];
         copied.read_exact_at(&mut word, (64 << 20) - 4).unwrap();

@@ -11,7 +11,7 @@ use super::output::{Failure, Output};
 use super::report::Reporter;
 use crate::inspect::export::{self, ExportError};
 use labimg_tree::fault::{Fault, FaultKind};
-use labimg_tree::files::folder_of;
+use labimg_tree::files::{self, BadPlace, NewFile};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +46,9 @@ enum ExportCommandError {
     /// Standard output is a terminal.
     #[error("a terminal cannot show a tar archive")]
     Terminal,
+    /// Something stands where it goes.
+    #[error(transparent)]
+    Place(BadPlace),
     /// It cannot be written.
     #[error("{} cannot be written", path.display())]
     Write { path: PathBuf, source: std::io::Error },
@@ -55,6 +58,7 @@ impl Fault for ExportCommandError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Terminal => FaultKind::Usage,
+            Self::Place(source) => source.kind(),
             Self::Write { .. } => FaultKind::World,
         }
     }
@@ -62,6 +66,7 @@ impl Fault for ExportCommandError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Terminal => Some("name a file, or send it on with |".to_owned()),
+            Self::Place(source) => source.help(),
             Self::Write { .. } => None,
         }
     }
@@ -79,14 +84,14 @@ pub fn run(args: &ExportArgs, out: &Output, reporter: &Reporter) -> Outcome {
             Err(e) => Err(e.into()),
         };
     }
-    let folder = folder_of(&args.tar);
+    let place = files::place(&args.tar).map_err(ExportCommandError::Place)?;
     let write = |source| ExportCommandError::Write { path: args.tar.clone(), source };
     // Like the image it may hold a node's keys, so only its owner may read it.
-    let mut file = tempfile::Builder::new().prefix(".labimg-export").tempfile_in(folder).map_err(write)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    let new = NewFile::beside(&place, 0o600).map_err(write)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, new.file());
     let files = export::export(&args.image, &mut writer, reporter)?;
     writer.flush().map_err(write)?;
     drop(writer);
-    file.persist(&args.tar).map_err(|e| write(e.error))?;
+    new.put().map_err(write)?;
     out.result(&Exported { tar: args.tar.clone(), files }, |e| format!("{}: {} files\n", e.tar.display(), e.files))
 }

@@ -12,6 +12,7 @@ use super::output::Output;
 use crate::lab::{self, template};
 use crate::parts::Parts;
 use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::files::{self, NewFile};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,13 +60,16 @@ enum NewError {
     /// A file or folder cannot be created; the error names it.
     #[error(transparent)]
     Write(#[from] std::io::Error),
+    /// A file cannot be put in place.
+    #[error("{} cannot be written", path.display())]
+    File { path: PathBuf, source: std::io::Error },
 }
 
 impl Fault for NewError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Name { .. } | Self::There(_) => FaultKind::Usage,
-            Self::Write(_) => FaultKind::World,
+            Self::Write(_) | Self::File { .. } => FaultKind::World,
         }
     }
 }
@@ -91,18 +95,22 @@ pub fn run(args: &NewArgs, out: &Output) -> Outcome {
 fn write(dir: &Path, text: &str) -> Result<PathBuf, NewError> {
     let file = dir.join(lab::FILE);
     fs_err::create_dir_all(dir)?;
-    let made = fs_err::OpenOptions::new().write(true).create_new(true).open(&file);
-    made.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| match e.kind() {
+    let made = NewFile::beside(&file, 0o666).and_then(|new| {
+        new.file().write_all(text.as_bytes())?;
+        new.put_new()
+    });
+    made.map_err(|e| match e.kind() {
         ErrorKind::AlreadyExists => NewError::There(file.clone()),
-        _ => NewError::Write(e),
+        _ => NewError::File { path: file.clone(), source: e },
     })?;
-    ignore(&dir.join(".gitignore"))?;
+    let ignored = dir.join(".gitignore");
+    ignore(&ignored).map_err(|source| NewError::File { path: ignored, source })?;
     Ok(file)
 }
 
 /// Adds missing lines and leaves the rest unchanged.
 fn ignore(file: &Path) -> std::io::Result<()> {
-    let before = match fs_err::read_to_string(file) {
+    let before = match std::fs::read_to_string(file) {
         Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
         other => other?,
     };
@@ -111,7 +119,7 @@ fn ignore(file: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let end = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-    fs_err::write(file, format!("{before}{end}{}\n", missing.join("\n")))
+    files::write_whole(file, format!("{before}{end}{}\n", missing.join("\n")).as_bytes(), 0o666, true)
 }
 
 /// The folder's name, reduced to valid characters, else `lab`.

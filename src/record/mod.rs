@@ -11,7 +11,7 @@ use crate::wording::{self, Mistake};
 use labimg_disk::write::ImageError;
 use labimg_disk::write::table::{Layout, PartitionKind};
 use labimg_tree::fault::{Fault, FaultKind};
-use labimg_tree::files::folder_of;
+use labimg_tree::files::{BadPlace, NewFile};
 use labimg_tree::hash::Sha256;
 use labimg_tree::{Kind, Tree};
 
@@ -169,7 +169,7 @@ impl ImageRecord {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// Writes it beside an image under a temporary name. [`Beside::put`] renames it to `node.img.json` (for `node.img`)
+    /// Writes it beside an image under a temporary name. [`Beside::put`] makes it `node.img.json` (for `node.img`)
     /// once the image is in place. Dropped before that, it is removed.
     ///
     /// # Errors
@@ -180,19 +180,14 @@ impl ImageRecord {
         let path = image.with_file_name(name);
         if path.is_dir() {
             let (why, help) = ("a folder stands where the image's manifest goes", "remove it, or choose another name");
-            return Err(ImageError::BadOutput { path, why, help });
+            return Err(BadPlace { path, why, help, source: None }.into());
         }
-        let folder = folder_of(&path);
-        // Always the same name, so the next build reuses what a killed one left.
-        let mut partial = std::ffi::OsString::from(".");
-        partial.push(path.file_name().unwrap_or_default());
-        partial.push(".partial");
-        let made = tempfile::TempPath::try_from_path(folder.join(partial)).and_then(|partial| {
-            std::fs::File::create(&partial)?.write_all(self.to_json().as_bytes())?;
-            Ok(partial)
+        let made = NewFile::beside(&path, 0o666).and_then(|new| {
+            new.file().write_all(self.to_json().as_bytes())?;
+            Ok(new)
         });
         match made {
-            Ok(partial) => Ok(Beside { partial, path }),
+            Ok(new) => Ok(Beside(new)),
             Err(source) => Err(ImageError::Output { path, what: "cannot be written", source }),
         }
     }
@@ -200,20 +195,18 @@ impl ImageRecord {
 
 /// A record that waits for its image.
 #[derive(Debug)]
-pub struct Beside {
-    partial: tempfile::TempPath,
-    path: PathBuf,
-}
+pub struct Beside(NewFile);
 
 impl Beside {
-    /// Renames it, and returns its final path.
+    /// Puts it in place, and returns its path.
     ///
     /// # Errors
     /// When it cannot be renamed.
     pub fn put(self) -> Result<PathBuf, ImageError> {
-        match self.partial.persist(&self.path) {
-            Ok(()) => Ok(self.path),
-            Err(e) => Err(ImageError::Output { path: self.path, what: "cannot be put in place", source: e.error }),
+        let path = self.0.path().to_owned();
+        match self.0.put() {
+            Ok(()) => Ok(path),
+            Err(source) => Err(ImageError::Output { path, what: "cannot be put in place", source }),
         }
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::SecretsError;
-use labimg_tree::{interrupt, platform};
+use labimg_tree::{files, interrupt, platform};
 
 /// How often a lock held by another process is tried again.
 const TICK: Duration = Duration::from_millis(20);
@@ -56,7 +56,7 @@ impl Folder {
         folder.remove_unfinished()?;
         let ignore = dir.join(".gitignore");
         if !ignore.exists() {
-            write(&ignore, b"*\n")?;
+            files::write_whole(&ignore, b"*\n", 0o600, true).map_err(SecretsError::io("write", &ignore))?;
         }
         Ok(folder)
     }
@@ -102,8 +102,9 @@ impl Folder {
         let target = self.path(group);
         let parent = target.parent().unwrap_or(&self.dir);
         make_folder(parent)?;
-        let unfinished = self.dir.join(format!("{UNFINISHED}{}", group.replace('/', "-")));
-        make_folder(&unfinished)?;
+        let private = Permissions::from_mode(0o700);
+        let unfinished = tempfile::Builder::new().prefix(UNFINISHED).permissions(private).tempdir_in(&self.dir);
+        let unfinished = unfinished.map_err(SecretsError::io("write", &self.dir))?.keep();
         for (name, content) in files {
             let path = unfinished.join(name);
             if let Some(folder) = path.parent() {

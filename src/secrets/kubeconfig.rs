@@ -1,7 +1,6 @@
 //! The kubeconfig with which the user's computer reaches the cluster (Kubernetes: "Organizing Cluster Access Using
 //! kubeconfig Files", `v1.Config`).
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Secrets, SecretsError};
 use crate::lab::{Lab, LabFolder, LabNode};
+use labimg_tree::files;
 
 /// Name of the file beside `lab.toml`.
 pub const FILE: &str = "kubeconfig";
@@ -56,11 +56,7 @@ impl Secrets {
     pub fn write_kubeconfig(&self, folder: &LabFolder) -> Result<Option<PathBuf>, SecretsError> {
         let Some(text) = self.kubeconfig(&folder.lab) else { return Ok(None) };
         let path = folder.dir.join(FILE);
-        let error = || SecretsError::io("write", &path);
-        // Temporary files are private to their owner from the start.
-        let mut file = tempfile::Builder::new().prefix(".kubeconfig-").tempfile_in(&folder.dir).map_err(error())?;
-        file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(error())?;
-        file.persist(&path).map_err(|e| error()(e.error))?;
+        files::write_whole(&path, text.as_bytes(), 0o600, true).map_err(SecretsError::io("write", &path))?;
         Ok(Some(path))
     }
 }

@@ -16,6 +16,7 @@ mod cluster;
 mod damage;
 mod golden;
 mod image;
+mod in_place;
 mod lab;
 mod locked;
 mod mirror;
@@ -185,7 +186,6 @@ impl Session {
             (r"Syncing image to disk \[TIME\] \([^)]*\)", "Syncing image to disk [TIME] ([SIZE])"),
             (r#"\{"done":\d+,("event":"end","seconds":[^,]*,"text":"Syncing image to disk")"#, r#"{"done":[SIZE],$1"#),
             (r#""occupied": \d+"#, r#""occupied": [SIZE]"#),
-            (r"\.labimg-export\w{6}", ".labimg-export[NAME]"),
             (r"\bnow it is \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "now it is [NOW]"),
             (r"\bold-\d{4}-\d\d-\d\d", "old-[DAY]"),
             (r"\buntil \d{4}-\d\d-\d\d", "until [DAY]"),

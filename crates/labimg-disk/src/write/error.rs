@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::ext4::Ext4Error;
 use labimg_tree::TreePath;
 use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::files::BadPlace;
 use labimg_tree::interrupt::Interrupted;
 
 /// Why an image could not be written.
@@ -73,15 +74,8 @@ pub enum ImageError {
         source: std::io::Error,
     },
     /// The output must not be replaced, or its folder is missing.
-    #[error("{}: {why}", path.display())]
-    BadOutput {
-        /// The path given.
-        path: PathBuf,
-        /// Why not.
-        why: &'static str,
-        /// What to do.
-        help: &'static str,
-    },
+    #[error(transparent)]
+    BadOutput(#[from] BadPlace),
     /// Writing into the image failed.
     #[error("the image cannot be written at byte {at}")]
     Write {
@@ -105,7 +99,7 @@ impl Fault for ImageError {
             Self::Ext4 { source, .. } => source.kind(),
             // A board's sizes are checked when it is read, so this is a bug.
             Self::Layout(_) => FaultKind::Ours,
-            Self::BadOutput { .. } => FaultKind::Usage,
+            Self::BadOutput(source) => source.kind(),
             Self::Interrupted(source) => source.kind(),
         }
     }
@@ -116,7 +110,7 @@ impl Fault for ImageError {
             Self::Ext4 { source, .. } => source.help(),
             Self::TooSmall { .. } => Some("make the partition larger".to_owned()),
             Self::DiskFull { .. } => Some("make room, or write the image elsewhere".to_owned()),
-            Self::BadOutput { help, .. } => Some((*help).to_owned()),
+            Self::BadOutput(source) => source.help(),
             Self::Content { .. }
             | Self::Layout(_)
             | Self::Output { .. }
