@@ -221,7 +221,7 @@ fn files_are_put_in_place_by_one_module() {
                     word.starts_with('.') || !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
                 })
             };
-            if WORDS.iter().any(|word| found_in(&word)) {
+            if WORDS.iter().any(&found_in) {
                 found.insert(format!("{source}/{}", module.join("/")));
             }
         }

@@ -35,9 +35,8 @@ fn entries(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
                     continue;
                 }
                 ["CACHEDIR.TAG" | "lock"] => continue,
-                ["derived", kind, file] if file.ends_with(".sum") => format!("{kind}.sum"),
-                ["derived", kind, _] => (*kind).to_owned(),
-                [kind, ..] => (*kind).to_owned(),
+                ["derived", kind, _] if path.extension().is_some_and(|e| e == "sum") => format!("{kind}.sum"),
+                ["derived", kind, _] | [kind, ..] => (*kind).to_owned(),
                 [] => unreachable!("a file has a name"),
             };
             if path.metadata().unwrap().len() > 0 {
@@ -45,7 +44,9 @@ fn entries(cache: &Path) -> BTreeMap<String, Vec<PathBuf>> {
             }
         }
     }
-    found.values_mut().for_each(|paths| paths.sort());
+    for paths in found.values_mut() {
+        paths.sort();
+    }
     found
 }
 
@@ -97,7 +98,9 @@ fn a_damaged_cache_mends_itself_and_gives_the_same_image() {
         }
         // All at once: nothing that a build reads is believed.
         let all: Vec<PathBuf> = entries(&session.path("cache")).into_values().flatten().collect();
-        all.iter().for_each(|path| flip(path));
+        for path in &all {
+            flip(path);
+        }
         let said = succeeded(&run(args));
         assert!(image() == sound, "another image");
         for kind in ["of deb-plain-1 is damaged", "of depmod-1 ", "of initramfs-1 ", "of k3s "] {
@@ -109,7 +112,9 @@ fn a_damaged_cache_mends_itself_and_gives_the_same_image() {
             // Only a lock brings charts into an image.
             &["of chart nfs-"]
         };
-        more.iter().for_each(|kind| assert!(said.contains(kind), "{kind}: {said}"));
+        for kind in more {
+            assert!(said.contains(kind), "{kind}: {said}");
+        }
         assert_eq!(succeeded(&run(args)), "", "it is mended");
         assert!(image() == sound, "another image");
     }
@@ -176,10 +181,15 @@ fn without_a_network_a_damaged_cache_is_an_error_or_the_same_image() {
     let path = cache["initramfs-1"].first().unwrap();
     flip(path);
     let folders = ["cache/blobs/sha256", "cache/derived", "cache/tmp"].map(|folder| session.path(folder));
-    folders.iter().for_each(|folder| std::fs::set_permissions(folder, Permissions::from_mode(0o500)).unwrap());
+    let mode = |mode| {
+        for folder in &folders {
+            std::fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    mode(0o500);
     let output = run();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("left, as the cache may not be written"), "{said}");
     assert!(said.contains("may not be written and lacks `initramfs-1 "), "{said}");
-    folders.iter().for_each(|folder| std::fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap());
+    mode(0o700);
 }

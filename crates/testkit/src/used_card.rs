@@ -11,6 +11,11 @@ use crate::random::Random;
 
 const PIECE: usize = 1 << 20;
 
+/// The bytes from `at` to `end` that fit into a piece.
+fn count(at: u64, end: u64) -> usize {
+    usize::try_from(end - at).unwrap_or(PIECE).min(PIECE)
+}
+
 /// Fills `card` with noise, then copies the image's data onto it, without its holes. Returns how many bytes were
 /// copied.
 pub fn over_noise(image: &File, card: &File) -> u64 {
@@ -31,12 +36,12 @@ pub fn over_noise(image: &File, card: &File) -> u64 {
 pub fn copy_over_noise(image: &File, card: &File, ranges: Vec<Range<u64>>) -> u64 {
     let size = image.metadata().unwrap().len();
     let mut random = Random::new(7);
-    let mut piece: Vec<u8> = (0..PIECE).map(|_| random.below(255) as u8 + 1).collect();
+    let mut piece: Vec<u8> = (0..PIECE).map(|_| u8::try_from(random.below(255) + 1).unwrap()).collect();
     let mut at = 0;
     while at < size {
         // No two pieces are the same.
         piece.rotate_left(4099);
-        let count = (size - at).min(PIECE as u64) as usize;
+        let count = count(at, size);
         card.write_all_at(&piece[..count], at).unwrap();
         at += count as u64;
     }
@@ -44,7 +49,7 @@ pub fn copy_over_noise(image: &File, card: &File, ranges: Vec<Range<u64>>) -> u6
     for range in ranges {
         let mut at = range.start;
         while at < range.end {
-            let count = (range.end - at).min(PIECE as u64) as usize;
+            let count = count(at, range.end);
             image.read_exact_at(&mut piece[..count], at).unwrap();
             card.write_all_at(&piece[..count], at).unwrap();
             at += count as u64;
