@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::report::{self, ImageReport};
 use super::system::System;
 use crate::changes::{self, Change, Version, Versions};
-use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind, shown};
 use labimg_disk::read::{InspectError, Volume};
 use labimg_tree::interrupt;
 
@@ -149,16 +149,17 @@ enum Entry {
     Fat(Option<u64>),
 }
 
-fn entries(volume: Option<&Volume>) -> Result<BTreeMap<String, Entry>, InspectError> {
+/// The files by path as stored.
+fn entries(volume: Option<&Volume>) -> Result<BTreeMap<Vec<u8>, Entry>, InspectError> {
     let mut all = BTreeMap::new();
     match volume {
         None => {}
         Some(Volume::Ext4(ext4)) => ext4.walk(|entry| {
-            all.insert(entry.path.clone(), Entry::Ext4(entry.clone()));
+            all.insert(entry.raw_path.clone(), Entry::Ext4(entry.clone()));
             Ok::<_, InspectError>(())
         })?,
         Some(Volume::Fat(fat)) => fat.walk(|path, entry| {
-            all.insert(path.to_owned(), Entry::Fat((!entry.is_dir).then_some(entry.size)));
+            all.insert(path.as_bytes().to_vec(), Entry::Fat((!entry.is_dir).then_some(entry.size)));
             Ok::<_, InspectError>(())
         })?,
     }
@@ -167,8 +168,8 @@ fn entries(volume: Option<&Volume>) -> Result<BTreeMap<String, Entry>, InspectEr
 
 fn compare(partition: usize, old: Option<&Volume>, new: Option<&Volume>) -> Result<Files, InspectError> {
     let (before, after) = (entries(old)?, entries(new)?);
-    let only = |a: &BTreeMap<String, Entry>, b: &BTreeMap<String, Entry>| {
-        a.keys().filter(|path| !b.contains_key(*path)).cloned().collect()
+    let only = |a: &BTreeMap<Vec<u8>, Entry>, b: &BTreeMap<Vec<u8>, Entry>| {
+        a.keys().filter(|path| !b.contains_key(*path)).map(|path| shown(path)).collect()
     };
     let names = Names { added: only(&after, &before), removed: only(&before, &after) };
     let mut changed = Vec::new();
@@ -180,13 +181,14 @@ fn compare(partition: usize, old: Option<&Volume>, new: Option<&Volume>) -> Resu
                 ext4_changes(a, b, old, new)?
             }
             (Entry::Fat(a), Entry::Fat(b), Some(old), Some(new)) => {
-                let same = a == b && (a.is_none() || old.read_file(path)? == new.read_file(path)?);
+                let path = shown(path);
+                let same = a == b && (a.is_none() || old.read_file(&path)? == new.read_file(&path)?);
                 if same { Vec::new() } else { vec!["content".to_owned()] }
             }
             _ => vec!["file system".to_owned()],
         };
         if !what.is_empty() {
-            changed.push(Changed { path: path.clone(), what });
+            changed.push(Changed { path: shown(path), what });
         }
     }
     Ok(Files { partition, names, changed })
@@ -205,14 +207,11 @@ fn ext4_changes(a: &Ext4Entry, b: &Ext4Entry, old: &Ext4Volume, new: &Ext4Volume
     }
     match a.kind {
         FileKind::File if a.size != b.size => what.push(format!("content, {} -> {} bytes", a.size, b.size)),
-        FileKind::File if a.size > 0 && old.read(&a.path)? != new.read(&b.path)? => what.push("content".to_owned()),
+        FileKind::File if !same_content((old, a), (new, b))? => what.push("content".to_owned()),
         FileKind::Symlink => {
-            let target = |volume: &Ext4Volume, path: &str| -> Result<String, InspectError> {
-                Ok(String::from_utf8_lossy(&volume.read_link(path)?).into_owned())
-            };
-            let (from, to) = (target(old, &a.path)?, target(new, &b.path)?);
+            let (from, to) = (old.target(a)?, new.target(b)?);
             if from != to {
-                what.push(format!("target {from} -> {to}"));
+                what.push(format!("target {} -> {}", shown(&from), shown(&to)));
             }
         }
         _ => {}
@@ -221,4 +220,30 @@ fn ext4_changes(a: &Ext4Entry, b: &Ext4Entry, old: &Ext4Volume, new: &Ext4Volume
         what.push("xattrs".to_owned());
     }
     Ok(what)
+}
+
+/// Whether two files of one size hold the same bytes. Where both have holes, nothing is read.
+fn same_content(a: (&Ext4Volume, &Ext4Entry), b: (&Ext4Volume, &Ext4Entry)) -> Result<bool, InspectError> {
+    const PIECE: u64 = 1 << 20;
+    let mut runs = a.0.runs(a.1.inode)?;
+    runs.extend(b.0.runs(b.1.inode)?);
+    runs.sort_by_key(|run| run.start);
+    let mut at = 0;
+    for run in runs {
+        at = run.start.max(at);
+        while at < run.end {
+            interrupt::check()?;
+            let read = |(volume, entry): (&Ext4Volume, &Ext4Entry)| {
+                let mut bytes = vec![0; PIECE.min(run.end - at) as usize];
+                let count = volume.read_at(entry.inode, at, &mut bytes)?;
+                bytes.truncate(count);
+                Ok::<_, InspectError>(bytes)
+            };
+            if read(a)? != read(b)? {
+                return Ok(false);
+            }
+            at = run.end.min(at + PIECE);
+        }
+    }
+    Ok(true)
 }

@@ -21,14 +21,16 @@ pub use report::{ImageReport, open};
 /// The first file system with a Linux system in it.
 fn root(image: &Path) -> Result<Ext4Volume, InspectError> {
     let whole = Region::whole(image)?;
+    let mut others = Vec::new();
     for partition in table::read(&whole)?.partitions {
         match whole.part(partition.start, partition.len).and_then(Volume::in_region) {
             Ok(Volume::Ext4(root)) if system::is_system(&root)? => return Ok(*root),
-            Ok(_) | Err(InspectError::Unknown { .. }) => {}
+            Err(InspectError::Unknown { kind: Some(kind), .. }) => others.push((partition.number, kind)),
+            Ok(_) | Err(InspectError::Unknown { kind: None, .. }) => {}
             Err(e) => return Err(e),
         }
     }
-    Err(InspectError::NoSystem { path: image.to_owned() })
+    Err(InspectError::NoSystem { path: image.to_owned(), others })
 }
 
 #[cfg(test)]

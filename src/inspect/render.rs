@@ -62,7 +62,7 @@ pub fn render_why(why: &Why) -> String {
     out
 }
 
-fn render_partition(out: &mut String, PartitionReport { entry, file_system }: &PartitionReport) {
+fn render_partition(out: &mut String, PartitionReport { entry, file_system, holds }: &PartitionReport) {
     let name = if entry.name.is_empty() { String::new() } else { format!(" `{}`", entry.name) };
     let kind = if entry.type_name.is_empty() { &entry.type_id } else { entry.type_name };
     let place = format!("{} from byte {}", size(entry.len), entry.start);
@@ -72,7 +72,8 @@ fn render_partition(out: &mut String, PartitionReport { entry, file_system }: &P
         line(out, format_args!("  PARTUUID    {}", entry.partuuid));
     }
     let Some(fs) = file_system else {
-        line(out, format_args!("  files       none that labimg can read"));
+        let what = holds.map_or("none".to_owned(), |kind| format!("{kind}, none"));
+        line(out, format_args!("  files       {what} that labimg can read"));
         return;
     };
     let label = if fs.label.is_empty() { "no label".to_owned() } else { format!("`{}`", fs.label) };

@@ -36,6 +36,9 @@ pub struct PartitionReport {
     pub entry: PartitionInfo,
     /// Its file system; `None` when labimg does not read its kind, or it is damaged.
     pub file_system: Option<FileSystemReport>,
+    /// What else it holds, if that is known: `Btrfs`, `Linux swap` …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<&'static str>,
 }
 
 /// A file system.
@@ -77,6 +80,7 @@ pub fn open(path: &Path) -> Result<ImageReport, InspectError> {
     for entry in partitions {
         let opened = image.part(entry.start, entry.len).and_then(Volume::in_region);
         let mut note = |what: InspectError| problems.push(format!("partition {}: {}", entry.number, one_line(&what)));
+        let mut holds = None;
         let file_system = match opened {
             Ok(volume) => {
                 if let (None, Volume::Ext4(root)) = (&report.system, &volume) {
@@ -88,13 +92,16 @@ pub fn open(path: &Path) -> Result<ImageReport, InspectError> {
                 describe(&volume).map_err(note).ok()
             }
             // Boot loaders and swap have partitions without a file system: that is fine.
-            Err(InspectError::Unknown { .. }) => None,
+            Err(InspectError::Unknown { kind, .. }) => {
+                holds = kind;
+                None
+            }
             Err(e) => {
                 note(e);
                 None
             }
         };
-        report.partitions.push(PartitionReport { entry, file_system });
+        report.partitions.push(PartitionReport { entry, file_system, holds });
     }
     report.problems = problems;
     if let Some(system) = &report.system {

@@ -14,7 +14,7 @@ use crate::wording::one_line;
 use labimg_debian::deb822::{Stanza, Stanzas};
 use labimg_debian::relation;
 use labimg_disk::read::InspectError;
-use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind};
+use labimg_disk::read::ext4::{Ext4Entry, Ext4Volume, FileKind, shown};
 
 /// Where dpkg keeps the files about each package.
 const INFO: &str = "/var/lib/dpkg/info";
@@ -85,7 +85,7 @@ pub fn why(image: &Path, path: &str) -> Result<Why, InspectError> {
 
 fn of_entry(root: &Ext4Volume, entry: &Ext4Entry, path: String) -> Result<Why, InspectError> {
     let target = match entry.kind {
-        FileKind::Symlink => Some(String::from_utf8_lossy(&root.read_link(&entry.path)?).into_owned()),
+        FileKind::Symlink => Some(shown(&root.target(entry)?)),
         _ => None,
     };
     Ok(Why {

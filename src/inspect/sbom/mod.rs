@@ -56,7 +56,10 @@ struct Part {
 /// When the image cannot be read or has no Linux system.
 pub fn sbom(image: &Path, format: SbomFormat) -> Result<Value, InspectError> {
     let report = report::open(image)?;
-    let system = report.system.as_ref().ok_or_else(|| InspectError::NoSystem { path: image.to_owned() })?;
+    let system = report.system.as_ref().ok_or_else(|| {
+        let others = report.partitions.iter().filter_map(|p| Some((p.entry.number, p.holds?))).collect();
+        InspectError::NoSystem { path: image.to_owned(), others }
+    })?;
     let name = image.file_name().map_or_else(|| "image".to_owned(), |name| name.to_string_lossy().into_owned());
     let materials = Materials::new(name, &report, system);
     Ok(match format {

@@ -49,18 +49,22 @@ pub enum InspectError {
         count: usize,
     },
     /// No partition holds a Linux system.
-    #[error("{}: no partition has a Linux system on ext4", path.display())]
+    #[error("{}: no partition has a Linux system on ext4{}", path.display(), holding(others))]
     NoSystem {
         /// The image.
         path: PathBuf,
+        /// Partitions of kinds that labimg does not read: number and kind.
+        others: Vec<(usize, &'static str)>,
     },
     /// The file system is of a kind that labimg does not read.
-    #[error("{}: byte {offset}: neither a FAT nor an ext4 file system", path.display())]
+    #[error("{}: byte {offset}: {}, neither FAT nor ext4", path.display(), kind.unwrap_or("nothing that is known"))]
     Unknown {
         /// The image.
         path: PathBuf,
         /// Start of the partition, in bytes.
         offset: u64,
+        /// What it is, if known.
+        kind: Option<&'static str>,
     },
     /// A path does not exist in the image.
     #[error("{path}: no such file or folder in the image")]
@@ -91,6 +95,10 @@ pub enum InspectError {
     Interrupted(#[from] Interrupted),
 }
 
+fn holding(others: &[(usize, &'static str)]) -> String {
+    others.iter().map(|(number, kind)| format!("; partition {number} holds {kind}")).collect()
+}
+
 impl InspectError {
     /// True when a path does not exist in the image.
     #[must_use]
@@ -109,6 +117,15 @@ impl Fault for InspectError {
             // The user asked for this path, number or image.
             Self::NoPartition { .. } | Self::NoSystem { .. } | Self::NotFound { .. } => FaultKind::Usage,
             Self::Interrupted(source) => source.kind(),
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSystem { others, .. } if !others.is_empty() => {
+                Some("labimg reads ext2, ext3, ext4 and FAT; mount the others to look into them".to_owned())
+            }
+            _ => None,
         }
     }
 }

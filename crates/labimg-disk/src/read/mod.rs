@@ -3,6 +3,7 @@
 mod error;
 pub mod ext4;
 pub mod fat;
+mod foreign;
 mod region;
 pub mod table;
 
@@ -50,10 +51,12 @@ impl Volume {
             return Ext4Volume::in_region(region).map(Box::new).map(Self::Ext4);
         }
         let boot = region.bytes(0, region.len().min(bs::SIZE as u64))?;
-        if boot.get(bs::SIGNATURE_AT..) == Some(&bs::SIGNATURE) && matches!(boot.first(), Some(0xeb | 0xe9)) {
+        let boots = boot.get(bs::SIGNATURE_AT..) == Some(&bs::SIGNATURE) && matches!(boot.first(), Some(0xeb | 0xe9));
+        // NTFS and exFAT have such a sector, too.
+        if boots && foreign::name(&region)?.is_none() {
             return FatVolume::in_region(region).map(Self::Fat);
         }
-        Err(region.unknown())
+        Err(region.unknown(foreign::name(&region)?))
     }
 
     /// A file's bytes.

@@ -107,9 +107,9 @@ impl Region {
         }
     }
 
-    /// An error about a file system of an unknown kind.
-    pub(super) fn unknown(&self) -> InspectError {
-        InspectError::Unknown { path: self.path.clone(), offset: self.offset }
+    /// An error about a file system of another kind.
+    pub(super) fn unknown(&self, kind: Option<&'static str>) -> InspectError {
+        InspectError::Unknown { path: self.path.clone(), offset: self.offset, kind }
     }
 }
 

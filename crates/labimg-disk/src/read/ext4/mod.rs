@@ -1,4 +1,7 @@
-//! Reads ext4 file systems through the `rust-fs-ext4` crate, also with a journal that has not been replayed.
+//! Reads ext2, ext3 and ext4 file systems through the `rust-fs-ext4` crate, also with a journal that has not been replayed.
+
+mod folders;
+mod runs;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -43,7 +46,8 @@ pub enum FileKind {
 /// One file with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ext4Entry {
-    /// Path below the root of the file system, with a leading `/`; bytes that are not UTF-8 become U+FFFD.
+    /// Path below the root of the file system, with a leading `/`, for people: bytes that are not UTF-8 are shown as
+    /// `\xff`.
     pub path: String,
     /// The path as stored.
     pub raw_path: Vec<u8>,
@@ -214,6 +218,14 @@ impl Ext4Volume {
         self.fs.read_link(number).map_err(|e| self.damaged(path, &e))
     }
 
+    /// The target of a symbolic link that was found in a folder.
+    ///
+    /// # Errors
+    /// When the file system is damaged.
+    pub fn target(&self, link: &Ext4Entry) -> Result<Vec<u8>, InspectError> {
+        self.fs.read_link(link.inode).map_err(|e| self.damaged(&link.path, &e))
+    }
+
     /// The extended attributes of an inode, by full name.
     ///
     /// # Errors
@@ -251,18 +263,6 @@ impl Ext4Volume {
     /// When it is not a regular file, or the file system is damaged.
     pub fn read_at(&self, inode: u32, offset: u64, buffer: &mut [u8]) -> Result<usize, InspectError> {
         self.fs.read_ino(inode, offset, buffer).map_err(|e| self.damaged(&format!("inode {inode}"), &e))
-    }
-
-    fn entries(&self, path: &[u8], folder: u32) -> Result<Vec<Ext4Entry>, InspectError> {
-        let stored = self.fs.read_dir_ino(folder).map_err(|e| self.damaged(&String::from_utf8_lossy(path), &e))?;
-        let real = stored.into_iter().filter(|e| e.name != b"." && e.name != b"..");
-        real.map(|e| {
-            let path = [path, b"/", &e.name].concat();
-            let damaged = |error| self.damaged(&String::from_utf8_lossy(&path), &error);
-            let inode = self.fs.read_inode_verified(e.inode).map_err(damaged)?.0;
-            Ok(entry(path, e.inode, &inode))
-        })
-        .collect()
     }
 
     fn inode(&self, number: u32) -> Result<(Inode, Vec<u8>), InspectError> {
@@ -309,6 +309,12 @@ impl Ext4Volume {
         Ok(at.last().copied().unwrap_or(EXT4_ROOT_INO))
     }
 
+    /// An error about damage in this file system that its reader cannot know of.
+    #[must_use]
+    pub fn damage(&self, why: impl Into<String>) -> InspectError {
+        self.region.damaged(why)
+    }
+
     fn damaged(&self, what: &str, error: &Error) -> InspectError {
         self.region.damaged_by(format!("{what} of this ext4 file system cannot be read"), said(error))
     }
@@ -343,7 +349,7 @@ fn entry(path: Vec<u8>, number: u32, inode: &Inode) -> Ext4Entry {
         _ => None,
     };
     Ext4Entry {
-        path: String::from_utf8_lossy(&path).into_owned(),
+        path: shown(&path),
         raw_path: path,
         inode: number,
         kind,
@@ -355,6 +361,14 @@ fn entry(path: Vec<u8>, number: u32, inode: &Inode) -> Ext4Entry {
         links: inode.links_count,
         special,
     }
+}
+
+/// A path for people.
+#[must_use]
+pub fn shown(path: &[u8]) -> String {
+    path.utf8_chunks().fold(String::new(), |text, chunk| {
+        chunk.invalid().iter().fold(text + chunk.valid(), |text, byte| text + &format!("\\x{byte:02x}"))
+    })
 }
 
 fn device(inode: &Inode, kind: fn(u32, u32) -> Special) -> Special {

@@ -146,3 +146,119 @@ proptest! {
         visit(&bytes);
     }
 }
+
+/// An image that `mke2fs` made of `files` with these options, and its bytes.
+fn made(dir: &Path, files: &Path, options: &[&str], size: &str) -> std::path::PathBuf {
+    let image = dir.join(format!("{}.img", options.concat().replace(['/', ','], "-")));
+    succeed(Command::new("mke2fs").args(["-q", "-F"]).args(options).arg("-d").arg(files).arg(&image).arg(size));
+    image
+}
+
+#[test]
+fn ext2_and_ext3_without_extents_are_read() {
+    use std::os::unix::fs::FileExt;
+    if labimg_testkit::judges::missing(&["mke2fs", "debugfs"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    std::fs::create_dir_all(files.join("many")).unwrap();
+    for n in 0..600 {
+        std::fs::write(files.join(format!("many/a file with a long name, number {n}")), [n as u8; 7]).unwrap();
+    }
+    let sparse = std::fs::File::create(files.join("sparse")).unwrap();
+    // In the direct, the indirect and the doubly indirect part.
+    for at in [0, 5 << 10, 100 << 10, 5 << 20, (5 << 20) + 1024, 60 << 20] {
+        sparse.write_all_at(&[9; 1024], at).unwrap();
+    }
+    for kind in ["ext2", "ext3"] {
+        let volume = open(&made(dir.path(), &files, &["-t", kind, "-b", "1024"], "24M")).unwrap();
+        let many = volume.list("many").unwrap();
+        assert_eq!(many.len(), 600, "{kind}");
+        assert_eq!(volume.read("many/a file with a long name, number 599").unwrap(), [87; 7]);
+        let mut seen = 0;
+        volume
+            .walk(|_| {
+                seen += 1;
+                Ok::<_, InspectError>(())
+            })
+            .unwrap();
+        assert_eq!(seen, 600 + 3, "{kind}: with lost+found");
+        let inode = volume.stat("sparse", false).unwrap().inode;
+        let found: Vec<_> = volume.runs(inode).unwrap().iter().map(|run| (run.start >> 10, run.end >> 10)).collect();
+        assert_eq!(found, [(0, 1), (5, 6), (100, 101), (5 << 10, (5 << 10) + 2), (60 << 10, (60 << 10) + 1)], "{kind}");
+    }
+}
+
+#[test]
+fn block_numbers_that_lead_in_a_circle_have_an_end() {
+    use std::os::unix::fs::FileExt;
+    if labimg_testkit::judges::missing(&["mke2fs", "debugfs"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    std::fs::write(files.join("numbers"), [1; 1024]).unwrap();
+    std::fs::write(files.join("f"), [2; 10]).unwrap();
+    let image = made(dir.path(), &files, &["-t", "ext2", "-b", "1024"], "4M");
+    let debugfs = |request: &str| succeed(Command::new("debugfs").args(["-w", "-R", request]).arg(&image));
+    let block: u32 = String::from_utf8(debugfs("bmap numbers 0").stdout).unwrap().trim().parse().unwrap();
+    // A block full of its own number, as all three levels of a file's numbers.
+    let file = std::fs::File::options().write(true).open(&image).unwrap();
+    file.write_all_at(&block.to_le_bytes().repeat(256), u64::from(block) * 1024).unwrap();
+    debugfs(&format!("set_inode_field f block[TIND] {block}"));
+    debugfs("set_inode_field f size 500000000000");
+    let volume = open(&image).unwrap();
+    let error = volume.runs(volume.stat("f", false).unwrap().inode).unwrap_err();
+    assert!(error.to_string().contains("more blocks than the file system"), "{error}");
+}
+
+#[test]
+fn names_that_no_file_has_are_damage() {
+    if labimg_testkit::judges::missing(&["mke2fs"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    for name in [".._.._etc", "name-1", "name-2"] {
+        std::fs::write(files.join(name), "x").unwrap();
+    }
+    let sound = made(dir.path(), &files, &["-t", "ext4", "-O", "^metadata_csum", "-b", "1024"], "4M");
+    for (from, to, words) in [
+        (".._.._etc", "../../etc", "is none that a file may have"),
+        ("name-1", "na\0e-1", "is none that a file may have"),
+        ("name-1", "name-2", "is there twice"),
+    ] {
+        let mut bytes = std::fs::read(&sound).unwrap();
+        let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        let image = dir.path().join("changed.img");
+        std::fs::write(&image, bytes).unwrap();
+        let error = open(&image).unwrap().walk(|_| Ok::<_, InspectError>(())).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn other_file_systems_are_called_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    for (kind, at, signature) in [
+        ("Btrfs", 0x1_0040, &b"_BHRfS_M"[..]),
+        ("XFS", 0, b"XFSB"),
+        ("F2FS", 1024, b"\x10\x20\xf5\xf2"),
+        ("LUKS", 0, b"LUKS\xba\xbe\x00\x02"),
+        ("exFAT", 0, b"\xeb\x76\x90EXFAT   "),
+        ("nothing that is known", 0, b"?"),
+    ] {
+        let mut bytes = vec![0; 1 << 20];
+        bytes[at..at + signature.len()].copy_from_slice(signature);
+        bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+        let path = dir.path().join("image");
+        std::fs::write(&path, &bytes).unwrap();
+        let error = crate::read::Volume::in_region(Region::whole(&path).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(kind), "{error}");
+        assert!(matches!(error, InspectError::Unknown { .. }), "{error:?}");
+    }
+}

@@ -3,15 +3,15 @@
 //! The `fatfs` crate is not used: on a damaged volume it fails in unchecked arithmetic and assertions, and follows
 //! loops of clusters endlessly. The images read here may come from anywhere.
 
+mod folder;
+
 use std::collections::HashSet;
 use std::path::Path;
-
-use jiff::civil::DateTime;
 
 use super::InspectError;
 use super::region::{Region, u16_at, u32_at};
 use crate::format::fat::boot_sector as bs;
-use crate::format::fat::directory::{self as dir, ATTR_DIRECTORY, ATTR_LONG_NAME, ATTR_VOLUME_ID};
+use crate::format::fat::directory::{self as dir, ATTR_VOLUME_ID};
 use labimg_tree::interrupt;
 
 /// Largest file that is read into memory.
@@ -146,7 +146,7 @@ impl FatVolume {
             data: first_data * sector,
             root,
             volume_id: u32_at(&boot, extended + bs::BS_VolID),
-            boot_label: text(&boot[label..label + dir::NAME_LEN]),
+            boot_label: folder::text(&boot[label..label + dir::NAME_LEN]),
             region,
         })
     }
@@ -169,11 +169,10 @@ impl FatVolume {
     /// When the root folder cannot be read.
     pub fn label(&self) -> Result<String, InspectError> {
         let raw = self.root_bytes()?;
-        let entry = raw
-            .chunks_exact(dir::SIZE)
-            .take_while(|e| e[dir::DIR_Name] != 0)
-            .find(|e| e[dir::DIR_Name] != dir::DELETED && !is_long(e) && e[dir::DIR_Attr] & ATTR_VOLUME_ID != 0);
-        let label = entry.map_or_else(|| self.boot_label.clone(), |e| text(short_bytes(e)));
+        let entry = raw.chunks_exact(dir::SIZE).take_while(|e| e[dir::DIR_Name] != 0).find(|e| {
+            e[dir::DIR_Name] != dir::DELETED && !folder::is_long(e) && e[dir::DIR_Attr] & ATTR_VOLUME_ID != 0
+        });
+        let label = entry.map_or_else(|| self.boot_label.clone(), |e| folder::text(folder::short_bytes(e)));
         Ok(if label == "NO NAME" { String::new() } else { label })
     }
 
@@ -196,7 +195,7 @@ impl FatVolume {
     /// When the path is missing or not a folder, or the volume is damaged.
     pub fn list(&self, path: &str) -> Result<Vec<FatEntry>, InspectError> {
         match self.find(path)? {
-            None => Ok(parse_folder(&self.root_bytes()?)),
+            None => self.parsed(&self.root_bytes()?),
             Some(entry) if entry.is_dir => self.folder(&entry),
             Some(_) => Err(InspectError::WrongKind { path: path.to_owned(), what: "is a file, not a folder" }),
         }
@@ -211,6 +210,14 @@ impl FatVolume {
             .find(path)?
             .filter(|e| !e.is_dir)
             .ok_or_else(|| InspectError::WrongKind { path: path.to_owned(), what: "is a folder, not a file" })?;
+        self.read_entry(path, &entry)
+    }
+
+    /// The bytes of a file that was found at `path`.
+    ///
+    /// # Errors
+    /// When it is larger than 1 GiB, or the volume is damaged.
+    pub fn read_entry(&self, path: &str, entry: &FatEntry) -> Result<Vec<u8>, InspectError> {
         if entry.size == 0 {
             return Ok(Vec::new());
         }
@@ -236,7 +243,7 @@ impl FatVolume {
         let mut at: Option<FatEntry> = None;
         for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
             let entries = match &at {
-                None => parse_folder(&self.root_bytes()?),
+                None => self.parsed(&self.root_bytes()?)?,
                 Some(entry) if entry.is_dir => self.folder(entry)?,
                 Some(_) => return Err(not_found()),
             };
@@ -258,7 +265,7 @@ impl FatVolume {
     ) -> Result<(), E> {
         // In a damaged volume a folder may contain itself.
         let mut seen = HashSet::new();
-        let mut todo = vec![(String::new(), parse_folder(&self.root_bytes()?))];
+        let mut todo = vec![(String::new(), self.parsed(&self.root_bytes()?)?)];
         while let Some((folder, entries)) = todo.pop() {
             interrupt::check().map_err(InspectError::from)?;
             for entry in entries {
@@ -272,8 +279,24 @@ impl FatVolume {
         Ok(())
     }
 
+    /// An error about damage in this volume that its reader cannot know of.
+    #[must_use]
+    pub fn damage(&self, why: impl Into<String>) -> InspectError {
+        self.region.damaged(why)
+    }
+
     fn folder(&self, entry: &FatEntry) -> Result<Vec<FatEntry>, InspectError> {
-        Ok(parse_folder(&self.clusters_bytes(&self.chain(entry.first, dir::MOST_BYTES)?)?))
+        self.parsed(&self.clusters_bytes(&self.chain(entry.first, dir::MOST_BYTES)?)?)
+    }
+
+    /// The entries of a folder, with names that a file can have: anybody may have made the image.
+    fn parsed(&self, raw: &[u8]) -> Result<Vec<FatEntry>, InspectError> {
+        let entries = folder::parse(raw);
+        let bad = |name: &str| matches!(name, "" | "." | "..") || name.contains(['/', '\\', '\0']);
+        match entries.iter().find(|entry| bad(&entry.name)) {
+            Some(entry) => Err(self.region.damaged(format!("a file is named `{}`", entry.name))),
+            None => Ok(entries),
+        }
     }
 
     fn root_bytes(&self) -> Result<Vec<u8>, InspectError> {
@@ -337,86 +360,6 @@ impl FatVolume {
         }
         Ok(bytes)
     }
-}
-
-fn parse_folder(raw: &[u8]) -> Vec<FatEntry> {
-    let mut entries = Vec::new();
-    // Pieces of the long name, which come before the short entry, last piece first, with the short name's checksum.
-    let mut long: Vec<[u16; dir::LDIR_UNITS]> = Vec::new();
-    let mut sum = 0;
-    for e in raw.chunks_exact(dir::SIZE).take_while(|e| e[dir::DIR_Name] != 0) {
-        if e[dir::DIR_Name] == dir::DELETED {
-            long.clear();
-        } else if is_long(e) {
-            if e[dir::LDIR_Ord] & dir::LAST_LONG_ENTRY != 0 || e[dir::LDIR_Chksum] != sum {
-                long.clear();
-            }
-            sum = e[dir::LDIR_Chksum];
-            let mut piece = [0; dir::LDIR_UNITS];
-            piece.iter_mut().zip(dir::long_name_units()).for_each(|(unit, at)| *unit = u16_at(e, at));
-            long.push(piece);
-        } else {
-            let pieces = std::mem::take(&mut long);
-            if e[dir::DIR_Attr] & ATTR_VOLUME_ID != 0 || e[dir::DIR_Name] == b'.' {
-                continue;
-            }
-            let short_name = short_name(e, false);
-            let units: Vec<u16> = pieces.iter().rev().flatten().copied().take_while(|&u| u != 0).collect();
-            let name = if units.is_empty() || sum != dir::checksum(short_bytes(e)) {
-                self::short_name(e, true)
-            } else {
-                String::from_utf16_lossy(&units)
-            };
-            let is_dir = e[dir::DIR_Attr] & ATTR_DIRECTORY != 0;
-            entries.push(FatEntry {
-                name,
-                short_name,
-                is_dir,
-                size: if is_dir { 0 } else { u64::from(u32_at(e, dir::DIR_FileSize)) },
-                mtime: dos_time(u16_at(e, dir::DIR_WrtDate), u16_at(e, dir::DIR_WrtTime)).unwrap_or(0),
-                first: u32::from(u16_at(e, dir::DIR_FstClusHI)) << 16 | u32::from(u16_at(e, dir::DIR_FstClusLO)),
-            });
-        }
-    }
-    entries
-}
-
-/// True for a piece of a long name.
-fn is_long(entry: &[u8]) -> bool {
-    entry[dir::DIR_Attr] & ATTR_LONG_NAME == ATTR_LONG_NAME
-}
-
-fn short_bytes(entry: &[u8]) -> &[u8] {
-    &entry[dir::DIR_Name..dir::DIR_Name + dir::NAME_LEN]
-}
-
-/// The 8.3 name. With `as_shown` it respects the two bits with which Windows NT marks all-lower-case parts.
-fn short_name(entry: &[u8], as_shown: bool) -> String {
-    let part = |range: std::ops::Range<usize>, bit: u8| {
-        let part = text(&entry[range]);
-        if as_shown && entry[dir::DIR_NTRes] & bit != 0 { part.to_lowercase() } else { part }
-    };
-    let (mut name, extension) = (part(0..8, 0x08), part(8..dir::NAME_LEN, 0x10));
-    if !extension.is_empty() {
-        name.push('.');
-        name.push_str(&extension);
-    }
-    name
-}
-
-/// ASCII without the padding. Other bytes depend on a code page that the volume does not name.
-fn text(bytes: &[u8]) -> String {
-    // Some formatters pad labels with NUL instead of spaces.
-    let text: String =
-        bytes.iter().map(|&b| if (0x20..0x7f).contains(&b) { char::from(b) } else { '\u{fffd}' }).collect();
-    text.trim_end_matches([' ', '\u{fffd}']).to_owned()
-}
-
-fn dos_time(date: u16, time: u16) -> Option<i64> {
-    let date = (1980 + (date >> 9) as i16, (date >> 5 & 15) as i8, (date & 31) as i8);
-    let time = ((time >> 11) as i8, (time >> 5 & 63) as i8, (time & 31) as i8 * 2);
-    let civil = DateTime::new(date.0, date.1, date.2, time.0, time.1, time.2, 0).ok()?;
-    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
 #[cfg(test)]

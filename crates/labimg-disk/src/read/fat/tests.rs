@@ -52,6 +52,27 @@ fn reads_what_mtools_wrote() {
 }
 
 #[test]
+fn names_that_no_file_has_are_damage() {
+    if labimg_testkit::judges::missing(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = sample("16", 20 << 20, dir.path());
+    let sound = std::fs::read(&image).unwrap();
+    let units = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    // The first five units of the long name.
+    let at = sound.windows(10).position(|bytes| bytes == units("A lon")).unwrap();
+    for name in ["A/lon", "A\\lon", "..\0\0\0"] {
+        let mut bytes = sound.clone();
+        bytes[at..at + 10].copy_from_slice(&units(name));
+        std::fs::write(&image, bytes).unwrap();
+        let volume = FatVolume::open(&image, 0, 20 << 20).unwrap();
+        let error = volume.walk(|_, _| Ok::<_, InspectError>(())).unwrap_err();
+        assert!(error.to_string().contains("a file is named"), "{error}");
+    }
+}
+
+#[test]
 fn a_folder_within_itself_is_walked_once() {
     if labimg_testkit::judges::missing(&["mkfs.vfat", "mmd"]) {
         return;
