@@ -23,11 +23,6 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, found: &mut Found
 }
 
 fn check_key(key: &Text<'_>, folder: Option<&Path>, found: &mut Found) {
-    if key.value.contains("PRIVATE KEY-----") {
-        let problem = found.mistake(key.span.clone(), "this is a private key, which must stay where it is");
-        problem.help("give the `.pub` file beside it");
-        return;
-    }
     let source = match folder {
         _ if ssh_key::is_key(key.value) => key.value.to_owned(),
         // Without a folder there are no files.
@@ -44,11 +39,14 @@ fn check_key(key: &Text<'_>, folder: Option<&Path>, found: &mut Found) {
     };
     match ssh_key::read(&source) {
         Ok(_) => {}
-        Err(SshKeyError { why, source, .. }) => {
-            let cause = source.map(|source| format!(": {source}")).unwrap_or_default();
+        Err(SshKeyError::Read { source, .. }) => {
+            found.mistake(key.span.clone(), format!("the key file cannot be read: {source}"));
+        }
+        Err(SshKeyError::Key { line, fault, .. }) => {
+            let line = line.map_or_else(String::new, |line| format!("line {line} of it: "));
             found
-                .mistake(key.span.clone(), format!("not an SSH public key: {why}{cause}"))
-                .help("give the whole line of the `.pub` file, or the path of that file");
+                .mistake(key.span.clone(), format!("nobody can log in with this key: {line}{fault}"))
+                .help(fault.help());
         }
     }
 }
