@@ -30,4 +30,5 @@ pub mod record;
 pub mod secrets;
 pub mod seed;
 pub mod ssh_key;
+mod wifi;
 mod wording;

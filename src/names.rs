@@ -2,6 +2,9 @@
 
 use labimg_tree::fault::{Fault, FaultKind};
 
+/// Names that mean something else, a line each with what they mean; `#` begins a comment. The node reads the same file.
+const TAKEN: &str = include_str!("../overlays/common/usr/lib/labimg/taken-names");
+
 /// An invalid host name.
 #[derive(Debug, thiserror::Error)]
 #[error("--hostname {name}: {why}")]
@@ -16,29 +19,75 @@ impl Fault for HostnameError {
     fn kind(&self) -> FaultKind {
         FaultKind::Usage
     }
+
+    fn help(&self) -> Option<String> {
+        better(&self.name)
+    }
 }
 
-/// RFC 1123, section 2.1, one label: the names that mDNS and Kubernetes accept for a node.
+/// What keeps a flag's value from being the name of a node.
 pub(crate) fn check_hostname(name: &str) -> Result<(), HostnameError> {
-    let fail = |why| Err(HostnameError { name: name.to_owned(), why });
+    host_fault(name).map_or(Ok(()), |why| Err(HostnameError { name: name.to_owned(), why }))
+}
+
+/// Why `name` cannot be the name of a node, if so: a label under which it alone is found. `usr/lib/labimg/conf` asks the same on the
+/// node.
+#[must_use]
+pub fn host_fault(name: &str) -> Option<&'static str> {
+    let digits = |text: &str, hexadecimal: bool| {
+        text.bytes().all(|b| if hexadecimal { b.is_ascii_hexdigit() } else { b.is_ascii_digit() })
+    };
+    label_fault(name)
+        .or_else(|| taken().find(|(taken, _)| *taken == name).map(|(_, why)| why))
+        // inet_aton(3), which is asked before any list of names.
+        .or_else(|| {
+            match name.strip_prefix("0x") {
+                Some(rest) => digits(rest, true),
+                None => digits(name, false),
+            }
+            .then_some("programs take a name of digits alone for an address")
+        })
+}
+
+/// The names that are taken, and what they mean.
+fn taken() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TAKEN.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'))
+}
+
+/// Why `name` cannot be the name of a cluster, if so: RFC 1123, section 2.1, one label, in the small letters that Kubernetes takes.
+#[must_use]
+pub fn label_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.len() > 63 {
-        return fail("a host name has 1 to 63 characters");
+        Some("a name has 1 to 63 characters")
+    } else if name.contains('.') {
+        Some("give the name without a domain: the node is found as NAME.local")
+    } else if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        Some("only the letters a to z, digits and `-` are allowed (Kubernetes takes no capitals)")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Some("a name begins and ends with a letter or digit")
+    } else {
+        None
     }
-    if name.contains('.') {
-        return fail("give the name without a domain: the node is found as NAME.local");
-    }
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return fail("only the letters a to z, digits and `-` are allowed (Kubernetes takes no capitals)");
-    }
-    if name.starts_with('-') || name.ends_with('-') {
-        return fail("a host name begins and ends with a letter or digit");
-    }
-    Ok(())
+}
+
+/// A name that would do, for one that does not.
+pub(crate) fn better(name: &str) -> Option<String> {
+    let better = label(name);
+    (better != name && host_fault(&better).is_none()).then(|| format!("`{better}` would do"))
+}
+
+/// `text` turned into a DNS label as well as that goes; empty when nothing is left.
+#[must_use]
+pub fn label(text: &str) -> String {
+    let first = text.split('.').next().unwrap_or_default();
+    let letters = first.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let label: String = letters.take(63).collect();
+    label.trim_matches('-').to_owned()
 }
 
 /// True for a DNS domain in lower case (RFC 1123, section 2.1): such labels with dots between.
 pub(crate) fn is_dns_domain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(|label| check_hostname(label).is_ok())
+    name.len() <= 253 && name.split('.').all(|label| label_fault(label).is_none())
 }
 
 #[cfg(test)]
@@ -47,8 +96,26 @@ mod tests {
 
     #[test]
     fn names_that_no_host_can_have() {
-        for name in ["", "-a", "a-", "A", "a_b", &"x".repeat(64)] {
-            assert!(check_hostname(name).is_err(), "{name}");
+        for name in ["", "-a", "a-", "A", "a_b", "master.local", "7", "0x1f", "localhost", &"x".repeat(64)] {
+            assert!(host_fault(name).is_some(), "{name}");
+        }
+        for name in ["a", "7a", "0y1", "1-1", &"x".repeat(63)] {
+            assert_eq!(host_fault(name), None, "{name}");
+        }
+        assert_eq!(label_fault("2026"), None, "a cluster is not looked up by its name");
+        assert_eq!(better("Master.local").as_deref(), Some("`master` would do"));
+        assert_eq!(better("localhost.local"), None);
+    }
+
+    #[test]
+    fn names_of_the_hosts_file_are_taken() {
+        let hosts = crate::layers::node::hosts("node");
+        let names = hosts.lines().flat_map(|line| line.split_whitespace().skip(1));
+        for name in names.filter(|name| *name != "node") {
+            assert!(taken().any(|(taken, _)| taken == name), "{name}");
+        }
+        for (name, why) in taken() {
+            assert!(label_fault(name).is_none() && !why.is_empty(), "{name}");
         }
     }
 

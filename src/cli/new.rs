@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::Output;
 use crate::lab::{self, template};
+use crate::names;
 use crate::parts::Parts;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::files::{self, NewFile};
@@ -78,7 +79,7 @@ pub fn run(args: &NewArgs, out: &Output) -> Outcome {
     let parts = Parts::built_in()?;
     let board = parts.board(&args.board)?.name.clone();
     let name = match &args.name {
-        Some(name) => match lab::name_fault(name) {
+        Some(name) => match names::label_fault(name) {
             None => name.clone(),
             Some(why) => return Err(NewError::Name { name: name.clone(), why }.into()),
         },
@@ -125,8 +126,8 @@ fn ignore(file: &Path) -> std::io::Result<()> {
 /// The folder's name, reduced to valid characters, else `lab`.
 fn default_name(dir: &Path) -> String {
     let folder = std::path::absolute(dir).ok();
-    let name = folder.as_deref().and_then(Path::file_name).map(|n| lab::label(&n.to_string_lossy()));
-    name.filter(|n| lab::name_fault(n).is_none()).unwrap_or_else(|| "lab".to_owned())
+    let name = folder.as_deref().and_then(Path::file_name).map(|n| names::label(&n.to_string_lossy()));
+    name.filter(|n| names::label_fault(n).is_none()).unwrap_or_else(|| "lab".to_owned())
 }
 
 fn text(made: &Made, dir: &Path) -> String {

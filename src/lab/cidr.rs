@@ -54,8 +54,8 @@ impl FromStr for Cidr {
         };
         let address = address(before)?;
         let most = width(address);
-        // `u8::from_str` would accept `+8`.
-        let digits = given.bytes().all(|b| b.is_ascii_digit());
+        // `u8::from_str` would accept `+8`, and others read `010` as 8.
+        let digits = given.bytes().all(|b| b.is_ascii_digit()) && (given.len() == 1 || !given.starts_with('0'));
         match given.parse().ok().filter(|prefix| digits && *prefix <= most) {
             Some(prefix) => Ok(Self { address, prefix }),
             None => Err(CidrError::Prefix { given: given.to_owned(), most, netmask: netmask(given) }),
@@ -178,7 +178,9 @@ mod tests {
         let error = |text: &str| text.parse::<Cidr>().unwrap_err();
         assert_eq!(error("192.168.1.300/24"), CidrError::Address("192.168.1.300".to_owned()));
         assert_eq!(error("10.0.0.1"), CidrError::NoPrefix("10.0.0.1".parse().unwrap()));
-        for (text, mask) in [("10.0.0.1/33", None), ("10.0.0.1/+8", None), ("10.0.0.1/255.255.0.0", Some(16))] {
+        for (text, mask) in
+            [("10.0.0.1/33", None), ("10.0.0.1/+8", None), ("10.0.0.1/08", None), ("10.0.0.1/255.255.0.0", Some(16))]
+        {
             assert!(matches!(error(text), CidrError::Prefix { netmask, most: 32, .. } if netmask == mask), "{text}");
         }
     }

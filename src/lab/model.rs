@@ -88,10 +88,10 @@ fn default_locale() -> String {
 pub struct Wifi {
     /// Its name, 1 to 32 bytes.
     pub ssid: String,
-    /// 8 to 63 characters; an open network when absent.
+    /// 8 to 63 characters, or the key that is made of them, 64 hexadecimal digits; an open network when absent.
     #[serde(default)]
     pub passphrase: Option<String>,
-    /// Two capital letters (ISO 3166-1) of the country whose radio rules hold, such as `DE`.
+    /// Two letters (ISO 3166-1) of the country whose radio rules hold, such as `DE`.
     pub country: String,
 }
 

@@ -37,7 +37,7 @@ pub fn published() -> Result<Value, PartsError> {
         (format!("{node}/name"), "pattern", json!(LABEL)),
         ("/properties/name".to_owned(), "pattern", json!(LABEL)),
         ("/properties/timezone".to_owned(), "enum", json!(super::rules::timezones().collect::<Vec<_>>())),
-        ("/definitions/Wifi/properties/country".to_owned(), "pattern", json!("^[A-Z]{2}$")),
+        ("/definitions/Wifi/properties/country".to_owned(), "pattern", json!("^[A-Za-z]{2}$")),
         ("/definitions/Storage/properties/label".to_owned(), "maxLength", json!(16)),
     ] {
         if let Some(Value::Object(place)) = schema.pointer_mut(&path) {

@@ -142,6 +142,8 @@ fn names_are_dns_labels() {
     one(&GOOD.replace("\"home\"", "\"My Lab\""), "\"My Lab\"", &["cannot be a name", "`my-lab` would do"]);
     one(&GOOD.replace("worker-1", "worker_1"), "\"worker_1\"", &["`worker-1` would do"]);
     one(&GOOD.replace("worker-1", "localhost"), "\"localhost\"", &["every computer"]);
+    one(&GOOD.replace("worker-1", "2026"), "\"2026\"", &["for an address"]);
+    assert_eq!(mistakes(&GOOD.replace("\"home\"", "\"2026\"")), Vec::<String>::new(), "a cluster may be called so");
     one(&GOOD.replace("worker-1", "w.lan"), "\"w.lan\"", &["without a domain", "`w` would do"]);
     one(&GOOD.replace("worker-1", "master"), "\"master\"", &["two nodes are called `master`"]);
     one(&lab("domain = \"my lab\"", ""), "\"my lab\"", &["not a DNS domain"]);
@@ -204,7 +206,10 @@ fn settings_have_their_forms() {
         ("Europe/Belrin", "did you mean `Europe/Berlin`"),
         ("europe/berlin", "did you mean `Europe/Berlin`"),
         ("new york", "did you mean `America/New_York`"),
-        ("US/Eastern", "unknown time zone"),
+        ("US/Eastern", "an old name: write `America/New_York`"),
+        ("us/pacific", "an old name: write `America/Los_Angeles`"),
+        ("Europe/Kiev", "an old name: write `Europe/Kyiv`"),
+        ("PRC", "an old name: write `Asia/Shanghai`"),
         ("# Time zones", "unknown time zone"),
         ("CEST", "unknown time zone"),
     ] {
@@ -239,12 +244,19 @@ fn wifi_is_possible() {
     assert_eq!(mistakes(&wifi("Café", "12345678", "DE")), Vec::<String>::new());
     one(&wifi("", "12345678", "DE"), "\"\"", &["1 to 32 bytes, not 0"]);
     one(&wifi(&"é".repeat(17), "12345678", "DE"), &format!("\"{}\"", "é".repeat(17)), &["not 34"]);
-    one(&wifi("x", "1234567", "DE"), "\"1234567\"", &["8 to 63 characters, not 7", "leave the line out"]);
-    one(&wifi("x", "1234567ü", "DE"), "\"1234567ü\"", &["not plain ASCII"]);
-    one(&wifi("x", &"a1".repeat(32), "DE"), &format!("\"{}\"", "a1".repeat(32)), &["64 hexadecimal digits"]);
-    one(&wifi("x", "12345678", "de"), "\"de\"", &["in capitals: `DE`"]);
+    one(
+        &wifi("x", "1234567", "DE"),
+        "\"1234567\"",
+        &["8 to 63 characters, or 64 hexadecimal digits, not 7", "leave the line out"],
+    );
+    one(&wifi("x", "1234567ü", "DE"), "\"1234567ü\"", &["(ASCII)"]);
+    for (pass, country) in [("a1".repeat(32), "DE"), ("12345678".to_owned(), "de")] {
+        assert_eq!(mistakes(&wifi("x", &pass, country)), Vec::<String>::new());
+    }
+    one(&wifi("x", &"g1".repeat(32), "DE"), &format!("\"{}\"", "g1".repeat(32)), &["not 64"]);
+    one(&wifi("x", "12345678", "ZZ"), "\"ZZ\"", &["radio rules", "two letters"]);
     one(&wifi("x", "12345678", "UK"), "\"UK\"", &["`GB`"]);
-    one(&wifi("x", "12345678", "Germany"), "\"Germany\"", &["two capital letters"]);
+    one(&wifi("x", "12345678", "Germany"), "\"Germany\"", &["two letters"]);
     let secret = "swordfish";
     let text = wifi("x", &format!("{secret}ü"), "de");
     let said = format!("{:?}", parse(&text, None, known()).unwrap_err());

@@ -10,7 +10,7 @@ use std::io;
 use uuid::Uuid;
 
 use crate::k3s::config;
-use crate::lab::{DiskRule, Lab, LabNode};
+use crate::lab::{DiskRule, Lab, LabNode, Wifi};
 use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
@@ -18,6 +18,7 @@ use crate::parts::board::Board;
 use crate::parts::role::{FOUNDER, K3sKind, Role};
 use crate::parts::{OwnFile, OwnKind};
 use crate::secrets::Secrets;
+use crate::wifi;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
 
@@ -182,8 +183,9 @@ fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> 
         let text = network::fixed_address(port, address, node.gateway.as_deref(), &node.dns);
         tree.write("etc/systemd/network/10-labimg.network", 0o644, text)?;
     }
-    if let Some(wifi) = &request.lab.wifi {
-        tree.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", 0o600, network::wpa_supplicant(wifi))?;
+    if let Some(Wifi { ssid, passphrase, country }) = &request.lab.wifi {
+        let text = wifi::wpa_supplicant(ssid, passphrase.as_deref(), country);
+        tree.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", 0o600, text)?;
         // Started when the interface appears: a board without Wi-Fi does not wait for it.
         tree.symlink(
             "etc/systemd/system/sys-subsystem-net-devices-wlan0.device.wants/wpa_supplicant@wlan0.service",

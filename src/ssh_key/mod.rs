@@ -162,7 +162,7 @@ fn is_kind(word: &str) -> bool {
 }
 
 /// A key a line; the wrong line with its number when there are several.
-fn lines(text: &str) -> Result<Vec<String>, (Option<usize>, KeyFault)> {
+pub(crate) fn lines(text: &str) -> Result<Vec<String>, (Option<usize>, KeyFault)> {
     if let Some(form) = Foreign::of(text) {
         return Err((None, form.into()));
     }

@@ -282,3 +282,26 @@ fn export_holds_every_file_as_it_is() {
     assert_eq!(left.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "left out");
     assert!(firmware > 3, "{firmware} files of the firmware partition");
 }
+
+/// The lists that come from Debian's packages are those of the packages in an image.
+#[test]
+fn time_zones_and_countries_are_those_of_the_image() {
+    let volume = root_volume();
+    let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+    let zone = |name: &str| volume.read(&format!("/usr/share/zoneinfo/{name}")).is_ok();
+    let zones = lines(include_str!("../../src/lab/timezones.txt"));
+    for name in &zones {
+        assert!(zone(name), "the image has no time zone {name}");
+    }
+    for line in lines(include_str!("../../src/lab/old-timezones.txt")) {
+        let (old, new) = line.split_once(' ').unwrap();
+        assert!(!zone(old) && zones.contains(&new), "{old} is no old name of {new}");
+    }
+    // regulatory.bin(5) of the kernel's format `RGDB`: two letters and the place of the rules, until a country is empty.
+    let database = volume.read("/usr/lib/firmware/regulatory.db-debian").unwrap();
+    assert!(database.starts_with(b"RGDB"));
+    let countries = database[8..].chunks(4).map(|c| &c[..2]).take_while(|c| *c != [0, 0]).filter(|c| c != b"00");
+    let mut countries: Vec<&str> = countries.map(|c| std::str::from_utf8(c).unwrap()).collect();
+    countries.sort_unstable();
+    assert_eq!(lines(include_str!("../../overlays/common/usr/lib/labimg/countries")), countries);
+}

@@ -21,7 +21,6 @@ use crate::parts::Parts;
 
 pub use k3s::{K3sFile, k3s_settings};
 pub(super) use settings::timezones;
-pub use settings::{label, name_fault};
 
 /// What the rules found.
 #[derive(Debug, Default)]

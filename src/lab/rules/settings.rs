@@ -3,11 +3,15 @@
 use toml::de::DeTable;
 
 use super::{Found, Text, section, sections, text, texts};
-use crate::names::{HostnameError, check_hostname, is_dns_domain};
+use crate::names::{better, host_fault, is_dns_domain, label_fault};
+use crate::wifi;
 use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 
 /// One name a line, sorted; `#` begins a comment.
 const TIMEZONES: &str = include_str!("../timezones.txt");
+
+/// Names that zones had once, a line each, with a blank and the zone's name of today; `#` begins a comment.
+const OLD_TIMEZONES: &str = include_str!("../old-timezones.txt");
 
 /// The time zones that a node knows.
 pub(in crate::lab) fn timezones() -> impl Iterator<Item = &'static str> {
@@ -16,7 +20,7 @@ pub(in crate::lab) fn timezones() -> impl Iterator<Item = &'static str> {
 
 pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
     if let Some(name) = text(root, "name") {
-        host_name(&name, found);
+        name_is(label_fault(name.value), &name, found);
     }
     if let Some(domain) = text(root, "domain") {
         check_domain(&domain, found);
@@ -36,34 +40,17 @@ pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
     }
 }
 
-/// Why `name` cannot be the name of a node or cluster, if so: those are single DNS labels.
-#[must_use]
-pub fn name_fault(name: &str) -> Option<&'static str> {
-    match check_hostname(name) {
-        Err(HostnameError { why, .. }) => Some(why),
-        // The machine itself, on every machine (RFC 6761, section 6.3).
-        _ if name == "localhost" => Some("every computer calls itself so"),
-        _ => None,
-    }
-}
-
-/// Says so when it cannot be the name of a node or cluster.
+/// Says so when it cannot be the name of a node.
 pub(super) fn host_name(name: &Text<'_>, found: &mut Found) {
-    let Some(why) = name_fault(name.value) else { return };
-    let problem = found.mistake(name.span.clone(), format!("`{}` cannot be a name: {why}", name.value));
-    let better = label(name.value);
-    if better != name.value && !better.is_empty() {
-        problem.help(format!("`{better}` would do"));
-    }
+    name_is(host_fault(name.value), name, found);
 }
 
-/// `text` turned into a DNS label as well as that goes; empty when nothing is left.
-#[must_use]
-pub fn label(text: &str) -> String {
-    let first = text.split('.').next().unwrap_or_default();
-    let letters = first.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
-    let label: String = letters.take(63).collect();
-    label.trim_matches('-').to_owned()
+fn name_is(fault: Option<&str>, name: &Text<'_>, found: &mut Found) {
+    let Some(why) = fault else { return };
+    let problem = found.mistake(name.span.clone(), format!("`{}` cannot be a name: {why}", name.value));
+    if let Some(better) = better(name.value) {
+        problem.help(better);
+    }
 }
 
 fn check_domain(domain: &Text<'_>, found: &mut Found) {
@@ -91,6 +78,12 @@ fn check_timezone(timezone: &Text<'_>, found: &mut Found) {
         None => Vec::new(),
     };
     let problem = found.mistake(timezone.span.clone(), format!("unknown time zone `{name}`"));
+    let old =
+        OLD_TIMEZONES.lines().filter_map(|line| line.split_once(' ')).find(|(old, _)| old.eq_ignore_ascii_case(name));
+    if let Some((_, new)) = old {
+        problem.help(format!("this is an old name: write `{new}`"));
+        return;
+    }
     problem.help(did_you_mean(&near).unwrap_or_else(|| {
         "write region and city, such as `Europe/Berlin` or `America/New_York`, or `Etc/UTC`".to_owned()
     }));
@@ -135,40 +128,25 @@ fn check_package(package: &Text<'_>, found: &mut Found) {
     }
 }
 
-/// IEEE 802.11: names of 1 to 32 bytes; a passphrase of WPA has 8 to 63 characters of printable ASCII.
 fn check_wifi(wifi: &DeTable<'_>, found: &mut Found) {
-    if let Some(ssid) = text(wifi, "ssid") {
-        let bytes = ssid.value.len();
-        if !(1..=32).contains(&bytes) {
-            found.mistake(ssid.span, format!("the name of a Wi-Fi network has 1 to 32 bytes, not {bytes}"));
-        } else if ssid.value.contains(char::is_control) {
-            found.mistake(ssid.span, "a control character is in the name of the Wi-Fi network");
-        }
+    if let Some(ssid) = text(wifi, "ssid")
+        && let Some(why) = wifi::ssid_fault(ssid.value)
+    {
+        found.mistake(ssid.span, why);
     }
-    if let Some(passphrase) = text(wifi, "passphrase") {
-        let value = passphrase.value;
-        if !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-            let problem =
-                found.mistake(passphrase.span, "the Wi-Fi passphrase holds a character that is not plain ASCII");
-            problem.help("Wi-Fi takes letters, digits, punctuation and spaces only");
-        } else if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let problem = found.mistake(passphrase.span, "this is a key of 64 hexadecimal digits, not a passphrase");
-            problem.help("write the passphrase that people type, of 8 to 63 characters");
-        } else if !(8..=63).contains(&value.len()) {
-            let message = format!("a Wi-Fi passphrase has 8 to 63 characters, not {}", value.len());
-            found.mistake(passphrase.span, message).help("leave the line out when the network is open");
-        }
+    if let Some(passphrase) = text(wifi, "passphrase")
+        && let Some(why) = wifi::passphrase_fault(passphrase.value)
+    {
+        found.mistake(passphrase.span, why).help("leave the line out when the network is open");
     }
-    if let Some(country) = text(wifi, "country") {
-        let value = country.value;
-        let help = match value {
-            "UK" => "the United Kingdom is `GB` (ISO 3166-1)".to_owned(),
-            _ if value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase()) => return,
-            _ if value.len() == 2 && value.bytes().all(|b| b.is_ascii_alphabetic()) => {
-                format!("in capitals: `{}`", value.to_ascii_uppercase())
-            }
-            _ => "two capital letters (ISO 3166-1), such as `DE`, `GB` or `US`".to_owned(),
-        };
-        found.mistake(country.span, format!("`{value}` is not a country code")).help(help);
+    if let Some(country) = text(wifi, "country")
+        && !wifi::is_country(country.value)
+    {
+        let problem =
+            found.mistake(country.span, format!("`{}` is not a country whose radio rules are known", country.value));
+        problem.help(match country.value.to_ascii_uppercase().as_str() {
+            "UK" => "the United Kingdom is `GB` (ISO 3166-1)",
+            _ => "two letters (ISO 3166-1), such as `DE`, `GB` or `US`",
+        });
     }
 }

@@ -218,16 +218,9 @@ fn hosts(at: &At<'_>) -> Result<String, OverlayFileError> {
 
 /// The keys of an `authorized_keys` file (sshd(8)).
 fn ssh_keys(at: &At<'_>) -> Result<Vec<String>, OverlayFileError> {
-    let mut keys = Vec::new();
-    for (number, line) in at.text()?.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let found = ssh_key::parse(line);
-        keys.push(found.map_err(|what| at.mistake(Mistake { line: number + 1, what, help: None }))?);
-    }
-    Ok(keys)
+    ssh_key::lines(&at.text()?).map_err(|(line, fault)| {
+        at.mistake(Mistake { line: line.unwrap_or(1), what: fault.to_string(), help: Some(fault.help()) })
+    })
 }
 
 /// The settings of k3s in a file. One for all roles may have settings of the other command, which are left out.
