@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn names_of_the_hosts_file_are_taken() {
-        let hosts = crate::layers::node::hosts("node");
+        let hosts = crate::layers::node::hosts("node", "");
         let names = hosts.lines().flat_map(|line| line.split_whitespace().skip(1));
         for name in names.filter(|name| *name != "node") {
             assert!(taken().any(|(taken, _)| taken == name), "{name}");

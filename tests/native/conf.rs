@@ -62,7 +62,7 @@ fn settings_of_the_card_are_applied() {
     node.restart(minutes(6));
     let wifi = node.run("sudo cat /etc/wpa_supplicant/wpa_supplicant-wlan0.conf");
     // `The # café` in hexadecimal.
-    for text in ["country=DE", "ssid=546865202320636166c3a9", "psk=\"correct horse\""] {
+    for text in ["country=DE", "ssid=546865202320636166c3a9", "sae_password=636f727265637420686f727365"] {
         assert!(wifi.contains(text), "no {text} in {wifi}");
     }
     assert_eq!(node.run("stat -c %a /etc/wpa_supplicant/wpa_supplicant-wlan0.conf").trim(), "600");

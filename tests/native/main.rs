@@ -23,6 +23,7 @@ mod cluster;
 mod conf;
 mod harness;
 mod hostile;
+mod keys;
 mod lab;
 mod order;
 mod power_cuts;

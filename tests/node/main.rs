@@ -16,6 +16,8 @@ mod report;
 mod root;
 mod seed;
 mod storage;
+mod values;
+mod wifi;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

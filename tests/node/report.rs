@@ -17,6 +17,7 @@ fn node() -> Root {
     );
     root.write("etc/labimg/node.conf", "CLUSTER=lab\nROLE=worker\nMASTER=boss\nSEED_TIME=1\n");
     root.write("sys/class/net/eth0/device", "");
+    root.write("home/lab/.ssh/authorized_keys", "ssh-ed25519 AAAA me\n");
     root.stand_in("ip", "echo 'eth0 UP 10.0.2.15/24 metric 100 fd00::15/64'; echo 'cni0 UP 10.42.0.1/24'");
     root.stand_in("df", "echo ' Used  Size'; echo ' 441M  722M'");
     root
@@ -88,6 +89,21 @@ fn the_report_says_what_ran_and_what_to_do() {
     step(&root, "clock", "for i in $(seq 20); do echo line $i; done; exit 1");
     assert!(root.run("report", &["finish"]).status.success());
     insta::assert_snapshot!(report(&root));
+}
+
+#[test]
+fn a_node_without_a_key_says_so() {
+    let told = |keys: Option<&str>| {
+        let root = node();
+        match keys {
+            Some(keys) => root.write("home/lab/.ssh/authorized_keys", keys),
+            None => std::fs::remove_file(root.at("home/lab/.ssh/authorized_keys")).unwrap(),
+        }
+        assert!(root.run("report", &["finish"]).status.success());
+        report(&root).contains("Login      nobody can: write the line of a public key as ssh_key into labimg.conf")
+    };
+    assert!(told(None) && told(Some("")) && told(Some("# none yet\n\n")));
+    assert!(!told(Some("# mine\nssh-ed25519 AAAA me\n")));
 }
 
 #[test]

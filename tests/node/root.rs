@@ -55,6 +55,7 @@ const PASSED: &[&str] = &[
     "truncate",
     "wc",
     "wipefs",
+    "wpa_passphrase",
 ];
 
 pub struct Root {

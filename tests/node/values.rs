@@ -1,0 +1,235 @@
+//! One table of values (`tests/values.toml`), and the answers that `lab.toml`, `labimg.conf` and the command line give to each.
+//! What more than one accepts has the same result.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io::Read;
+use std::sync::Mutex;
+
+use labimg::lab::{self, Lab};
+use labimg::layers::accounts::Accounts;
+use labimg::parts::Parts;
+use labimg::plan::target::{Flags, alone};
+use labimg::seed::{ARCHIVE, Seed, SeedRequest};
+use labimg_testkit::judges;
+use labimg_tree::Tree;
+use labimg_tree::fault::{Fault, whole};
+use serde::Deserialize;
+
+use crate::root::{Root, text};
+
+#[derive(Deserialize)]
+struct Table {
+    keys: BTreeMap<String, String>,
+    values: BTreeMap<String, Vec<Row>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    value: String,
+    no: Option<String>,
+    lab: Option<String>,
+    conf: Option<String>,
+    flag: Option<String>,
+    why: Option<String>,
+    router: Option<String>,
+}
+
+/// What comes out of a value, or why it is refused.
+type Answer = Result<String, String>;
+
+fn table() -> Table {
+    let mut table: Table = toml::from_str(include_str!("../values.toml")).unwrap();
+    for row in table.values.values_mut().flatten() {
+        for (name, key) in &table.keys {
+            row.value = row.value.replace(&format!("{{{name}}}"), key);
+        }
+    }
+    table
+}
+
+/// A valid `lab.toml` but for the value.
+fn lab_text(kind: &str, row: &Row) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let value = quoted(&row.value);
+    let network = |address: &str, rest: &str| format!("address = {address}\n{rest}\n");
+    let (name, node) = match kind {
+        "host_name" => (value.clone(), String::new()),
+        "address" => {
+            let router = quoted(row.router.as_deref().unwrap_or("192.168.1.1"));
+            ("\"node\"".to_owned(), network(&value, &format!("gateway = {router}")))
+        }
+        "gateway" => ("\"node\"".to_owned(), network(&quoted(own_address(&row.value)), &format!("gateway = {value}"))),
+        "dns" => {
+            let rest = format!("gateway = \"192.168.1.1\"\ndns = [{value}]");
+            ("\"node\"".to_owned(), network("\"192.168.1.10/24\"", &rest))
+        }
+        _ => ("\"node\"".to_owned(), String::new()),
+    };
+    let keys = if kind == "ssh_key" { format!("ssh_keys = [{value}]\n") } else { String::new() };
+    let wifi = match kind {
+        "wifi_ssid" => format!("ssid = {value}\npassphrase = \"12345678\"\ncountry = \"DE\""),
+        "wifi_passphrase" => format!("ssid = \"a\"\npassphrase = {value}\ncountry = \"DE\""),
+        "wifi_country" => format!("ssid = \"a\"\ncountry = {value}"),
+        _ => String::new(),
+    };
+    let wifi = if wifi.is_empty() { wifi } else { format!("[wifi]\n{wifi}\n") };
+    format!("name = \"home\"\n{keys}{wifi}[[nodes]]\nname = {name}\nrole = \"master\"\nboard = \"rpi4\"\n{node}")
+}
+
+/// The same as lines of `labimg.conf`.
+fn conf_text(kind: &str, row: &Row) -> String {
+    let value = &row.value;
+    match kind {
+        "host_name" => format!("hostname={value}\n"),
+        "ssh_key" => format!("ssh_key={value}\n"),
+        // One pair of quotes is taken off, and so keeps blanks.
+        "wifi_ssid" => format!("wifi_ssid=\"{value}\"\nwifi_passphrase=12345678\nwifi_country=DE\n"),
+        "wifi_passphrase" => format!("wifi_ssid=a\nwifi_passphrase=\"{value}\"\nwifi_country=DE\n"),
+        "wifi_country" => format!("wifi_ssid=a\nwifi_country={value}\n"),
+        "address" => format!("address={value}\ngateway={}\n", row.router.as_deref().unwrap_or("192.168.1.1")),
+        "gateway" => format!("address={}\ngateway={value}\n", own_address(value)),
+        "dns" => format!("address=192.168.1.10/24\ngateway=192.168.1.1\ndns={value}\n"),
+        _ => panic!("nobody knows how to ask for {kind}"),
+    }
+}
+
+fn own_address(router: &str) -> &'static str {
+    if router.contains(':') { "fd00::10/64" } else { "192.168.1.10/24" }
+}
+
+/// The file that a value ends up in, and what of it counts.
+fn result(kind: &str, read: impl Fn(&str) -> String) -> String {
+    match kind {
+        "host_name" => read("etc/hostname"),
+        "ssh_key" => read("home/lab/.ssh/authorized_keys"),
+        "wifi_ssid" | "wifi_passphrase" | "wifi_country" => read("etc/wpa_supplicant/wpa_supplicant-wlan0.conf"),
+        // Which port it is for differs: labimg.conf does not know the board.
+        _ => {
+            let text = read("etc/systemd/network/10-labimg.network");
+            let lines = text.lines().filter(|l| ["Address=", "Gateway=", "DNS="].iter().any(|key| l.starts_with(key)));
+            lines.map(|line| format!("{line}\n")).collect()
+        }
+    }
+}
+
+/// A file of the seed of a lab's first node.
+pub fn seed_file(lab: &Lab, path: &str) -> String {
+    let parts = Parts::built_in().unwrap();
+    let node = &lab.nodes[0];
+    let keys: Vec<String> = lab.ssh_keys.iter().flat_map(|key| labimg::ssh_key::read(key).unwrap()).collect();
+    let request = SeedRequest {
+        lab,
+        node,
+        board: parts.board(&node.board).unwrap(),
+        role: parts.role(&node.role).unwrap(),
+        ssh_keys: &keys,
+        hosts: "",
+        secrets: None,
+        files: &[],
+        accounts: &Accounts::default(),
+        date: 7,
+        image: "0-02",
+    };
+    let mut firmware = Tree::new(7);
+    Seed::make(&request).unwrap().put(&mut firmware).unwrap();
+    let packed = firmware.read(ARCHIVE).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&packed[..]));
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().to_string_lossy().trim_start_matches("./") == path {
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            return text;
+        }
+    }
+    panic!("the seed has no {path}")
+}
+
+fn ask_lab(kind: &str, row: &Row) -> Answer {
+    match lab::parse(&lab_text(kind, row), None, &Parts::built_in().unwrap()) {
+        Ok((lab, _)) => Ok(result(kind, |path| seed_file(&lab, path))),
+        Err(problems) => Err(problems
+            .iter()
+            .map(|p| format!("{} ({})\n", p.message, p.help.as_deref().unwrap_or_default()))
+            .collect()),
+    }
+}
+
+/// The answer of a node's `conf` to these lines.
+pub fn ask_conf(lines: &str, kind: &str) -> Answer {
+    let root = Root::new();
+    root.write("boot/firmware/labimg.conf", lines);
+    let output = root.run("conf", &[]);
+    assert!(output.status.success(), "{lines}: {}", text(&output));
+    let says = text(&output);
+    if says.contains("warning: ") { Err(says) } else { Ok(result(kind, |path| root.read(path))) }
+}
+
+fn ask_flag(kind: &str, row: &Row) -> Answer {
+    let mut flags = Flags { suite: "trixie".to_owned(), ..Flags::default() };
+    let hostname = (kind == "host_name").then_some(row.value.as_str());
+    if kind == "ssh_key" {
+        flags.ssh_keys = vec![row.value.clone()];
+    }
+    match alone("rpi4", "master", hostname, &flags, &Parts::built_in().unwrap()) {
+        Ok(target) if kind == "host_name" => Ok(format!("{}\n", target.node.name)),
+        Ok(target) => Ok(target.ssh_keys.iter().map(|key| format!("{key}\n")).collect()),
+        Err(error) => Err(format!("{} ({})", whole(&error), error.help().unwrap_or_default())),
+    }
+}
+
+/// Where the answers to a row differ from what it says, or from each other.
+fn wrong_answers(kind: &str, row: &Row) -> String {
+    let mut answers =
+        vec![("lab", &row.lab, ask_lab(kind, row)), ("conf", &row.conf, ask_conf(&conf_text(kind, row), kind))];
+    if ["host_name", "ssh_key"].contains(&kind) {
+        answers.push(("flag", &row.flag, ask_flag(kind, row)));
+    }
+    let mut wrong = String::new();
+    for (place, own, answer) in &answers {
+        let expected = own.as_ref().or(row.no.as_ref()).filter(|word| !word.is_empty());
+        let right = match (expected, answer) {
+            (None, Ok(_)) => true,
+            (Some(word), Err(said)) => said.contains(word.as_str()),
+            _ => false,
+        };
+        if !right {
+            writeln!(wrong, "{kind} {:?}, {place}: {answer:?}, not {expected:?}", row.value).unwrap();
+        }
+    }
+    let good: Vec<&String> = answers.iter().filter_map(|a| a.2.as_ref().ok()).collect();
+    if good.windows(2).any(|two| two[0] != two[1]) {
+        writeln!(wrong, "{kind} {:?} becomes {good:#?}", row.value).unwrap();
+    }
+    if (good.is_empty() || good.len() == answers.len()) != row.why.is_none() {
+        writeln!(wrong, "{kind} {:?}: `why` goes with answers that differ, and only with them", row.value).unwrap();
+    }
+    wrong
+}
+
+#[test]
+fn a_value_has_one_answer_wherever_it_is_given() {
+    if judges::missing(&["ssh-keygen", "wpa_passphrase"]) {
+        return;
+    }
+    let table = table();
+    let rows: Vec<(&str, &Row)> =
+        table.values.iter().flat_map(|(k, rows)| rows.iter().map(|r| (k.as_str(), r))).collect();
+    assert!(rows.len() > 150);
+    let (rows, wrong) = (Mutex::new(rows.iter()), Mutex::new(String::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some((kind, row)) = rows.lock().unwrap().next() else { return };
+                    let said = wrong_answers(kind, row);
+                    wrong.lock().unwrap().push_str(&said);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{wrong}");
+}
