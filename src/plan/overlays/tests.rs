@@ -70,7 +70,7 @@ fn what_cannot_be_joined_names_file_and_line() {
         ("common/etc/hosts", "\n127.0.1.1 me\n", "hosts:2: 127.0.1.1 is the node's own name (take the line out"),
         ("common/etc/hosts", "printer 10.0.0.1", "hosts:1: `printer` is no IP address (each line is"),
         ("common/etc/hosts", "10.0.0.1 # x", "hosts:1: an address without a name"),
-        ("common/home/lab/.ssh/authorized_keys", "\nssh-rsa AAAA\n", "authorized_keys:2: "),
+        ("common/home/lab/.ssh/authorized_keys", "# me\nssh-rsa AAAA\n", "authorized_keys:2: "),
         ("common/etc/rancher/k3s/config.yaml", "a: [\n", "config.yaml:"),
         ("common/etc/rancher/k3s/config.yaml", "# x\n\"server\": x\n", "config.yaml:2: labimg sets `server` itself"),
         (
