@@ -6,7 +6,7 @@ use serde_json::Value;
 use toml::de::DeTable;
 
 use super::super::{Found, Text};
-use super::settings;
+use super::settings::Context;
 use crate::lab::Problem;
 use crate::lab::k3s_flags;
 use crate::lab::k3s_release::{DEFAULT_K3S, K3sRelease};
@@ -69,7 +69,8 @@ fn problem(name: &str, value: &Value, file: &K3sFile<'_>) -> Option<Problem> {
     let table = DeTable::parse(&line).ok()?;
     let (key, value) = table.get_ref().iter().next()?;
     let mut found = Found::default();
-    settings::check_one(&Text { value: key.get_ref(), span: key.span() }, value, release, file, &mut found);
+    let context = Context::of(file.kind, None, file.nodes, release, file.parts)?;
+    context.setting(&Text { value: key.get_ref(), span: key.span() }, value, &mut found);
     found.problems.into_iter().next()
 }
 

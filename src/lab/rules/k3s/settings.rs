@@ -5,7 +5,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::{Found, Text, section, sections, text};
-use super::file::K3sFile;
 use super::shapes;
 use super::values::{self, Known};
 use crate::lab::k3s_flags::{self, Flag};
@@ -71,7 +70,7 @@ const SECTIONS: [(K3sKind, &str, &str); 2] =
     [(K3sKind::Server, "server_config", "server"), (K3sKind::Agent, "agent_config", "agent")];
 
 /// What the settings of one section are checked against.
-struct Context<'a> {
+pub(super) struct Context<'a> {
     kind: K3sKind,
     /// The section.
     config: &'static str,
@@ -94,9 +93,8 @@ pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
     for node in sections(root, "nodes") {
         of_node(node, release, parts, found);
     }
-    for (kind, config, command) in SECTIONS {
-        let known = Known { is_covered: k3s_flags::covers(release), parts };
-        let context = Context { kind, config, command, nodes: nodes(kind), release, known };
+    for (kind, config, _) in SECTIONS {
+        let Some(context) = Context::of(kind, None, nodes(kind), release, parts) else { continue };
         for (key, value) in k3s.and_then(|k3s| section(k3s, config)).into_iter().flatten() {
             context.setting(&Text { value: key.get_ref(), span: key.span() }, value, found);
         }
@@ -112,38 +110,34 @@ fn of_node(node: &DeTable<'_>, release: K3sRelease, parts: &Parts, found: &mut F
         problem.help("take the line out");
         return;
     };
-    for (_, _, command) in SECTIONS.into_iter().filter(|(of, ..)| *of == kind) {
-        let known = Known { is_covered: k3s_flags::covers(release), parts };
-        let context = Context { kind, config: "k3s", command, nodes: 1, release, known };
-        for (key, value) in section(node, "k3s").into_iter().flatten() {
-            let key = Text { value: key.get_ref(), span: key.span() };
-            if kind == K3sKind::Server && OF_ALL_SERVERS.contains(&key.value.trim_end_matches('+')) {
-                let problem = found.mistake(key.span, format!("all servers must have the same `{}`", key.value));
-                problem.help("it belongs in `server_config` of `[k3s]`");
-            } else {
-                context.setting(&key, value, found);
-            }
+    let Some(context) = Context::of(kind, Some("k3s"), 1, release, parts) else { return };
+    for (key, value) in section(node, "k3s").into_iter().flatten() {
+        let key = Text { value: key.get_ref(), span: key.span() };
+        if kind == K3sKind::Server && OF_ALL_SERVERS.contains(&key.value.trim_end_matches('+')) {
+            let problem = found.mistake(key.span, format!("all servers must have the same `{}`", key.value));
+            problem.help("it belongs in `server_config` of `[k3s]`");
+        } else {
+            context.setting(&key, value, found);
         }
     }
 }
 
-/// Checks one setting of a file.
-pub(super) fn check_one(
-    key: &Text<'_>,
-    value: &Spanned<DeValue<'_>>,
-    release: K3sRelease,
-    file: &K3sFile<'_>,
-    found: &mut Found,
-) {
-    for (kind, config, command) in SECTIONS.into_iter().filter(|(kind, ..)| *kind == file.kind) {
-        let known = Known { is_covered: k3s_flags::covers(release), parts: file.parts };
-        Context { kind, config, command, nodes: file.nodes, release, known }.setting(key, value, found);
+impl<'a> Context<'a> {
+    /// For the settings of `config`, which so many nodes that run k3s as `kind` have.
+    pub(super) fn of(
+        kind: K3sKind,
+        config: Option<&'static str>,
+        nodes: usize,
+        release: K3sRelease,
+        parts: &'a Parts,
+    ) -> Option<Self> {
+        let (_, section, command) = SECTIONS.into_iter().find(|(of, ..)| *of == kind)?;
+        let known = Known { is_covered: k3s_flags::covers(release), parts };
+        Some(Self { kind, config: config.unwrap_or(section), command, nodes, release, known })
     }
-}
 
-impl Context<'_> {
     /// A `+` at the end of a name adds to a list.
-    fn setting(&self, key: &Text<'_>, value: &Spanned<DeValue<'_>>, found: &mut Found) {
+    pub(super) fn setting(&self, key: &Text<'_>, value: &Spanned<DeValue<'_>>, found: &mut Found) {
         let name = key.value.strip_suffix('+').unwrap_or(key.value);
         let flag = k3s_flags::find(name);
         let dashed = flag.map_or_else(|| name.replace('_', "-").to_ascii_lowercase(), |flag| flag.name.to_owned());
