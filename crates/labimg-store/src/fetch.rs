@@ -340,7 +340,7 @@ impl<'a> Source<'a> {
         let delay = match &error {
             SourceError::Http(e) => {
                 self.attempts += 1;
-                http.settings().delay(self.attempts, e)
+                http.delay(self.url, self.attempts, e)
             }
             SourceError::Hash { .. } | SourceError::Size { .. } => {
                 self.wrong += 1;

@@ -7,6 +7,7 @@ use reqwest::blocking::Response;
 use reqwest::header::RETRY_AFTER;
 
 use super::Settings;
+use super::tls::tls_words;
 use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
@@ -54,6 +55,16 @@ pub enum HttpError {
     Timeout {
         /// The address.
         url: String,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// Some data, but so little that the transfer would not end.
+    #[error("{url}: only {came} bytes came in {} s", waited.as_secs())]
+    Slow {
+        /// The address.
+        url: String,
+        /// The bytes that came in this time.
+        came: u64,
         /// How long we waited.
         waited: Duration,
     },
@@ -105,7 +116,11 @@ impl HttpError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::NoSuchHost { .. } | Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cut { .. } => true,
+            Self::NoSuchHost { .. }
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Slow { .. }
+            | Self::Cut { .. } => true,
             Self::Status { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
             Self::BadUrl { .. }
             | Self::Tls { .. }
@@ -138,6 +153,7 @@ impl Fault for HttpError {
             | Self::Unreachable { .. }
             | Self::Tls { .. }
             | Self::Timeout { .. }
+            | Self::Slow { .. }
             | Self::NotFound { .. }
             | Self::Status { .. }
             | Self::Cut { .. }
@@ -153,7 +169,7 @@ impl Fault for HttpError {
             Self::NoSuchHost { .. } => "check the name, the network and the DNS server",
             Self::Unreachable { .. } => "check the network, the proxy settings and that the host is up",
             Self::Tls { .. } => "check this computer's clock, or name a file of trusted certificates in SSL_CERT_FILE",
-            Self::Timeout { .. } | Self::Cut { .. } => "try again, or use another mirror",
+            Self::Timeout { .. } | Self::Slow { .. } | Self::Cut { .. } => "try again, or use another mirror",
             Self::NotFound { .. } => "check the address: a newer file may have replaced this one",
             Self::Status { status, .. } => advice(*status),
             Self::TooLarge { .. } => "check the address",
@@ -236,5 +252,6 @@ pub fn chain<'a>(
 
 /// The message of the innermost cause: the outer ones only say that a request failed.
 pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    let of_tls = chain(error).find_map(|e| e.downcast_ref::<rustls::Error>()).map(tls_words);
+    of_tls.unwrap_or_else(|| chain(error).last().map_or_else(|| error.to_string(), ToString::to_string))
 }

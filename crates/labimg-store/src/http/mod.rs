@@ -11,8 +11,11 @@
 
 mod bearer;
 mod error;
+mod reach;
+mod tls;
 
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -28,6 +31,8 @@ use bearer::Tokens;
 pub use error::HttpError;
 use error::{answer, broken};
 pub use error::{chain, innermost};
+use reach::Reach;
+pub use tls::{certificate_words, tls_words};
 
 /// How often a waiting thread checks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,6 +56,12 @@ pub struct Settings {
     pub first_delay: Duration,
     /// Longest wait between two attempts; a server that asks for more is not tried again.
     pub longest_delay: Duration,
+    /// Fewest bytes that must come in a [`Settings::window`] of waiting: less is as good as nothing.
+    pub least: u64,
+    /// How long a server may take to send [`Settings::least`] bytes.
+    pub window: Duration,
+    /// Longest wait for an answer of a host that could not be reached lately.
+    pub patience: Duration,
 }
 
 impl Default for Settings {
@@ -61,15 +72,22 @@ impl Default for Settings {
             attempts: 4,
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(60),
+            least: 64 << 10,
+            window: Duration::from_secs(60),
+            patience: Duration::from_secs(3),
         }
     }
 }
+
+/// How often a transfer may be too slow: the second time it is not a passing trouble of the line.
+const SLOW_TWICE: u32 = 2;
 
 impl Settings {
     /// How long to wait after attempt number `attempt` (from 1) failed with `error`; `None` when the error is final.
     #[must_use]
     pub fn delay(&self, attempt: u32, error: &HttpError) -> Option<Duration> {
-        if attempt >= self.attempts || !error.is_transient() {
+        let slow = matches!(error, HttpError::Slow { .. }) && attempt >= SLOW_TWICE;
+        if attempt >= self.attempts || slow || !error.is_transient() {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(16);
@@ -85,6 +103,7 @@ pub struct Http {
     client: Client,
     settings: Settings,
     tokens: Tokens,
+    reach: Reach,
     stop: Option<Arc<AtomicBool>>,
 }
 
@@ -122,7 +141,29 @@ impl Http {
                 .build()
                 .map_err(|e| HttpError::Setup(innermost(&e).into()))?,
         };
-        Ok(Self { client, settings, tokens: Tokens::default(), stop: None })
+        Ok(Self { client, settings, tokens: Tokens::default(), reach: Reach::default(), stop: None })
+    }
+
+    /// Remembers for some minutes, in a file of the folder `dir`, which hosts could not be reached: they are asked only
+    /// once, and briefly.
+    #[must_use]
+    pub fn remembering(self, dir: &Path) -> Self {
+        self.reach.remember(&dir.join("unreachable"));
+        self
+    }
+
+    /// How long to wait after attempt number `attempt` (from 1) to get `url` failed with `error`; `None` when the error
+    /// is final.
+    #[must_use]
+    pub fn delay(&self, url: &str, attempt: u32, error: &HttpError) -> Option<Duration> {
+        if error.is_host_down() && self.reach.is_down(url) {
+            return None;
+        }
+        let delay = self.settings.delay(attempt, error);
+        if delay.is_none() {
+            self.reach.failed(url, error);
+        }
+        delay
     }
 
     /// The settings in use.
@@ -148,7 +189,7 @@ impl Http {
         let mut attempt = 1;
         loop {
             match self.get_once(url, accept, limit) {
-                Err(e) => match self.settings.delay(attempt, &e) {
+                Err(e) => match self.delay(url, attempt, &e) {
                     Some(delay) => self.pause(delay)?,
                     None => return Err(e),
                 },
@@ -215,8 +256,8 @@ impl Http {
     fn begin(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Body, HttpError> {
         let (sender, pieces) = sync_channel(AHEAD);
         let (asking, settings, whole) = (self.clone(), self.settings.clone(), url.to_owned());
-        let url = shown(url);
-        let asked = url.clone();
+        let address = shown(url);
+        let asked = address.clone();
         std::thread::Builder::new()
             .name("download".into())
             .spawn(move || {
@@ -246,8 +287,23 @@ impl Http {
                 }
             })
             .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}").into()))?;
-        let mut body = Body { url, pieces, stop: self.stop.clone(), start: 0, total: None, received: 0 };
-        match body.next()? {
+        let Settings { least, window, patience, .. } = self.settings;
+        let mut body = Body {
+            url: address,
+            pieces,
+            stop: self.stop.clone(),
+            start: 0,
+            total: None,
+            received: 0,
+            pace: Pace { least, window, came: 0, waited: Duration::ZERO },
+        };
+        // Another thread may have set it down meanwhile; what is asked already is asked as usual.
+        let head = if self.reach.is_down(url) { patience } else { 2 * window };
+        let first = body.first(head);
+        if matches!(first, Ok(_) | Err(HttpError::NotFound { .. } | HttpError::Status { .. })) {
+            self.reach.answered(url);
+        }
+        match first? {
             Event::Head(status, headers) => {
                 (body.start, body.total) = extent(status, &headers);
                 if body.start != 0 && body.start != offset {
@@ -305,6 +361,30 @@ pub struct Body {
     start: u64,
     total: Option<u64>,
     received: u64,
+    pace: Pace,
+}
+
+/// What came in the current window, of time that was spent waiting: the caller may take its own time.
+#[derive(Debug)]
+struct Pace {
+    least: u64,
+    window: Duration,
+    came: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// Counts a wait with the bytes that it brought; `Some` with those of a whole window when they are too few.
+    fn too_slow(&mut self, waited: Duration, came: u64) -> Option<u64> {
+        self.waited += waited;
+        self.came += came;
+        if self.waited < self.window {
+            return None;
+        }
+        let came = std::mem::take(&mut self.came);
+        self.waited = Duration::ZERO;
+        (came < self.least).then_some(came)
+    }
 }
 
 impl Body {
@@ -324,7 +404,7 @@ impl Body {
     /// The next bytes; `None` at the end, when all announced bytes have come.
     ///
     /// # Errors
-    /// [`HttpError::Timeout`], [`HttpError::Cut`], [`HttpError::Interrupted`].
+    /// [`HttpError::Timeout`], [`HttpError::Slow`], [`HttpError::Cut`], [`HttpError::Interrupted`].
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         match self.next()? {
             Event::Piece(piece) => {
@@ -337,14 +417,40 @@ impl Body {
         }
     }
 
+    /// What comes first, within this time.
+    fn first(&mut self, longest: Duration) -> Result<Event, HttpError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(event) = self.tick()? {
+                return Ok(event);
+            }
+            if begun.elapsed() >= longest {
+                return Err(HttpError::Timeout { url: self.url.clone(), waited: longest });
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<Event, HttpError> {
         loop {
-            check(self.stop.as_deref())?;
-            match self.pieces.recv_timeout(TICK) {
-                Ok(event) => return event,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(self.cut("the transfer ended without a word")),
+            let begun = Instant::now();
+            let event = self.tick()?;
+            let came = if let Some(Event::Piece(piece)) = &event { piece.len() as u64 } else { 0 };
+            if let Some(came) = self.pace.too_slow(begun.elapsed(), came) {
+                return Err(HttpError::Slow { url: self.url.clone(), came, waited: self.pace.window });
             }
+            if let Some(event) = event {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The next event, or none after a short wait.
+    fn tick(&self) -> Result<Option<Event>, HttpError> {
+        check(self.stop.as_deref())?;
+        match self.pieces.recv_timeout(TICK) {
+            Ok(event) => event.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(self.cut("the transfer ended without a word")),
         }
     }
 

@@ -7,14 +7,18 @@ use labimg_tree::fault::{Fault, causes};
 
 /// Short timeouts, so that tests of timeouts and retries take less than a second.
 pub(crate) fn quick() -> Http {
-    Http::with(Settings {
+    Http::with(settings()).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_millis(400),
         attempts: 3,
         first_delay: Duration::from_millis(20),
         longest_delay: Duration::from_secs(5),
-    })
-    .unwrap()
+        ..Settings::default()
+    }
 }
 
 pub(crate) fn bytes(count: usize) -> Vec<u8> {
@@ -128,6 +132,54 @@ fn errors_tell_what_kind_of_trouble_it_is() {
     server.always("/f", Act::Chunked);
     let error = quick().get(&server.url("/f"), 49_999).unwrap_err();
     assert!(matches!(error, HttpError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn a_server_that_drips_is_tried_once_more_and_given_up() {
+    let server = Server::start();
+    server.file("/f", bytes(40_000));
+    let (least, window) = (2_000, Duration::from_millis(250));
+    let http = Http::with(Settings { least, window, ..settings() }).unwrap();
+    server.always("/f", Act::Slow(20, Duration::from_millis(20)));
+    let error = http.get(&server.url("/f"), 1 << 20).unwrap_err();
+    assert!(matches!(error, HttpError::Slow { came, .. } if (1..least).contains(&came)), "{error}");
+    assert_eq!(server.seen().len(), 2);
+    assert!(error.is_transient() && !error.is_host_down(), "{error}");
+
+    server.always("/f", Act::Slow(4_000, Duration::from_millis(80)));
+    assert_eq!(http.get(&server.url("/f"), 1 << 20).unwrap(), bytes(40_000));
+
+    // A caller that takes its time is not the server's fault.
+    let mut body = http.open(&server.url("/f"), 0).unwrap();
+    let mut all = Vec::new();
+    while let Some(piece) = body.chunk().unwrap() {
+        all.extend(piece);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(all, bytes(40_000));
+}
+
+#[test]
+fn a_host_that_could_not_be_reached_is_asked_once_until_it_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let http = || Http::with(settings()).unwrap().remembering(folder.path());
+    let (first, url) = (http(), dead_url("/f"));
+    let error = first.get(&url, 10).unwrap_err();
+    assert!(first.delay(&url, 1, &error).is_none() && http().delay(&url, 1, &error).is_none());
+    assert!(quick().delay(&url, 1, &error).is_some(), "it is remembered in the folder alone");
+
+    let port = url.split([':', '/']).nth(4).unwrap().to_owned();
+    let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+    let answer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
+        stream.read_to_end(&mut Vec::new())
+    });
+    let second = http();
+    assert_eq!(second.get(&url, 10).unwrap(), b"x");
+    assert!(second.delay(&url, 1, &error).is_some() && http().delay(&url, 1, &error).is_some());
+    drop(second);
+    let _ = answer.join();
 }
 
 #[test]
