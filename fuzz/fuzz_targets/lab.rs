@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use labimg::lab;
 use labimg::parts::Parts;
+use labimg_testkit::words::in_words;
 use libfuzzer_sys::fuzz_target;
 
 static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().expect("the program's own"));
@@ -23,6 +24,9 @@ fuzz_target!(|text: &str| {
     };
     for problem in problems {
         assert!(text.get(problem.span.clone()).is_some(), "a place outside the text: {problem:?}");
+        for said in std::iter::once(problem.message).chain(problem.help) {
+            assert!(!in_words(&said, text).is_empty());
+        }
     }
     assert_eq!(lab::mask(text).len(), text.len());
 });

@@ -41,12 +41,9 @@ pub struct Found {
 /// [`IndexError`].
 pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
     let text = std::str::from_utf8(text).map_err(|_| IndexError::Format("it is not UTF-8".to_owned()))?;
-    // A large repository exceeds the parser's default limits; the size was limited when it was read.
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_events: 10_000_000, max_nodes: 5_000_000 },
-    };
-    let mut index: Index = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|e| IndexError::Format(wording::yaml(&e).to_string()))?;
+    let documents = wording::from_yaml::<Index>(text).map_err(|mistake| IndexError::Format(mistake.to_string()))?;
+    let [mut index] = <[Index; 1]>::try_from(documents)
+        .map_err(|all| IndexError::Format(format!("it has {} documents, and one is expected", all.len())))?;
     let versions = index.entries.remove(&chart.name).ok_or(IndexError::NoChart)?;
     let bare = |version: &str| version.strip_prefix('v').unwrap_or(version).to_owned();
     let Some(entry) = versions.iter().find(|e| bare(&e.version) == bare(&chart.version)) else {

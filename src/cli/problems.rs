@@ -106,10 +106,13 @@ impl SourceCode for Source {
         before: usize,
         _after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let (start, end) = (span.offset(), span.offset() + span.len());
+        // A span may end in the middle of a character that has several bytes.
+        let at = |offset: usize| (0..=offset.min(self.text.len())).rev().find(|&at| self.text.is_char_boundary(at));
+        let (start, end) = (at(span.offset()), span.offset() + span.len());
         // The newline belongs to the line, so that a position at its very end can be shown.
-        let last =
-            &self.text.get(end.saturating_sub(usize::from(!span.is_empty()))..).ok_or(MietteError::OutOfBounds)?;
+        let last = at(end.saturating_sub(usize::from(!span.is_empty())));
+        let (Some(start), Some(last)) = (start, last) else { return Err(MietteError::OutOfBounds) };
+        let last = self.text.get(last..).ok_or(MietteError::OutOfBounds)?;
         let to = last.find('\n').map_or(self.text.len(), |at| self.text.len() - last.len() + at + 1);
         let head = self.text.get(..start).ok_or(MietteError::OutOfBounds)?;
         let from = head.rfind('\n').map_or(0, |at| at + 1);
@@ -124,5 +127,36 @@ impl SourceCode for Source {
             column,
             lines.lines().count(),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::Parts;
+    use proptest::prelude::*;
+
+    fn drawn(text: &str) -> String {
+        let problems = lab::parse(text, None, &Parts::built_in().unwrap()).unwrap_err();
+        draw(Path::new("lab.toml"), text, &problems, Severity::Error)
+    }
+
+    #[test]
+    fn a_mistake_that_ends_with_a_character_of_several_bytes_has_its_place() {
+        for (text, place) in [("\nname = “x”\n", "lab.toml:2:8"), ("name = é", "lab.toml:1:8"), ("é", "lab.toml:1:1")]
+        {
+            let drawn = drawn(text);
+            assert!(drawn.contains(place) && drawn.contains(text.trim()), "{text:?}: {drawn}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_mistake_is_drawn(text in "([a-z =\"“”‘é\\u{1F600}#\\[\\]{}]|\n|name = |\\[\\[nodes\\]\\]\n|\\PC){1,30}") {
+            if let Err(problems) = lab::parse(&text, None, &Parts::built_in().unwrap()) {
+                let drawn = draw(Path::new("lab.toml"), &text, &problems, Severity::Error);
+                prop_assert!(!drawn.contains("Failed to read"), "{text:?}: {drawn}");
+            }
+        }
     }
 }

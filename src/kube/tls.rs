@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::{Access, KubeError};
+use labimg_store::http::{certificate_words, tls_words};
 
 /// The TLS settings for a kubeconfig's cluster.
 ///
@@ -20,7 +21,7 @@ pub(super) fn config(access: &Access) -> Result<ClientConfig, KubeError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&access.authorities).map_err(setup("the CA"))? {
-        roots.add(certificate).map_err(|e| setup("the CA")(e.to_string()))?;
+        roots.add(certificate).map_err(|e| setup("the CA")(tls_words(&e)))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
     let name = ServerName::try_from(access.host.clone()).map_err(|e| setup("the server's name")(e.to_string()))?;
@@ -33,7 +34,7 @@ pub(super) fn config(access: &Access) -> Result<ClientConfig, KubeError> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_auth_cert(chain, key)
-        .map_err(|e| setup("the client certificate")(e.to_string()))
+        .map_err(|e| setup("the client certificate")(tls_words(&e)))
 }
 
 fn builder(
@@ -98,24 +99,24 @@ impl ServerCertVerifier for Fixed {
 
 /// What a failed handshake means for the user.
 pub(super) fn explain(error: &Error) -> (String, Option<&'static str>) {
-    let Error::InvalidCertificate(reason) = error else { return (format!("TLS fails ({error})"), None) };
+    let Error::InvalidCertificate(reason) = error else { return (tls_words(error), None) };
     let (why, help) = match reason {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             let help = "its card was made with other secrets, or it is another machine of the same name: flash the card again, or \
                         use the kubeconfig that belongs to it";
-            ("its certificate is not signed by the kubeconfig's CA", help)
+            ("its certificate is not signed by the kubeconfig's CA", Some(help))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            ("its certificate is for other names", "another machine may have this name or address")
+            (certificate_words(reason), Some("another machine may have this name or address"))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            ("its certificate is not valid yet", "one of the two clocks is wrong")
+            (certificate_words(reason), Some("one of the two clocks is wrong"))
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             let help = "k3s renews its certificates when it starts; perhaps this computer's clock is wrong";
-            ("its certificate has expired", help)
+            (certificate_words(reason), Some(help))
         }
-        other => return (format!("its certificate cannot be used ({other})"), None),
+        other => (certificate_words(other), None),
     };
-    (why.to_owned(), Some(help))
+    (why.to_owned(), help)
 }

@@ -1,9 +1,10 @@
 //! Checks what k3s accepts: file names and objects.
 
-use super::pods::{self, Spec};
-use crate::wording::{self, Mistake};
-use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_json::Value;
+
+use super::objects::{self, Object};
+use super::pods;
+use crate::wording::Mistake;
 
 /// The meaning of a file in the folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,22 +92,6 @@ pub(super) fn name(file: &str) -> Result<Name, BadName> {
     Ok(Name::Manifest)
 }
 
-/// The fields of every object (Kubernetes API conventions, "Types (Kinds)").
-#[derive(Deserialize)]
-struct Object {
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    kind: String,
-    #[serde(default)]
-    metadata: Metadata,
-    spec: Option<Spec>,
-}
-
-#[derive(Default, Deserialize)]
-struct Metadata {
-    name: Option<String>,
-}
-
 /// The needed facts about an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -118,25 +103,13 @@ pub(crate) struct Known {
 
 /// Checks that the text is YAML (or JSON) of one or more objects, each with the fields that Kubernetes requires.
 pub(crate) fn objects(text: &str) -> Result<Vec<Known>, Mistake> {
-    let objects: Vec<Spanned<Object>> = serde_saphyr::from_multiple(text).map_err(|e| wording::yaml(&e))?;
-    for object in &objects {
-        let line = usize::try_from(object.referenced.line()).unwrap_or(1);
-        let problem = |what: &str| Err(Mistake { line, what: what.to_owned(), help: None });
-        let Object { api_version, kind, metadata, .. } = &object.value;
-        if api_version.is_empty() || kind.is_empty() {
-            return problem("an object with an empty apiVersion or kind");
-        }
-        // A list is only a wrapper; its items have names.
-        if !kind.ends_with("List") && metadata.name.as_deref().is_none_or(str::is_empty) {
-            return problem(&format!("this {kind} has no metadata.name"));
-        }
-    }
+    let objects = objects::read::<Value>(text)?;
     if objects.is_empty() {
         let help = "to leave out one of labimg's own, put an empty file NAME.yaml.skip here";
         return Err(Mistake { line: 1, what: "it holds no object".to_owned(), help: Some(help.to_owned()) });
     }
-    let known = |object: Object| Known { images: pods::images(&object.kind, object.spec.as_ref()), kind: object.kind };
-    Ok(objects.into_iter().map(|object| known(object.value)).collect())
+    let known = |o: Object<Value>| Known { images: pods::images(&o.kind, o.spec.as_ref()), kind: o.kind };
+    Ok(objects.into_iter().map(known).collect())
 }
 
 #[cfg(test)]
@@ -185,7 +158,8 @@ mod tests {
         let kinds = |text: &str| objects(text).unwrap().into_iter().map(|object| object.kind).collect::<Vec<_>>();
         assert_eq!(kinds(one), ["Namespace"]);
         assert_eq!(kinds(&format!("---\n# nothing\n---\n{one}---\n{one}")), ["Namespace", "Namespace"]);
-        assert_eq!(kinds("{\"apiVersion\":\"v1\",\"kind\":\"List\"}"), ["List"]);
+        let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}\n", one.trim_end().replace('\n', "\n  "));
+        assert_eq!(kinds(&list), ["Namespace"]);
     }
 
     #[test]
@@ -194,6 +168,7 @@ mod tests {
         for (text, line, needle) in [
             ("", 1, "holds no object"),
             ("# only a comment\n", 1, "NAME.yaml.skip"),
+            ("apiVersion: v1\nkind: List\nitems: []\n", 1, "holds no object"),
             (&format!("{one}---\nkind: Pod\n")[..], 6, "apiVersion"),
             (&format!("{one}---\napiVersion: v1\nkind: Pod\n"), 6, "this Pod has no metadata.name"),
             (&format!("{one}kind: Pod\n"), 5, "kind"),

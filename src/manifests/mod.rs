@@ -7,6 +7,7 @@
 
 mod builtin;
 pub(crate) mod check;
+mod objects;
 mod own_charts;
 mod pods;
 mod user;

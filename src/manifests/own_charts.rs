@@ -8,8 +8,9 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::SERVED;
+use super::objects::{self, Place};
 use crate::charts::ChartRef;
-use crate::wording::Mistake;
+use crate::wording::{self, Mistake};
 
 /// The kind of the objects that install charts.
 pub(super) const KIND: &str = "HelmChart";
@@ -21,9 +22,9 @@ const PRIVATE: [&str; 4] = ["authSecret", "dockerRegistrySecret", "repoCA", "rep
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OwnChart {
     /// Its line number, from 1.
-    pub(super) line: u64,
-    /// Its index among the documents of the text, from 0.
-    document: usize,
+    pub(super) line: usize,
+    /// Its place in the text; none for a reason that is about the whole text.
+    at: Option<Place>,
     /// The chart and its position in the text, or why it is left to the cluster.
     named: Result<Named, String>,
 }
@@ -43,14 +44,6 @@ struct Named {
     others: [Range<usize>; 2],
 }
 
-#[derive(Deserialize)]
-struct Object {
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    kind: String,
-    spec: Option<Fields>,
-}
-
 /// The `spec` of an object.
 #[derive(Default, Deserialize)]
 struct Fields(BTreeMap<String, Spanned<Value>>);
@@ -58,29 +51,21 @@ struct Fields(BTreeMap<String, Spanned<Value>>);
 /// The charts in a text that [`check::objects`](super::check::objects) accepted, in order. Without those whose archive
 /// is in the text itself.
 pub(super) fn find(text: &str) -> Vec<OwnChart> {
-    let objects = match objects(text) {
+    let objects = match objects::read::<Fields>(text) {
         Ok(objects) => objects,
-        Err(line) => {
+        Err(Mistake { line, .. }) => {
             // The object is not a chart, but no chart in the same file can be found then.
             let named = Err("an object of its file has a `spec` without names".to_owned());
-            return vec![OwnChart { line, document: 0, named }];
+            return vec![OwnChart { line, at: None, named }];
         }
     };
-    let charts = objects.into_iter().enumerate().filter(|(_, object)| {
-        let Object { api_version, kind, .. } = &object.value;
-        kind == KIND && api_version.starts_with("helm.cattle.io/")
-    });
-    let charts = charts.map(|(document, object)| {
-        let spec = object.value.spec.unwrap_or_default();
+    let charts = objects.into_iter().filter(|o| o.kind == KIND && o.api_version.starts_with("helm.cattle.io/"));
+    let charts = charts.map(|object| {
+        let spec = object.spec.unwrap_or_default();
         let without = spec.text("chartContent").is_empty();
-        without.then(|| OwnChart { line: object.referenced.line(), document, named: named(&spec) })
+        without.then(|| OwnChart { line: object.line, at: Some(object.at), named: named(&spec) })
     });
     charts.flatten().collect()
-}
-
-/// Its objects, or the line of one that Kubernetes would not accept.
-fn objects(text: &str) -> Result<Vec<Spanned<Object>>, u64> {
-    serde_saphyr::from_multiple(text).map_err(|e| e.location().map_or(1, |location| location.line()))
 }
 
 fn named(spec: &Fields) -> Result<Named, String> {
@@ -148,20 +133,20 @@ fn is_one_version(version: &str) -> bool {
 pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<String, Mistake> {
     let mut edits = Vec::new();
     let mut moved = Vec::new();
-    for OwnChart { line, document, named } in find(text) {
+    for OwnChart { line, at: place, named } in find(text) {
         let Some(Named { chart, at, others }) = named.ok().filter(|named| is_here(&named.chart)) else { continue };
         let address = format!("{SERVED}/{}", chart.file());
         edits.push((at, format!("\"{address}\"")));
         // For Kubernetes an empty value equals a missing one.
         edits.extend(others.map(|range| (range, "\"\"".to_owned())));
-        moved.push((line, document, address));
+        moved.push((line, place, address));
     }
     let Some(&(line, ..)) = moved.first() else { return Ok(text.to_owned()) };
     // Some YAML features, such as anchors and merges, break this edit.
     let as_meant =
         |edited: &String| documents(text).is_some_and(|old| documents(edited) == Some(expected(old, &moved)));
     edit(text, edits).filter(as_meant).ok_or_else(|| Mistake {
-        line: usize::try_from(line).unwrap_or(1),
+        line,
         what: "labimg cannot say here that the chart is in the image".to_owned(),
         help: Some("write chart, repo and version each on a line of its own, without anchors".to_owned()),
     })
@@ -182,13 +167,13 @@ fn edit(text: &str, mut edits: Vec<(Range<usize>, String)>) -> Option<String> {
 }
 
 fn documents(text: &str) -> Option<Vec<Value>> {
-    serde_saphyr::from_multiple(text).ok()
+    wording::from_yaml(text).ok()
 }
 
 /// The expected documents, with charts moved to new addresses.
-fn expected(mut documents: Vec<Value>, moved: &[(u64, usize, String)]) -> Vec<Value> {
-    for (_, document, address) in moved {
-        let spec = documents.get_mut(*document).and_then(|object| object.get_mut("spec"));
+fn expected(mut documents: Vec<Value>, moved: &[(usize, Option<Place>, String)]) -> Vec<Value> {
+    for (_, place, address) in moved {
+        let spec = place.and_then(|place| place.of(&mut documents)).and_then(|object| object.get_mut("spec"));
         if let Some(spec) = spec.and_then(Value::as_object_mut) {
             let fields = [("chart", address.as_str()), ("repo", ""), ("version", "")];
             spec.extend(fields.map(|(field, text)| (field.to_owned(), text.into())));
@@ -251,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn one_in_a_list_is_found_and_changed() {
+        let list = format!("kind: List\napiVersion: v1\nitems:\n- {}\n", MINE.trim_end().replace('\n', "\n  "));
+        assert_eq!(find(&list)[0].chart().unwrap().name, "one");
+        let edited = served(&list, |_| true).unwrap();
+        let mut documents = documents(&edited).unwrap();
+        let spec = &find(&list)[0].at.unwrap().of(&mut documents).unwrap()["spec"];
+        assert!(spec["chart"].as_str().unwrap().ends_with("one-1.2.0.tgz") && spec["repo"] == "", "{edited}");
+    }
+
+    #[test]
     fn two_of_a_file_are_told_apart() {
         let two = format!("{MINE}---\n{}", with("1.2.0", "1.3.0"));
         let edited = served(&two, |chart| chart.version == "1.3.0").unwrap();
@@ -265,7 +260,7 @@ mod tests {
         let anchored = format!("{}  jobImage: *here\n", with("'one'", "&here one"));
         assert!(problem(&anchored).help.unwrap().contains("without anchors"), "{:?}", problem(&anchored));
         assert_eq!(problem(&anchored).line, 2);
-        let merged = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { annotations: &all { chart: one, version: 1.2.0, \
+        let merged = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { name: x, annotations: &all { chart: one, version: 1.2.0, \
             repo: 'https://charts.example' } }\nspec: { <<: *all }\n";
         assert!(problem(merged).help.unwrap().contains("without anchors"), "{:?}", problem(merged));
         let folded = with("chart: 'one' # this", "chart: >-\n    one");

@@ -1,57 +1,37 @@
 //! The container images that a Kubernetes object runs: those of a pod or of a pod template.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::own_charts;
 
 /// Kinds that are pods or create them (Kubernetes API reference, "Workload Resources").
 const KINDS: [&str; 8] =
     ["Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"];
 
-/// The `spec` of an object of any kind.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Spec {
-    /// One with, possibly, the fields of a pod.
-    Pods(Box<PodSpec>),
-    /// The `spec` of another kind.
-    Other(IgnoredAny),
-}
-
-/// `PodSpec`, or the `spec` of an object that creates pods.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct PodSpec {
-    init_containers: Vec<Container>,
-    containers: Vec<Container>,
-    template: Option<Template>,
-    job_template: Option<Template>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Container {
-    image: Option<String>,
-}
-
-/// `PodTemplateSpec` and `JobTemplateSpec`.
-#[derive(Debug, Deserialize)]
-struct Template {
-    #[serde(default)]
-    spec: Box<PodSpec>,
-}
-
-/// The images that an object of this kind runs, as written in it.
-pub(super) fn images(kind: &str, spec: Option<&Spec>) -> Vec<String> {
+/// The images that an object of this kind runs, or its pods have as volumes, as written in it.
+pub(super) fn images(kind: &str, spec: Option<&Value>) -> Vec<String> {
     let mut images = Vec::new();
-    if let Some(Spec::Pods(spec)) = spec.filter(|_| KINDS.contains(&kind)) {
-        collect(spec, &mut images);
+    match spec {
+        Some(spec) if KINDS.contains(&kind) => collect(spec, &mut images),
+        // What runs Helm in the cluster, when it is not the image that k3s brings (docs.k3s.io, "Helm").
+        Some(spec) if kind == own_charts::KIND => {
+            images.extend(spec.get("jobImage").and_then(Value::as_str).map(str::to_owned));
+        }
+        _ => {}
     }
     images
 }
 
-fn collect(spec: &PodSpec, images: &mut Vec<String>) {
-    images.extend(spec.init_containers.iter().chain(&spec.containers).filter_map(|c| c.image.clone()));
-    for template in [&spec.template, &spec.job_template].into_iter().flatten() {
-        collect(&template.spec, images);
+/// The images of a `PodSpec`, or of the `spec` of an object that creates pods.
+fn collect(spec: &Value, images: &mut Vec<String>) {
+    let list = |field: &str| spec.get(field).and_then(Value::as_array).into_iter().flatten();
+    let containers = list("initContainers").chain(list("containers")).filter_map(|c| c.get("image"));
+    let volumes = list("volumes").filter_map(|volume| volume.get("image")?.get("reference"));
+    images.extend(containers.chain(volumes).filter_map(Value::as_str).map(str::to_owned));
+    for template in ["template", "jobTemplate"] {
+        if let Some(inner) = spec.get(template).and_then(|template| template.get("spec")) {
+            collect(inner, images);
+        }
     }
 }
 
@@ -70,8 +50,16 @@ mod tests {
             apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: b }\nspec:\n  template:\n    spec:\n      containers:\n      \
             - image: three\n---\n\
             apiVersion: batch/v1\nkind: CronJob\nmetadata: { name: c }\nspec:\n  schedule: '* * * * *'\n  jobTemplate:\n    \
-            spec:\n      template: { spec: { containers: [{ image: 'four:1' }] } }\n";
-        assert_eq!(images(text), ["one", "two", "three", "four:1"]);
+            spec:\n      template: { spec: { containers: [{ image: 'four:1' }] } }\n---\n\
+            apiVersion: v1\nkind: PodList\nitems:\n- metadata: { name: d }\n  spec:\n    initContainers:\n    \
+            containers: [{ image: five }]\n    volumes: [{ emptyDir: {} }, { image: { reference: six } }]\n";
+        assert_eq!(images(text), ["one", "two", "three", "four:1", "five", "six"]);
+    }
+
+    #[test]
+    fn a_chart_may_be_installed_by_an_image_of_its_own() {
+        let chart = "apiVersion: helm.cattle.io/v1\nkind: HelmChart\nmetadata: { name: a }\nspec: { chart: x, jobImage: 'helm:1' }\n";
+        assert_eq!(images(chart), ["helm:1"]);
     }
 
     #[test]

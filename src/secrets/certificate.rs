@@ -9,15 +9,16 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
 };
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::{CertificateError, RootCertStore};
 use time::OffsetDateTime;
 
 use super::folder::Files;
 use super::{SecretsError, sec1};
 use labimg_debian::der;
+use labimg_store::http::tls_words;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -221,7 +222,7 @@ pub(super) fn check_key(pem: &str, certificate: &Read) -> Result<(), String> {
 /// What is wrong with the certificate.
 pub(super) fn check_signature(client: &Read, ca: &Read) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
-    roots.add(ca.der.clone()).map_err(|e| e.to_string())?;
+    roots.add(ca.der.clone()).map_err(|e| tls_words(&e))?;
     let provider = rustls::crypto::ring::default_provider().into();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
     let verifier = verifier.map_err(|e| e.to_string())?;
@@ -230,7 +231,10 @@ pub(super) fn check_signature(client: &Read, ca: &Read) -> Result<(), String> {
     let last = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(last).unwrap_or(0)));
     match verifier.verify_client_cert(&client.der, &[], last) {
         Ok(_) => Ok(()),
-        Err(e) => Err(format!("the client CA did not sign it ({e})")),
+        Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            Err("the client CA did not sign it".to_owned())
+        }
+        Err(e) => Err(tls_words(&e)),
     }
 }
 

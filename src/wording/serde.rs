@@ -54,7 +54,8 @@ pub(super) fn unlike(given: &str, expected: &str) -> String {
 /// An expected type, by the name that serde and its formats use.
 pub(super) fn expected_words(expected: &str) -> String {
     match expected {
-        "a string" | "string" | "string scalar" | "str" | "a borrowed string" => "a text".to_owned(),
+        "a string" | "string" | "string scalar" | "str" | "a borrowed string" | "variant identifier"
+        | "field identifier" | "string or map" | "identifier" => "a text".to_owned(),
         "a boolean" | "bool" | "boolean" => "`true` or `false`".to_owned(),
         "a sequence" | "sequence" | "sequence start" => "a list".to_owned(),
         "a map" | "map" | "mapping start" => "a set of fields (`name: value`)".to_owned(),
@@ -62,7 +63,11 @@ pub(super) fn expected_words(expected: &str) -> String {
             "a whole number".to_owned()
         }
         "f32" | "f64" | "float" => "a number".to_owned(),
+        "unit" | "null" => "nothing".to_owned(),
+        "map with a single key" => "a set of one field (`name: value`)".to_owned(),
         _ if expected.starts_with("struct ") => "a set of fields (`name: value`)".to_owned(),
+        _ if expected.starts_with("enum ") => "one of some words".to_owned(),
+        _ if expected.starts_with("tuple ") || expected.starts_with("a tuple ") => "a list".to_owned(),
         other => other.to_owned(),
     }
 }

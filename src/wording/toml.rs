@@ -4,6 +4,9 @@ use ::toml::de::DeTable;
 
 use super::{Mistake, Words, serde};
 
+/// What the parser expects where nothing may stand.
+const NOTHING: &str = "nothing";
+
 /// Quotes that word processors and chat programs use instead of plain ones.
 const TYPOGRAPHIC: &str = "“”„‟‘’‚‛«»";
 
@@ -37,7 +40,15 @@ pub(crate) fn toml_words(message: &str, text: &str, at: usize) -> Words {
         m if m.starts_with("key with no value") => {
             invalid("a setting without a value", "write it as `name = value`; a comment begins with `#`")
         }
-        m => (format!("not valid TOML: {m}"), None),
+        m if m.starts_with("unexpected key or value") => {
+            invalid("something follows on the same line", "begin a line for each setting; a comment begins with `#`")
+        }
+        m if m.starts_with("cannot recurse further") => invalid("it is nested too deep", "use fewer brackets"),
+        m => {
+            let (what, expected) = m.split_once(", expected ").unwrap_or((m, NOTHING));
+            let help = (expected != NOTHING).then(|| format!("expected here: {expected}"));
+            (format!("not valid TOML: {what}"), help)
+        }
     }
 }
 
@@ -78,6 +89,7 @@ mod tests {
         }
         assert_eq!(mistake("").what, "the field `title` is missing");
         assert_eq!(mistake("title = 3\n").what, "a text is expected here, not the number 3");
-        assert!(mistake("[title\n").what.starts_with("not valid TOML: unclosed table"));
+        assert_eq!(mistake("[title\n").what, "not valid TOML: unclosed table");
+        assert_eq!(mistake("[title\n").help.as_deref(), Some("expected here: `]`"));
     }
 }

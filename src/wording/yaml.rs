@@ -1,12 +1,43 @@
-//! Messages of the YAML parser.
+//! YAML: the parser with our limits, and its messages.
 
-use serde_saphyr::Error;
+use ::serde::de::DeserializeOwned;
 use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Options, UserMessageFormatter};
 
 use super::{Mistake, Words, serde};
 
+/// Nesting that is read: schemas in a `CustomResourceDefinition` reach about 40.
+const DEPTH: usize = 64;
+
+/// The documents of a text, without empty ones.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, Mistake> {
+    serde_saphyr::from_multiple_with_options(text, options(text)).map_err(|e| yaml(&e))
+}
+
+/// Values that an anchor may multiply to in a small text.
+const LEAST: usize = 250_000;
+
+/// How a text is read. Whoever calls has limited its size, and every value takes a byte at least, so only what an
+/// anchor multiplies needs limits.
+fn options(text: &str) -> Options {
+    let most = text.len().max(LEAST);
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            // Begin and end of each value and document.
+            max_events: 4 * most + 4,
+            max_nodes: 2 * most,
+            max_documents: most,
+            max_depth: DEPTH,
+        },
+        with_snippet: false,
+    }
+}
+
 /// A parser error as a mistake.
-pub(crate) fn yaml(error: &Error) -> Mistake {
+fn yaml(error: &Error) -> Mistake {
     let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
     let (what, help) = words(error.without_snippet());
     Mistake { line, what, help }
@@ -42,10 +73,7 @@ fn words(error: &Error) -> Words {
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => (
-            "its anchors (`&name`, `*name`) grow too large".to_owned(),
-            Some("write out what they stand for".to_owned()),
-        ),
+        | Error::AliasReplayCounterOverflow { .. } => anchors_grow(),
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => words(error),
         other => (format!("not valid YAML: {}", message(other)), None),
     }
@@ -55,25 +83,22 @@ fn expected_here(expected: &str) -> Words {
     (format!("{} is expected here", serde::expected_words(expected)), None)
 }
 
-/// Messages about the limits that keep a small file from using all memory.
+/// Messages about the limits: the text itself is within all of them but the depth.
 fn breach_words(breach: &BudgetBreach) -> Words {
-    let split = || Some("make several files of it".to_owned());
     match breach {
-        BudgetBreach::Nodes { nodes } => (format!("it has more than {} values", nodes.saturating_sub(1)), split()),
-        BudgetBreach::Documents { documents } => {
-            (format!("it has more than {} documents", documents.saturating_sub(1)), split())
-        }
         BudgetBreach::Depth { depth } => (format!("it is nested more than {} deep", depth.saturating_sub(1)), None),
-        BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } => {
-            ("it has too many anchors (`&name`, `*name`)".to_owned(), Some("write out what they stand for".to_owned()))
-        }
-        _ => ("it is too large to be read".to_owned(), split()),
+        BudgetBreach::SequenceUnbalanced => ("a bracket closes what is not open".to_owned(), None),
+        _ => anchors_grow(),
     }
+}
+
+fn anchors_grow() -> Words {
+    ("its anchors (`&name`, `*name`) grow too large".to_owned(), Some("write out what they stand for".to_owned()))
 }
 
 /// The first line of the parser's message, without the position.
 fn message(error: &Error) -> String {
-    let text = error.to_string();
+    let text = error.render_with_formatter(&UserMessageFormatter);
     let line = text.lines().next().unwrap_or_default();
     line.rsplit_once(" at line ").map_or(line, |(message, _)| message).trim_end_matches(':').to_owned()
 }
@@ -89,12 +114,7 @@ mod tests {
     }
 
     fn mistake(text: &str) -> Mistake {
-        yaml(&serde_saphyr::from_multiple::<Thing>(text).unwrap_err())
-    }
-
-    /// The mistake in a text whose values may be anything.
-    fn mistake_of_any(text: &str) -> Mistake {
-        yaml(&serde_saphyr::from_multiple::<serde_json::Value>(text).unwrap_err())
+        from_yaml::<Thing>(text).unwrap_err()
     }
 
     #[test]
@@ -113,12 +133,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_told_with_its_limit() {
-        let nodes = mistake_of_any(&format!("a: [{}]\n", "1,".repeat(300_000)));
-        assert!(nodes.what.starts_with("it has more than ") && nodes.what.ends_with("000 values"), "{nodes:?}");
-        assert_eq!(nodes.help.as_deref(), Some("make several files of it"));
-        let documents = mistake_of_any(&"---\na: x\n".repeat(200_000));
-        assert!(documents.what.starts_with("it has more than "), "{documents:?}");
-        assert!(documents.help.is_some() && !format!("{documents:?}").contains("budget"), "{documents:?}");
+    fn what_has_an_allowed_size_is_read() {
+        for (text, documents) in [
+            (format!("a: [{}]\n", "1,".repeat(400_000)), 1),
+            ("[],".repeat(200_000).replace("[],", "- []\n"), 1),
+            ("---\na: x\n".repeat(20_000), 20_000),
+            (format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH)), 1),
+        ] {
+            let read = from_yaml::<serde_json::Value>(&text).map(|read| read.len());
+            assert_eq!(read, Ok(documents), "{text:.20}");
+        }
+    }
+
+    #[test]
+    fn what_grows_while_it_is_read_is_told() {
+        let deep = from_yaml::<serde_json::Value>(&format!("{}{}", "[".repeat(DEPTH + 1), "]".repeat(DEPTH + 1)));
+        assert_eq!(deep.unwrap_err().what, format!("it is nested more than {DEPTH} deep"));
+        let lines =
+            (1..9).map(|n| format!("l{n}: &l{n} [{}]\n", format!("*l{},", n - 1).repeat(9))).collect::<String>();
+        let bomb = from_yaml::<serde_json::Value>(&format!("l0: &l0 lol\n{lines}")).unwrap_err();
+        assert!(bomb.what.contains("anchors") && bomb.help.is_some(), "{bomb:?}");
     }
 }

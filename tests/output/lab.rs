@@ -160,9 +160,20 @@ fn manifests_that_are_not_right() {
         session.build(&["build", "master", "--generic", "--quiet"]);
         std::fs::remove_dir_all(session.path("manifests")).unwrap();
     }
-    session.note("manifests/app.yaml with more nodes than are read");
-    session.write("manifests/app.yaml", format!("a: [{}]\n", "1, ".repeat(260_000)));
+    session.note("manifests/app.yaml with 1,100 documents and 330,000 values");
+    let one = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: [";
+    session.write("manifests/app.yaml", format!("---\n{one}{}] }}\n", "1, ".repeat(300)).repeat(1_100));
+    session.run(&["check"]);
+    session.note("manifests/app.yaml that grows while it is read");
+    let lines = (1..9).map(|n| format!("l{n}: &l{n} [{}]\n", format!("*l{}, ", n - 1).repeat(9))).collect::<String>();
+    session.write("manifests/app.yaml", format!("l0: &l0 text\n{lines}"));
+    session.run(&["check"]);
+    session.note("manifests/app.yaml with a Secret in a list, and a list in a list");
+    let secret = "{ apiVersion: v1, kind: Secret, metadata: { name: a } }";
+    session.write("manifests/app.yaml", format!("apiVersion: v1\nkind: List\nitems: [{secret}]\n"));
     session.build(&["build", "master", "--generic", "--quiet"]);
+    session.write("manifests/app.yaml", "apiVersion: v1\nkind: List\nitems:\n- kind: SecretList\n  items: []\n");
+    session.run(&["check"]);
     session.note("manifests/app.yaml in Latin-1");
     session.write("manifests/app.yaml", b"kind: x\n# gr\xfc\xdfe\n");
     session.build(&["build", "master", "--generic", "--quiet"]);

@@ -10,5 +10,6 @@ pub mod native;
 pub mod random;
 mod skipped;
 pub mod used_card;
+pub mod words;
 
 pub use skipped::skipped;
