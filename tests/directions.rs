@@ -232,3 +232,22 @@ fn files_are_put_in_place_by_one_module() {
     let gone: Vec<_> = known.difference(&found).collect();
     assert!(gone.is_empty(), "{gone:?} no longer write on their own");
 }
+
+#[test]
+fn only_the_printers_write_to_the_terminal() {
+    let all = modules(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    // The console of a booted node and the archive of an export are passed on as they are.
+    let printers = ["cli/output", "cli/report", "cli/boot", "cli/export"];
+    let writes = |text: &str| {
+        ["stdout()", "stderr()"]
+            .iter()
+            .flat_map(|stream| text.match_indices(stream))
+            .any(|(at, stream)| !text[at + stream.len()..].starts_with(".is_terminal()"))
+    };
+    let found: Vec<String> = all.iter().filter(|(_, text)| writes(text)).map(|(module, _)| module.join("/")).collect();
+    assert_eq!(found, {
+        let mut sorted = printers.to_vec();
+        sorted.sort_unstable();
+        sorted
+    });
+}

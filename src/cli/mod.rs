@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod changes;
 mod check;
+mod clean;
 mod completions;
 mod diff;
 mod export;
@@ -18,6 +19,7 @@ mod problems;
 mod report;
 mod roles;
 mod secrets;
+mod signals;
 mod size;
 mod status;
 mod update;
@@ -26,7 +28,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use labimg_tree::interrupt;
 use labimg_tree::progress::Progress;
 use output::{Failure, Output};
 use report::{Reporter, Style};
@@ -95,7 +96,7 @@ pub fn run() -> ExitCode {
     };
     let out = Output::new(cli.global.json);
     let reporter = Reporter::new(Style::choose(cli.global.quiet, cli.global.json));
-    if let Err(e) = ctrlc::set_handler(interrupt::request) {
+    if let Err(e) = signals::handle() {
         reporter.warn(&format!("Ctrl-C will not clean up: {e}"));
     }
     let result = match &cli.command {

@@ -1,4 +1,5 @@
-//! The one place that prints results and errors; [`labimg_tree::progress`] shows progress.
+//! The one place that prints results and errors; [`labimg_tree::progress`] shows progress. Nothing that is printed can
+//! steer the terminal ([`super::clean`]).
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,7 @@ use miette::Severity;
 use serde::Serialize;
 use serde_json::json;
 
+use super::clean::{clean, clean_json};
 use super::problems;
 use crate::lab::{Checked, LabError, Problem};
 use labimg_tree::fault::{Fault, FaultKind, causes};
@@ -94,14 +96,18 @@ impl Output {
     pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
         let mut json = serde_json::to_string_pretty(value).map_err(OutputError::from)?;
         json.push('\n');
-        Self::text(&json)
+        Self::write(&clean_json(&json))
     }
 
-    /// Prints a text unchanged.
+    /// Prints a text.
     ///
     /// # Errors
     /// When standard output is closed or full.
     pub fn text(text: &str) -> Result<(), Failure> {
+        Self::write(&clean(text))
+    }
+
+    fn write(text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| match e.kind() {
             io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
@@ -118,7 +124,7 @@ impl Output {
             return Err(OutputError::NobodyToAsk { why, otherwise }.into());
         }
         let mut answer = String::new();
-        let asked = write!(io::stderr().lock(), "{question} [y/N] ");
+        let asked = write!(io::stderr().lock(), "{} [y/N] ", clean(question));
         asked.and_then(|()| io::stdin().read_line(&mut answer)).map_err(OutputError::Answer)?;
         Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
@@ -160,25 +166,26 @@ impl Output {
     fn mistakes(&self, file: &Path, text: &str, list: &[Problem], kind: FaultKind) -> String {
         let summary = format!("{} in {}", problems::count(list), file.display());
         if !self.json {
-            return format!("{}error: {summary}", problems::draw(file, text, list, Severity::Error));
+            return format!("{}error: {}", problems::draw(file, text, list, Severity::Error), clean(&summary));
         }
         let list = problems::objects(text, list);
-        json!({
+        let event = json!({
             "event": "error", "kind": word(kind), "text": summary, "file": file, "problems": list, "code": kind.exit_code(),
-        })
-        .to_string()
+        });
+        clean_json(&event.to_string()).into_owned()
     }
 
     fn error(&self, text: &str, kind: FaultKind, causes: &[String], help: Option<&str>) -> String {
         if self.json {
-            return json!({
+            let event = json!({
                 "event": "error", "kind": word(kind), "text": text, "causes": causes, "help": help, "code": kind.exit_code(),
-            })
-            .to_string();
+            });
+            return clean_json(&event.to_string()).into_owned();
         }
         let causes = causes.iter().map(|cause| format!("\n  caused by: {cause}"));
         let help = help.into_iter().flat_map(str::lines).map(|line| format!("\n  help: {line}"));
-        std::iter::once(format!("error: {text}")).chain(causes).chain(help).collect()
+        let lines: String = std::iter::once(format!("error: {text}")).chain(causes).chain(help).collect();
+        clean(&lines).into_owned()
     }
 }
 
@@ -210,6 +217,14 @@ mod tests {
              help: or take another disk"
         );
         assert_eq!(Output::new(false).error("no image", FaultKind::World, &[], None), "error: no image");
+    }
+
+    #[test]
+    fn no_error_steers_the_terminal() {
+        for json in [false, true] {
+            let said = Output::new(json).error("\u{1b}[2J", FaultKind::World, &["\u{9b}1m".to_owned()], Some("\u{7}"));
+            assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
+        }
     }
 
     #[test]

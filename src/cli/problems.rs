@@ -10,6 +10,7 @@ use miette::{
 };
 use serde_json::{Value, json};
 
+use super::clean::{clean, clean_in_place};
 use crate::lab::{self, Place, Problem};
 
 /// Number of problems shown; the rest is only counted.
@@ -22,12 +23,14 @@ pub(super) fn draw(file: &Path, text: &str, problems: &[Problem], severity: Seve
     let mut theme = if plain { GraphicalTheme::none() } else { GraphicalTheme::unicode() };
     theme.characters = ThemeCharacters { error: "error:".into(), warning: "warning:".into(), ..theme.characters };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
-    let source = Source { name: file.display().to_string(), text: lab::mask(text) };
+    // The drawing has escape sequences of its own, so that everything in it is cleaned before.
+    let name = clean(&file.display().to_string()).into_owned();
+    let source = Source { name, text: clean_in_place(&lab::mask(text)).into_owned() };
     let mut drawn = String::new();
     for problem in problems.iter().take(SHOWN) {
         if handler.render_report(&mut drawn, &Shown { problem, source: &source, severity }).is_err() {
             // Drawing fails when the source has no text for a span; then at least the message is shown.
-            drawn.push_str(&problem.message);
+            drawn += &clean(&problem.message);
         }
         drawn.push('\n');
     }
@@ -64,7 +67,7 @@ struct Shown<'p> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
+        f.write_str(&clean(&self.problem.message))
     }
 }
 
@@ -76,7 +79,7 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.problem.help.as_ref().map(|help| Box::new(clean(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -85,7 +88,7 @@ impl Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let other = self.problem.also.iter();
-        let other = other.map(|l| LabeledSpan::new_with_span(Some(l.text.clone()), l.span.clone()));
+        let other = other.map(|l| LabeledSpan::new_with_span(Some(clean(&l.text).into_owned()), l.span.clone()));
         let first = LabeledSpan::new_primary_with_span(None, self.problem.span.clone());
         Some(Box::new(std::iter::once(first).chain(other)))
     }

@@ -1,12 +1,13 @@
 //! Shows the progress of long steps: bars on a terminal, plain lines elsewhere, JSON lines, or nothing.
 //!
-//! All of it goes to standard error; standard output is for results.
+//! All of it goes to standard error; standard output is for results. Nothing in it can steer the terminal.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::clean::{clean, clean_json};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use labimg_tree::human::HumanBytes;
 use labimg_tree::progress::{self, Progress, Unit};
@@ -81,6 +82,7 @@ impl Reporter {
     }
 
     fn say(&self, kind: &str, text: &str) {
+        let text = &*clean(text);
         match self.0.style {
             Style::Json { .. } => self.event(kind, text, |_| {}),
             Style::Bars => {
@@ -104,13 +106,14 @@ impl Reporter {
             object.insert("event".into(), event.into());
             object.insert("text".into(), text.into());
             more(&mut object);
-            Self::line(&serde_json::Value::Object(object).to_string());
+            Self::line(&clean_json(&serde_json::Value::Object(object).to_string()));
         }
     }
 }
 
 impl Progress for Reporter {
     fn phase(&self, name: &str, total: u64, unit: Unit) -> Box<dyn progress::Phase> {
+        let name = &*clean(name);
         let bar = (self.0.style == Style::Bars).then(|| {
             let template = match (unit, total) {
                 (Unit::Bytes, 1..) => "{msg:<26} {bar:28} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} {eta:>4}",
@@ -162,7 +165,7 @@ impl Live {
     /// Shows `whole` on a terminal, else the lines `changes`.
     pub fn show(&self, whole: &str, changes: &[String]) {
         match &self.bar {
-            Some(bar) => bar.set_message(whole.to_owned()),
+            Some(bar) => bar.set_message(clean(whole).into_owned()),
             None => changes.iter().for_each(|line| self.reporter.note(line)),
         }
     }

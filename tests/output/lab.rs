@@ -137,6 +137,23 @@ fn overlays_and_roles_that_are_not_right() {
 }
 
 #[test]
+fn names_that_would_steer_the_terminal() {
+    let mut session = Session::new();
+    session.write("lab.toml", "name = \"a\\u001B]0;title\\u0007\"\ntimezone = \"\\u009b31m\\u202e\"\n");
+    session.both(&["check"]);
+    session.write("lab.toml", "name = \"a\u{1b}[2J\"\n# \u{1b}[31m\n");
+    session.both(&["check"]);
+    session.ends("steering");
+    let mut said = session.said.clone();
+    for json in [&[][..], &["--json"]] {
+        let output = session.unheard(&[&["inspect", "\u{1b}[31mred.img"], json].concat());
+        said += &String::from_utf8(output.stderr).unwrap();
+    }
+    assert!(said.contains("\\u{1b}[31mred.img: cannot be opened") && said.contains("\\u001b[31mred.img"), "{said}");
+    assert!(!said.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{said:?}");
+}
+
+#[test]
 fn manifests_that_are_not_right() {
     let mut session = Session::with_archive();
     session.write("lab.toml", lab(&session, ""));

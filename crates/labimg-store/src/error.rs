@@ -104,8 +104,8 @@ impl StoreError {
     /// A failed write with `needed` bytes still to come; 0 when unknown.
     #[must_use]
     pub fn write(path: &Path, needed: u64, source: io::Error) -> Self {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded) {
             return Self::Full { path: path.to_owned(), needed, cause: source.to_string().into() };
         }
         Self::io("write", path, source)
@@ -131,7 +131,8 @@ impl Fault for StoreError {
             Self::Fetch(failed) => return remedies(failed),
             Self::Busy(_) => "try again when it has ended",
             Self::NoHome => "name one with --cache",
-            Self::Io { .. } | Self::Interrupted(_) => return None,
+            Self::Io { source, .. } => return source.help(),
+            Self::Interrupted(_) => return None,
         };
         Some(help.to_owned())
     }

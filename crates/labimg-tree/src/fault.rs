@@ -59,6 +59,15 @@ impl Fault for io::Error {
             .is_some_and(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Interrupted>);
         if interrupted { FaultKind::Interrupted } else { FaultKind::World }
     }
+
+    fn help(&self) -> Option<String> {
+        // A limit of the process (RLIMIT_FSIZE), or of the file system: 4 GiB on FAT.
+        (self.kind() == io::ErrorKind::FileTooLarge).then(|| {
+            "`ulimit -f` shows the largest file that this shell allows; if it says `unlimited`, the file system holds no \
+             larger files, and another folder is needed"
+                .to_owned()
+        })
+    }
 }
 
 /// A cause of which only the message is known, such as that of a library.

@@ -2,20 +2,27 @@
 //! on the way out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The user asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Asks the program to stop; called by the signal handler.
+/// What asks the program to stop, once it is true; set by the signal handler.
+#[must_use]
+pub fn flag() -> Arc<AtomicBool> {
+    INTERRUPTED.clone()
+}
+
+/// Asks the program to stop.
 pub fn request() {
     INTERRUPTED.store(true, Ordering::SeqCst);
 }
 
-/// True once [`request`] was called.
+/// True once the program was asked to stop.
 #[must_use]
 pub fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)

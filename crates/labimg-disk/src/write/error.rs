@@ -111,11 +111,8 @@ impl Fault for ImageError {
             Self::TooSmall { .. } => Some("make the partition larger".to_owned()),
             Self::DiskFull { .. } => Some("make room, or write the image elsewhere".to_owned()),
             Self::BadOutput(source) => source.help(),
-            Self::Content { .. }
-            | Self::Layout(_)
-            | Self::Output { .. }
-            | Self::Write { .. }
-            | Self::Interrupted(_) => None,
+            Self::Output { source, .. } | Self::Write { source, .. } => source.help(),
+            Self::Content { .. } | Self::Layout(_) | Self::Interrupted(_) => None,
         }
     }
 }

@@ -64,9 +64,8 @@ impl Fault for Ext4Error {
         match self {
             Self::TooSmall { .. } => Some("make the image larger".to_owned()),
             Self::Full => Some("please report this".to_owned()),
-            Self::Option(_) | Self::Refused { .. } | Self::Read { .. } | Self::Write { .. } | Self::Interrupted(_) => {
-                None
-            }
+            Self::Write { source, .. } => source.help(),
+            Self::Option(_) | Self::Refused { .. } | Self::Read { .. } | Self::Interrupted(_) => None,
         }
     }
 }
