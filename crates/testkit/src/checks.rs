@@ -80,7 +80,7 @@ pub fn check_node(node: &impl Machine, name: &str, unit: &str) {
     assert_eq!(node.run(&format!("systemctl is-active {unit}")).trim(), "active", "{name}: {unit}");
     let broken = node.run("sudo cat /run/k3s-stand-in/failed 2>/dev/null || true");
     assert_eq!(broken.trim(), "", "{name}: a promise to k3s is broken");
-    let files = node.run("ls /boot/firmware");
+    let files = node.run("sudo ls /boot/firmware");
     assert!(!files.contains("labimg-seed"), "{name}: the seed is still on the card: {files}");
 }
 
@@ -96,7 +96,7 @@ pub fn check_report(report: &str, name: &str) {
 
 /// Waits until the boot report of a running node says that everything went well.
 pub fn wait_for_report(node: &impl Machine, name: &str) {
-    let report = "grep -q '^Boot  *finished' /boot/firmware/labimg-report.txt && cat /boot/firmware/labimg-report.txt";
+    let report = "sudo sh -c \"grep -q '^Boot  *finished' /boot/firmware/labimg-report.txt && cat /boot/firmware/labimg-report.txt\"";
     check_report(&node.wait_until("the report is written", report, minutes(3)), name);
 }
 

@@ -91,8 +91,9 @@ fn mounts(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     let fstab = format!(
         "# <what> <where> <type> <options> <dump> <pass>\n\
          PARTUUID={} / ext4 noatime,errors=remount-ro 0 1\n\
-         # A damaged firmware partition must not keep the node from starting.\n\
-         PARTUUID={} {} vfat noatime,flush,umask=0022,nofail,x-systemd.device-timeout=10min 0 2\n",
+         # A damaged firmware partition must not keep the node from starting. Root alone may read it: it holds the seed,\n\
+         # and passphrases that people write into labimg.conf.\n\
+         PARTUUID={} {} vfat noatime,flush,umask=0077,nofail,x-systemd.device-timeout=10min 0 2\n",
         node.root_partuuid, node.firmware_partuuid, node.firmware_mount
     );
     tree.write("etc/fstab", 0o644, fstab)
@@ -247,6 +248,11 @@ mod tests {
         let pending = ["postgresql-17".to_owned()];
         apply(&mut tree, &NodeFiles { pending: &pending, ..node() }).unwrap();
         assert!(tree.read_text("etc/fstab").unwrap().contains("PARTUUID=aa-02 / ext4"));
+        assert!(
+            tree.read_text("etc/fstab")
+                .unwrap()
+                .contains("PARTUUID=aa-01 /boot/firmware vfat noatime,flush,umask=0077,")
+        );
         let security = tree.read_text("etc/apt/sources.list.d/debian-security.sources").unwrap();
         assert!(security.contains("URIs: http://mirror.example/debian-security\nSuites: trixie-security\n"));
         assert_eq!(tree.read_text("var/lib/labimg/pending").unwrap(), "postgresql-17\n");
