@@ -109,6 +109,9 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         Some(folder) if !args.generic => {
             let secrets = Secrets::open(&folder.dir.join("secrets"), &folder.lab, now)?;
             let kubeconfig = secrets.write_kubeconfig(folder)?;
+            if let Some(ending) = secrets.ending(now).filter(|_| kubeconfig.is_some()) {
+                reporter.warn(&ending);
+            }
             (Some(secrets), kubeconfig)
         }
         _ => (None, None),

@@ -28,6 +28,12 @@ pub struct SecretsArgs {
 enum SecretsCommand {
     /// List what there is, with fingerprints and last days; never a secret
     Show,
+    /// Make another kubeconfig, whose certificate is valid for a year; no card changes
+    #[command(
+        after_help = "A certificate cannot be called back: whoever has a copy of the old kubeconfig may use it until its last \
+                            day. `labimg secrets rotate --certificates` ends all of them, and the cluster begins afresh."
+    )]
+    Kubeconfig,
     /// Make new secrets and keep the old ones in `secrets/old-DATE/`
     #[command(
         group(ArgGroup::new("what").args(["tokens", "certificates", "host_keys", "all"]).required(true).multiple(true)),
@@ -52,6 +58,15 @@ enum SecretsCommand {
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+/// For programs: a kubeconfig that was made.
+#[derive(Debug, Serialize)]
+struct Renewed {
+    kept: PathBuf,
+    kubeconfig: Option<PathBuf>,
+    /// The last day of its certificate.
+    expires: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +98,7 @@ impl Fault for SecretsCommandError {
 pub fn run(args: &SecretsArgs, out: &Output, reporter: &Reporter) -> Outcome {
     match &args.command {
         SecretsCommand::Show => show(&args.lab, out),
+        SecretsCommand::Kubeconfig => kubeconfig(&args.lab, out),
         SecretsCommand::Rotate { tokens, certificates, host_keys, all, yes } => {
             let what =
                 Rotate { tokens: *tokens || *all, certificates: *certificates || *all, host_keys: *host_keys || *all };
@@ -106,6 +122,22 @@ fn text(listed: &[Listed]) -> String {
         format!("{}\n", format!("{:name$}  {:kind$}  {until:16}  {fingerprint}", l.name, l.kind).trim_end())
     };
     listed.iter().map(line).collect()
+}
+
+fn kubeconfig(dir: &Path, out: &Output) -> Outcome {
+    let folder = lab::load(dir)?;
+    let rotation = secrets::renew_administrator(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?)?;
+    let kubeconfig = rotation.secrets.write_kubeconfig(&folder)?;
+    let done = Renewed { kept: rotation.kept, kubeconfig, expires: rotation.secrets.administrators_last_day() };
+    out.result(&done, |done| {
+        let path = done.kubeconfig.as_ref().map(|path| format!("Kubeconfig: {}\n", path.display()));
+        format!(
+            "{}Valid until {}. The old certificate is in {}\n",
+            path.unwrap_or_default(),
+            done.expires,
+            done.kept.display()
+        )
+    })
 }
 
 fn rotate(dir: &Path, what: Rotate, yes: bool, out: &Output, reporter: &Reporter) -> Outcome {

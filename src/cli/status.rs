@@ -13,9 +13,11 @@ use super::output::{Failure, Output};
 use super::report::Reporter;
 use crate::kube::{self, Access, Address, Client, KubeError, Objects, Patience, Status};
 use crate::lab;
+use crate::secrets;
 use crate::wording::one_line;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::interrupt;
+use labimg_tree::progress::Progress;
 
 /// Wait between two queries of the cluster.
 const EVERY: Duration = Duration::from_secs(2);
@@ -72,6 +74,13 @@ pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
     };
     let file = args.kubeconfig.clone().unwrap_or_else(|| args.lab.join("kubeconfig"));
     let access = Access::read(&file)?;
+    // Of another cluster's certificates labimg cannot make others.
+    if args.kubeconfig.is_none() {
+        let now = jiff::Timestamp::now().as_second();
+        for text in secrets::ending_soon(&access.certificate, &access.authorities, now) {
+            reporter.warn(&text);
+        }
+    }
     let watch = Watch { access: &access, server: args.server.as_ref(), expected: &expected };
     let result = if args.wait {
         watch.until_ready(Duration::from_secs(args.timeout), reporter)

@@ -25,8 +25,12 @@ const DAY: i64 = 24 * 60 * 60;
 /// How long before creation the validity begins, in seconds.
 const BEFORE: i64 = 365 * DAY;
 
-/// How long after creation the validity ends, in seconds.
+/// How long after creation the validity of an authority ends, in seconds: as with those that k3s makes. The certificates
+/// that k3s signs with them last a year, and it makes new ones itself.
 const AFTER: i64 = 3650 * DAY;
+
+/// The same for the administrator's certificate: a copy that got lost cannot be called back, and ends by itself.
+const ADMINISTRATOR: i64 = 365 * DAY;
 
 /// A CA: the path of its files below `server/tls` without suffix, and k3s's name for it.
 pub(super) struct Authority {
@@ -66,13 +70,14 @@ pub(super) fn authorities(now: i64) -> Result<Files, SecretsError> {
     Ok(files)
 }
 
-/// The administrator's certificate and key, signed by the client CA created at `created`.
-pub(super) fn administrator(created: i64, client_ca_key: &str) -> Result<(String, String), SecretsError> {
+/// The administrator's certificate and key, made `now` and signed by the client CA.
+pub(super) fn administrator(now: i64, ca: &Read, client_ca_key: &str) -> Result<(String, String), SecretsError> {
     const WHAT: &str = "the administrator's certificate";
     let ca_key = KeyPair::from_pem(client_ca_key).map_err(SecretsError::make(WHAT))?;
-    let issuer = Issuer::new(authority_params(CLIENT.name, created)?, ca_key);
+    let issuer = Issuer::new(authority_params(CLIENT.name, ca.created())?, ca_key);
     let key = new_key()?;
-    let mut params = dated(created)?;
+    let until = now.checked_add(ADMINISTRATOR).map(|until| until.min(ca.not_after));
+    let mut params = dated(Some(ca.not_before), until)?;
     // `system:masters` may do everything (Kubernetes: "Using RBAC Authorization", default roles).
     params.distinguished_name.push(DnType::OrganizationName, "system:masters");
     params.distinguished_name.push(DnType::CommonName, "labimg-admin");
@@ -88,7 +93,7 @@ fn new_key() -> Result<KeyPair, SecretsError> {
 }
 
 fn authority_params(name: &str, created: i64) -> Result<CertificateParams, SecretsError> {
-    let mut params = dated(created)?;
+    let mut params = dated(created.checked_sub(BEFORE), created.checked_add(AFTER))?;
     params.distinguished_name.push(DnType::CommonName, format!("{name}-ca@{created}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
@@ -96,15 +101,16 @@ fn authority_params(name: &str, created: i64) -> Result<CertificateParams, Secre
     Ok(params)
 }
 
-fn dated(created: i64) -> Result<CertificateParams, SecretsError> {
+/// Valid from one time to the other, in seconds since 1970.
+fn dated(from: Option<i64>, until: Option<i64>) -> Result<CertificateParams, SecretsError> {
     let date = |seconds: Option<i64>| {
         let seconds = seconds.ok_or_else(|| "this computer's clock is far off".to_owned())?;
         OffsetDateTime::from_unix_timestamp(seconds).map_err(|e| format!("this computer's clock is far off: {e}"))
     };
     let make = || SecretsError::make("a certificate");
     let mut params = CertificateParams::default();
-    params.not_before = date(created.checked_sub(BEFORE)).map_err(make())?;
-    params.not_after = date(created.checked_add(AFTER)).map_err(make())?;
+    params.not_before = date(from).map_err(make())?;
+    params.not_after = date(until).map_err(make())?;
     params.distinguished_name = DistinguishedName::new();
     params.serial_number = Some(serial()?);
     Ok(params)
@@ -149,6 +155,12 @@ pub(super) fn read(pem: &str) -> Result<Read, String> {
     }
     let (not_before, not_after, public_key) = fields(&der)?;
     Ok(Read { der, not_before, not_after, public_key })
+}
+
+/// The last second of the first certificate in a PEM text, since 1970.
+pub(super) fn last_second(pem: &[u8]) -> Option<i64> {
+    let der = CertificateDer::pem_slice_iter(pem).next()?.ok()?;
+    fields(&der).ok().map(|(_, not_after, _)| not_after)
 }
 
 /// First and last second, and public key (RFC 5280, section 4.1).

@@ -38,7 +38,7 @@ use labimg_tree::hash::Sha256;
 
 pub use error::SecretsError;
 pub use list::Listed;
-pub use rotate::{Rotate, Rotation, rotate};
+pub use rotate::{Rotate, Rotation, renew_administrator, rotate};
 pub use secret::Secret;
 
 /// Name of the folder beside `lab.toml`.
@@ -72,6 +72,7 @@ pub struct Secrets {
     server_password: Secret,
     agent_password: Secret,
     admin_certificate: String,
+    admin_until: i64,
     admin_key: Secret,
     storage: Option<Uuid>,
     nodes: BTreeMap<String, NodeSecrets>,
@@ -129,7 +130,8 @@ impl Secrets {
         sec1::check(&service).map_err(|why| folder.damaged(TLS, SERVICE_KEY, why))?;
         keys.push((SERVICE_KEY, Secret::new(service)));
 
-        let (admin_certificate, admin) = read_certificate(folder, ADMIN, CLIENT_CERTIFICATE, now)?;
+        // When it has ended, cards can be made all the same.
+        let (admin_certificate, admin) = read_certificate(folder, ADMIN, CLIENT_CERTIFICATE, i64::MIN)?;
         let admin_key = folder.read(ADMIN, CLIENT_KEY)?;
         certificate::check_key(&admin_key, &admin).map_err(|why| folder.damaged(ADMIN, CLIENT_KEY, why))?;
         let (_, client_ca) = read_certificate(folder, TLS, CLIENT.certificate, now)?;
@@ -158,6 +160,7 @@ impl Secrets {
             server_password: read_hex(folder, TOKENS, SERVER_TOKEN, TOKEN_BYTES)?,
             agent_password: read_hex(folder, TOKENS, AGENT_TOKEN, TOKEN_BYTES)?,
             admin_certificate,
+            admin_until: admin.not_after,
             admin_key: Secret::new(admin_key),
             storage: storage::read(folder)?,
             nodes,
@@ -168,6 +171,18 @@ impl Secrets {
     #[must_use]
     pub fn created(&self) -> i64 {
         self.created
+    }
+
+    /// What to say of a kubeconfig that ends soon, or has ended.
+    #[must_use]
+    pub fn ending(&self, now: i64) -> Option<String> {
+        ending(self.admin_until, now)
+    }
+
+    /// The last day of the administrator's certificate, as `2027-11-24`.
+    #[must_use]
+    pub fn administrators_last_day(&self) -> String {
+        certificate::day(self.admin_until)
     }
 
     /// The full token for servers, `K10<hash of the server CA>::server:<password>`: with it a node verifies the server
@@ -222,6 +237,36 @@ impl Secrets {
     }
 }
 
+/// How long before its end a kubeconfig is warned of, in seconds.
+const SOON: i64 = 60 * 24 * 60 * 60;
+
+/// The same for certificate authorities: with new ones a cluster begins afresh.
+const SOON_OF_CA: i64 = 365 * 24 * 60 * 60;
+
+fn ending(until: i64, now: i64) -> Option<String> {
+    let verb = if until <= now { "was" } else { "is" };
+    (until.saturating_sub(now) < SOON).then(|| {
+        let day = certificate::day(until);
+        format!("the kubeconfig {verb} valid until {day} only: `labimg secrets kubeconfig` makes another")
+    })
+}
+
+/// What to say of the certificates in a kubeconfig, in PEM, that end soon or have ended: the user's own, and that of the
+/// cluster's authority.
+#[must_use]
+pub fn ending_soon(certificate: &[u8], authority: &[u8], now: i64) -> Vec<String> {
+    let of_user = certificate::last_second(certificate).and_then(|until| ending(until, now));
+    let of_ca = certificate::last_second(authority).filter(|until| until.saturating_sub(now) < SOON_OF_CA);
+    let of_ca = of_ca.map(|until| {
+        format!(
+            "the cluster's certificate authorities are valid until {} only: `labimg secrets rotate --certificates` makes \
+             others, with which the cluster begins afresh",
+            certificate::day(until)
+        )
+    });
+    of_user.into_iter().chain(of_ca).collect()
+}
+
 /// Creates missing secrets.
 fn complete(folder: &Folder, lab: &Lab, now: i64) -> Result<(), SecretsError> {
     folder.group(TLS, || certificate::authorities(now))?;
@@ -230,7 +275,7 @@ fn complete(folder: &Folder, lab: &Lab, now: i64) -> Result<(), SecretsError> {
         let ca_key = folder.read(TLS, CLIENT.key)?;
         let ca = certificate::read(&folder.read(TLS, CLIENT.certificate)?)
             .map_err(|why| folder.damaged(TLS, CLIENT.certificate, why))?;
-        let (certificate, key) = certificate::administrator(ca.created(), &ca_key)?;
+        let (certificate, key) = certificate::administrator(now, &ca, &ca_key)?;
         Ok(vec![(CLIENT_CERTIFICATE, certificate.into_bytes()), (CLIENT_KEY, key.into_bytes())])
     })?;
     for node in &lab.nodes {

@@ -56,6 +56,21 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
     Ok(Rotation { secrets, kept, reflash: lab.nodes.iter().map(|node| node.name.clone()).collect() })
 }
 
+/// Moves the administrator's certificate to `old-DATE/` and makes another. The old one stays valid until its last day.
+///
+/// # Errors
+/// As [`rotate`].
+pub fn renew_administrator(dir: &Path, lab: &Lab, now: i64) -> Result<Rotation, SecretsError> {
+    let folder = Folder::open(dir)?;
+    folder.remove_unfinished()?;
+    let kept = unused(&folder, now);
+    if !folder.has(TLS) || !folder.retire(ADMIN, &kept)? {
+        return Err(SecretsError::None(dir.to_owned()));
+    }
+    complete(&folder, lab, now)?;
+    Ok(Rotation { secrets: Secrets::read(&folder, lab, now)?, kept, reflash: Vec::new() })
+}
+
 /// `old-2026-11-24`, with a number when that exists.
 fn unused(folder: &Folder, now: i64) -> PathBuf {
     let first = format!("old-{}", certificate::day(now));

@@ -128,9 +128,9 @@ fn the_administrator_is_signed_by_the_client_ca_only() {
     };
     assert!(verify(&ca, &at, "sslclient"));
     assert!(verify(&ca, &(NOW - 364 * DAY).to_string(), "sslclient"), "a clock that is a year behind");
-    assert!(verify(&ca, &(NOW + 3649 * DAY).to_string(), "sslclient"));
+    assert!(verify(&ca, &(NOW + 364 * DAY).to_string(), "sslclient"));
     assert!(!verify(&ca, &(NOW - 366 * DAY).to_string(), "sslclient"));
-    assert!(!verify(&ca, &(NOW + 3651 * DAY).to_string(), "sslclient"));
+    assert!(!verify(&ca, &(NOW + 366 * DAY).to_string(), "sslclient"));
     assert!(!verify(&ca, &at, "sslserver"));
     assert!(!verify(&other, &at, "sslclient"));
     let subject = told("openssl", &["x509", "-in", &client, "-noout", "-subject", "-nameopt", "RFC2253"]);
@@ -404,6 +404,39 @@ fn rotation_keeps_the_old_and_changes_only_what_was_asked_for() {
     let again = Secrets::open(&path, &lab, NOW + DAY).unwrap();
     assert_eq!(again.server_token(), all.secrets.server_token());
     assert!(matches!(rotate(&path, &lab, NOW, none), Err(SecretsError::None(_))));
+}
+
+#[test]
+fn the_administrator_gets_another_certificate_and_no_card_is_flashed() {
+    let (_dir, path, lab, first) = new();
+    assert_eq!(first.ending(NOW + 300 * DAY), None);
+    assert!(
+        first.ending(NOW + 310 * DAY).unwrap().contains("is valid until 2027-11-24 only: `labimg secrets kubeconfig`")
+    );
+    // A kubeconfig that has ended is no reason not to make cards.
+    let ended = Secrets::open(&path, &lab, NOW + 400 * DAY).unwrap();
+    assert!(ended.ending(NOW + 400 * DAY).unwrap().contains("was valid until 2027-11-24 only"));
+    assert_eq!(ended.kubeconfig(&lab), first.kubeconfig(&lab));
+
+    let renewed = renew_administrator(&path, &lab, NOW + 400 * DAY).unwrap();
+    assert!(renewed.reflash.is_empty() && renewed.kept.join("admin/client.crt").exists());
+    assert_eq!(renewed.secrets.ending(NOW + 700 * DAY), None);
+    assert_ne!(renewed.secrets.kubeconfig(&lab), first.kubeconfig(&lab));
+    assert_eq!(renewed.secrets.server_token(), first.server_token());
+    assert_eq!(renewed.secrets.cluster_ca_files(), first.cluster_ca_files());
+    // It never outlives its authority.
+    let last = renew_administrator(&path, &lab, NOW + 3600 * DAY).unwrap();
+    assert!(last.secrets.ending(NOW + 3600 * DAY).unwrap().contains("2036-11-21"));
+    let none = path.join("none");
+    assert!(matches!(renew_administrator(&none, &lab, NOW), Err(SecretsError::None(_))));
+
+    let (_, authority) = first.cluster_ca_files().into_iter().find(|(name, _)| name == "server-ca.crt").unwrap();
+    let chain = [first.admin_certificate.as_bytes(), &authority].concat();
+    let said = |now| ending_soon(&chain, &authority, now);
+    assert!(said(NOW).is_empty());
+    assert_eq!(said(NOW + 310 * DAY).len(), 1);
+    let both = said(NOW + 3300 * DAY);
+    assert!(both.len() == 2 && both[1].contains("until 2036-11-21 only"), "{both:?}");
 }
 
 #[test]

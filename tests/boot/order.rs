@@ -74,7 +74,7 @@ fn late_network_old_clock_no_disk_then_no_room() {
     );
     println!("failed with a full card: {:?}", node.run("systemctl --failed --plain --no-legend").trim());
     assert_eq!(node.run("cat /proc/sys/kernel/hostname").trim(), "master");
-    node.run("sudo rm /fill-* /boot/firmware/fill-*; sync");
+    node.run("sudo sh -c 'rm /fill-* /boot/firmware/fill-*; sync'");
     node.restart(minutes(15));
     check_node(&node, "master", "k3s.service");
     node.power_off(minutes(5));
