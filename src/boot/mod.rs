@@ -1,13 +1,16 @@
 //! Starts an image in QEMU as its board would: files that the firmware reads from the FAT partition are read from
-//! there, so a wrong file name fails as it would on the board. The image itself is never written to.
+//! there, so a wrong file name fails as it would on the board. The image itself is never written to. QEMU ends with
+//! labimg even when that is killed; a copy of the card that is left then is removed by the next boot.
 
 pub mod config_txt;
 pub mod console;
 pub mod disk;
+mod folder;
 pub mod monitor;
 pub mod network;
 pub mod payload;
 pub mod qemu;
+pub mod tied;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use crate::parts::UnknownPart;
 use crate::record::{ImageRecord, NODE_PATH, RecordError};
 use console::{Tee, Watch};
 use disk::Disk;
+use folder::Folder;
 use labimg_disk::read::fat::FatVolume;
 use labimg_disk::read::{InspectError, Region, Volume, table};
 use labimg_tree::fault::{Fault, FaultKind};
@@ -193,7 +197,7 @@ pub fn run(
     if let Network::Socket(address) = &options.network {
         options.network.check().map_err(|source| BootError::Network { address: address.clone(), source })?;
     }
-    let folder = tempfile::Builder::new().prefix("labimg-boot-").tempdir()?;
+    let folder = Folder::make(&std::env::temp_dir())?;
     let size = fs_err::metadata(image)?.len().max(options.disk_size.unwrap_or(0));
     let size = disk::padded(size, board.qemu.pad_to_power_of_two);
     let disk = Disk::prepare(image, folder.path(), options.keep.as_deref(), size)?;

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::BootError;
 use super::network::{Mac, Network};
 use super::payload::Payload;
+use super::tied;
 use crate::parts::board::{Board, QemuDisk, QemuNetwork};
 
 /// The program that runs 64-bit ARM machines.
@@ -149,7 +150,7 @@ pub fn write_payload(payload: &Payload, folder: &Path) -> Result<(), BootError> 
     Ok(())
 }
 
-/// A running QEMU; killed when dropped.
+/// A running QEMU; killed when dropped, and when the thread that started it ends.
 #[derive(Debug)]
 pub struct Qemu(pub Child);
 
@@ -159,16 +160,16 @@ impl Qemu {
     /// # Errors
     /// When the program is missing or does not start.
     pub fn start(arguments: &[OsString], console: Console) -> Result<Self, BootError> {
-        let mut command = Command::new(PROGRAM);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        if !std::env::split_paths(&path).any(|folder| folder.join(PROGRAM).is_file()) {
+            return Err(BootError::QemuMissing);
+        }
+        let mut command = tied::command(PROGRAM.as_ref())?;
         command.args(arguments);
         if console == Console::Piped {
             command.stdin(Stdio::null()).stdout(Stdio::piped());
         }
-        match command.spawn() {
-            Ok(child) => Ok(Self(child)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(BootError::QemuMissing),
-            Err(e) => Err(BootError::Io(e)),
-        }
+        Ok(Self(command.spawn()?))
     }
 }
 

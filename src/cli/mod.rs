@@ -22,6 +22,7 @@ mod secrets;
 mod signals;
 mod size;
 mod status;
+mod tied;
 mod update;
 
 use std::process::ExitCode;
@@ -81,6 +82,8 @@ enum Command {
     Secrets(secrets::SecretsArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true, name = crate::boot::tied::COMMAND)]
+    Tied(tied::TiedArgs),
 }
 
 /// Runs the program: all of `main`.
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
         Command::Secrets(args) => secrets::run(args, &out, &reporter),
         Command::Cache(args) => cache::run(args, &out, &reporter),
         Command::Completions(args) => completions::run::<Cli>(args),
+        Command::Tied(args) => tied::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::{KEY, Session};
 use labimg_testkit::skipped;
@@ -206,4 +208,53 @@ fn a_disk_that_is_full() {
         }
     }
     session.ends("full");
+}
+
+/// Starts a boot with a stand-in for QEMU; returns it and the stand-in's process.
+fn boot_until_qemu_runs(session: &Session, temp: &std::path::Path) -> (std::process::Child, u32) {
+    let note = session.path("qemu-process");
+    let _ = std::fs::remove_file(&note);
+    let mut command = session.command();
+    command.args(["boot", "worker.img", "--expect", "login:", "--timeout", "600"]).env("TMPDIR", temp);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let boot = command.spawn().unwrap();
+    let begun = Instant::now();
+    let process = loop {
+        if let Some(process) = std::fs::read_to_string(&note).ok().and_then(|text| text.trim().parse().ok()) {
+            break process;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "QEMU was not started");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    (boot, process)
+}
+
+#[test]
+fn a_boot_that_is_killed_leaves_neither_qemu_nor_the_card() {
+    let mut session = with_image();
+    session.write("bin/qemu-system-aarch64", "#!/bin/sh\necho $$ > qemu-process\nexec sleep 600\n");
+    std::fs::set_permissions(session.path("bin/qemu-system-aarch64"), Permissions::from_mode(0o755)).unwrap();
+    session.path = format!("{}:{}", session.path("bin").display(), session.path);
+    let temp = session.path("temp");
+    std::fs::create_dir(&temp).unwrap();
+    let left = || std::fs::read_dir(&temp).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+
+    let mut first = Vec::new();
+    for round in 0..2 {
+        let (mut boot, qemu) = boot_until_qemu_runs(&session, &temp);
+        boot.kill().unwrap();
+        boot.wait().unwrap();
+        let (process, begun) = (PathBuf::from(format!("/proc/{qemu}")), Instant::now());
+        while process.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "QEMU goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if round == 0 {
+            first = left();
+            assert!(first.len() == 1 && first[0].join("disk.img").exists(), "{first:?}");
+            // Whoever begins within a minute may be another boot that just starts.
+            File::open(&first[0]).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+    }
+    assert!(!first[0].exists(), "the copy of the card is left");
 }

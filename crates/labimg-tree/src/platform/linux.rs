@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise, statfs};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// Tells Linux that these bytes are not needed in memory. It starts to write them, or drops them when they are already
 /// on the disk (`posix_fadvise(2)`).
@@ -22,6 +23,11 @@ pub fn advise_unneeded(file: &File, bytes: &Range<u64>) {
 pub fn without_modes(path: &Path) -> io::Result<Option<&'static str>> {
     // The kernel's magic numbers have 32 bits; the field's width and sign differ from machine to machine.
     Ok(super::by_magic(statfs(path)?.f_type as u32))
+}
+
+/// Kills this process, and what it becomes by `exec`, when the thread that made it ends (prctl(2), `PR_SET_PDEATHSIG`).
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// All addresses, including loopback; none without `/proc`.

@@ -82,6 +82,14 @@ fn by_name(name: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Has this process end when the thread of its parent that made it does, also after `exec`. On macOS it does nothing.
+///
+/// # Errors
+/// When the system refuses.
+pub fn end_with_parent() -> io::Result<()> {
+    system::end_with_parent()
+}
+
 /// This computer's own IPv4 addresses, without loopback; empty when the system does not tell.
 #[must_use]
 pub fn own_addresses() -> Vec<Ipv4Addr> {
