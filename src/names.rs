@@ -1,4 +1,4 @@
-//! Host names.
+//! Host names, and addresses of mirrors.
 
 use labimg_tree::fault::{Fault, FaultKind};
 
@@ -90,9 +90,59 @@ pub(crate) fn is_dns_domain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|label| label_fault(label).is_none())
 }
 
+/// What the address of a mirror looks like.
+pub(crate) const MIRROR_HELP: &str =
+    "an http:// or https:// address is needed, of letters, digits and - . _ ~ : / [ ] @ % + alone";
+
+/// What is wrong with the base URL of a mirror, on which names of files follow, if anything. It goes into settings of
+/// the node and into manifests, so that it must not need quotes anywhere.
+pub(crate) fn mirror_fault(url: &str) -> Option<&'static str> {
+    if !url.contains("://") {
+        return Some("this is not a URL");
+    }
+    let rest = ["https://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let Some(rest) = rest else { return Some("a mirror has an http or https URL") };
+    if rest.contains(['?', '#']) {
+        return Some("file names cannot follow on `?` or `#` in a URL");
+    }
+    if !rest.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:/[]@%+".contains(c)) {
+        return Some("a URL has no such characters: write them as `%` and two hexadecimal digits");
+    }
+    reqwest::Url::parse(url).is_err().then_some("this is not a URL")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_no_mirror_has() {
+        for bad in [
+            "",
+            "mirror.example",
+            "ftp://x.example",
+            "https://",
+            "https://x.example/a b",
+            "https://x.example/?a",
+            "https://x.example/#a",
+            "https://x/'",
+            "https://x/\"",
+            "https://x/\\",
+            "https://x/$(id)",
+            "https://x/é",
+            "https://x\n",
+            " https://x",
+            "https://x/`",
+            "https://[::1/",
+        ] {
+            assert!(mirror_fault(bad).is_some(), "{bad:?}");
+        }
+        for good in
+            ["https://x.example/k3s/", "http://10.0.2.2:8000/a_b~c/%20+x", "https://u:p@x.example", "http://[::1]:80"]
+        {
+            assert_eq!(mirror_fault(good), None, "{good}");
+        }
+    }
 
     #[test]
     fn names_that_no_host_can_have() {

@@ -55,11 +55,12 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     // Before any download: if the lock lacks something, the build fails at once.
     let locked_k3s = inputs::k3s(plan, run.options)?;
     let locked_charts = inputs::charts(plan, run.options, run.context.progress)?;
-    let carried = containers::carried(plan, run)?;
+    let locked_images = containers::locked(plan, run)?;
     deb::fetch(&lock.packages, run.options.jobs, &run.context)?;
     let binary = obtain_k3s(plan, locked_k3s, run)?;
     let mirror = plan.lab.k3s.charts.as_deref();
     let charts = charts::fetch_locked(&locked_charts, mirror, &run.context)?;
+    let carried = locked_images.map_or_else(|| containers::current(plan, run), Ok)?;
     let archives = containers::archives(&carried, plan, run)?;
 
     let ids = Ids::new(plan, &lock)?;
@@ -130,9 +131,14 @@ fn obtain_k3s(plan: &Plan, locked: Option<&LockedK3s>, run: &Run<'_>) -> Result<
     }
     let source = K3sSource::of(Some(&plan.lab));
     let architecture = &plan.board.architecture;
+    if let Some(known) = run.answers.k3s.borrow().get(architecture) {
+        return Ok(Some(known.clone()));
+    }
     let local = run.options.k3s_bin.as_deref();
     let wanted = Wanted { mode: run.options.k3s, local, source: &source, locked, architecture };
-    Ok(Some(k3s::obtain(&wanted, &run.context)?))
+    let binary = k3s::obtain(&wanted, || run.answers.k3s(plan, run), &run.context)?;
+    run.answers.k3s.borrow_mut().insert(architecture.clone(), binary.clone());
+    Ok(Some(binary))
 }
 
 /// The layers above the configured packages: overlays, the node's own files, units.

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::{BuildError, BuildOptions, Run};
-use crate::containers::{self, ImageName, LockedContainer, Source};
-use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
+use crate::containers::{self, ContainerError, ImageName, LockedContainer, Source};
+use crate::k3s::{self, Asked, K3sError, K3sMode, K3sSource, LockedK3s, Sums};
 use crate::layers::containers::ARCHIVE;
 use crate::layers::manifests;
 use crate::plan::Plan;
 use crate::record::RecordContainer;
 use crate::wording::one_line;
+use labimg_store::Context;
 use labimg_tree::Content;
 use labimg_tree::fault::Fault;
 use labimg_tree::progress::Progress;
 
 /// The container images for the nodes of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Carried {
     /// The images of k3s itself.
     pub(super) of_k3s: Option<LockedK3s>,
@@ -50,6 +51,11 @@ fn asks_for_k3s(plan: &Plan, options: &BuildOptions) -> bool {
     carries(plan, options) && plan.lab.k3s.embed_images && options.k3s_bin.is_none()
 }
 
+/// Whether a plan asks for any other images.
+pub(super) fn asks_for_others(plan: &Plan, options: &BuildOptions) -> bool {
+    asked_others(plan, options).is_ok_and(|others| !others.is_empty())
+}
+
 /// All other images of a plan → whether it only comes from the user's manifests: not everyone can pull all of those.
 fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageName, bool>, BuildError> {
     let mut others = BTreeMap::new();
@@ -65,18 +71,14 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
     Ok(others)
 }
 
-/// The images of a plan, as in the lock, or else as they are now.
-///
-/// One that cannot be reached is left to the nodes with a warning, unless the mode is [`K3sMode::Embed`].
-pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError> {
+/// The images of a plan, as in the lock; `None` without one.
+pub(super) fn locked(plan: &Plan, run: &Run<'_>) -> Result<Option<Carried>, BuildError> {
     if plan.lab.k3s.embed_images && plan.role.k3s.is_some() && run.options.k3s_bin.is_some() {
         run.context.progress.warn(
             "the container images of k3s itself are not in the image: which ones a k3s from a file runs is not known",
         );
     }
-    let Some(file) = &run.options.locked else {
-        return Ok(Carried { of_k3s: look_up_k3s(plan, "image", run)?, others: look_up_others(plan, "image", run)? });
-    };
+    let Some(file) = &run.options.locked else { return Ok(None) };
     let architecture = &plan.board.architecture;
     let version = K3sSource::of(Some(&plan.lab)).version;
     let of_k3s =
@@ -88,17 +90,37 @@ pub(super) fn carried(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError>
             found => locked.push(found?.clone()),
         }
     }
-    Ok(Carried { of_k3s, others: locked })
+    Ok(Some(Carried { of_k3s, others: locked }))
+}
+
+/// The images of a plan, as they are now.
+///
+/// One that cannot be reached is left to the nodes with a warning, unless the mode is [`K3sMode::Embed`].
+pub(super) fn current(plan: &Plan, run: &Run<'_>) -> Result<Carried, BuildError> {
+    if !carries(plan, run.options) {
+        return Ok(Carried::default());
+    }
+    let architecture = &plan.board.architecture;
+    if let Some(known) = run.answers.carried.borrow().get(architecture) {
+        return Ok(known.clone());
+    }
+    let (asked, looked) = run.answers.images(plan, run)?;
+    let of_k3s = take_k3s(asked, plan, "image", run)?;
+    let carried = Carried { of_k3s, others: take_others(looked, "image", run)? };
+    run.answers.carried.borrow_mut().insert(architecture.clone(), carried.clone());
+    Ok(carried)
 }
 
 /// The images of k3s itself for all these plans, one archive per architecture.
 pub(super) fn k3s_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
-    for_each_architecture(plans, |plan| look_up_k3s(plan, "lock", run))
+    for_each_architecture(plans, |plan| {
+        take_k3s(ask_k3s(plan, run.options, &Sums::default(), &run.context)?, plan, "lock", run)
+    })
 }
 
 /// All other images of these plans.
 pub(super) fn other_images(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
-    for_each_architecture(plans, |plan| look_up_others(plan, "lock", run))
+    for_each_architecture(plans, |plan| take_others(ask_others(plan, run.options, &run.context)?, "lock", run))
 }
 
 /// Calls `look_up` for each architecture with one plan that has k3s. All plans belong to one lab, which determines the
@@ -116,12 +138,22 @@ fn for_each_architecture<F: IntoIterator>(
     Ok(found.into_iter().flatten().collect())
 }
 
-fn look_up_k3s(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Option<LockedK3s>, BuildError> {
-    if !asks_for_k3s(plan, run.options) {
-        return Ok(None);
-    }
+/// Looks up the archive of k3s's own images, without downloading it; `None` when the plan does not ask for it.
+pub(super) fn ask_k3s(
+    plan: &Plan,
+    options: &BuildOptions,
+    sums: &Sums,
+    context: &Context<'_>,
+) -> Result<Option<Asked>, K3sError> {
+    let asks = asks_for_k3s(plan, options);
+    asks.then(|| k3s::ask_images(&K3sSource::of(Some(&plan.lab)), &plan.board.architecture, sums, context)).transpose()
+}
+
+/// Downloads it.
+fn take_k3s(asked: Option<Asked>, plan: &Plan, place: &str, run: &Run<'_>) -> Result<Option<LockedK3s>, BuildError> {
+    let Some(asked) = asked else { return Ok(None) };
     let release = K3sSource::of(Some(&plan.lab));
-    match k3s::resolve_images(&release, &plan.board.architecture, &run.context) {
+    match k3s::resolve_images(&release, &plan.board.architecture, asked, &run.context) {
         Err(e) if run.options.k3s == K3sMode::Auto && e.is_unreachable() => {
             left_out(
                 &format!("the archive of container images of k3s {}", release.version),
@@ -135,18 +167,39 @@ fn look_up_k3s(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Option<LockedK
     }
 }
 
-fn look_up_others(plan: &Plan, place: &str, run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
-    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), context: run.context };
-    let mut found = Vec::new();
-    for (name, own) in asked_others(plan, run.options)? {
-        match containers::resolve(&name, &plan.board.architecture, &source) {
+/// An image that was looked up, and whether it only comes from the user's manifests.
+#[derive(Debug)]
+pub(super) struct Looked {
+    name: ImageName,
+    own: bool,
+    found: Result<LockedContainer, ContainerError>,
+}
+
+/// Looks up all other images of a plan.
+pub(super) fn ask_others(
+    plan: &Plan,
+    options: &BuildOptions,
+    context: &Context<'_>,
+) -> Result<Vec<Looked>, BuildError> {
+    let source = Source { mirror: plan.lab.k3s.registries.as_deref(), context: *context };
+    let look = |(name, own)| {
+        let found = containers::resolve(&name, &plan.board.architecture, &source);
+        Looked { name, own, found }
+    };
+    Ok(asked_others(plan, options)?.into_iter().map(look).collect())
+}
+
+fn take_others(looked: Vec<Looked>, place: &str, run: &Run<'_>) -> Result<Vec<LockedContainer>, BuildError> {
+    let mut taken = Vec::new();
+    for Looked { name, own, found } in looked {
+        match found {
             Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
                 left_out(&format!("container image {name}"), place, &e, run.context.progress);
             }
-            done => found.push(done?),
+            done => taken.push(done?),
         }
     }
-    Ok(found)
+    Ok(taken)
 }
 
 /// Warns that a part of the cluster is not in the image or the lock (`place`).

@@ -1,8 +1,9 @@
 //! Where the inputs of an image come from: the mirror, or a `labimg.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use super::{BuildError, BuildOptions, Run, containers};
+use super::{BuildError, BuildOptions, Run, alone, containers};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
 use crate::layers::manifests;
@@ -10,9 +11,9 @@ use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError
 use crate::manifests::{ManifestError, OwnCharts};
 use crate::parts::role::K3sKind;
 use crate::plan::Plan;
-use labimg_debian::lock::{self, Lock, LockRequest};
-use labimg_store::http::Http;
-use labimg_store::{Context, Store};
+use labimg_debian::lock::archive::Archive;
+use labimg_debian::lock::{Lock, LockError, LockRequest};
+
 use labimg_tree::progress::{Progress, Unit};
 
 /// The inputs of one image.
@@ -32,11 +33,7 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
     let Some(file) = options.locked.as_ref().filter(|_| plan.role.k3s.is_some() && options.k3s_bin.is_none()) else {
         return Ok(None);
     };
-    let found = file.k3s(&K3sSource::of(Some(&plan.lab)).version, &plan.board.architecture);
-    match options.k3s {
-        K3sMode::FirstBoot => Ok(found.ok()),
-        K3sMode::Embed | K3sMode::Auto => found.map(Some),
-    }
+    file.k3s(&K3sSource::of(Some(&plan.lab)).version, &plan.board.architecture).map(Some)
 }
 
 /// The locked charts of an image's manifests. If none are in the image, the cluster downloads them.
@@ -96,7 +93,19 @@ pub(super) fn key(plan: &Plan) -> ImageKey {
 }
 
 fn ask_mirror(plan: &Plan, run: &Run<'_>) -> Result<Lock, BuildError> {
-    Ok(lock::make(&request(plan, run.options), &run.context)?)
+    Ok(archive(plan, run)?.lock(&request(plan, run.options).packages, true)?)
+}
+
+/// The packages of a plan's suites, as the mirror has them now.
+pub(super) fn archive(plan: &Plan, run: &Run<'_>) -> Result<Rc<Archive>, LockError> {
+    let key = (plan.suite.clone(), plan.extra_suites.clone(), plan.board.architecture.clone());
+    let mut all = run.answers.archives.borrow_mut();
+    if let Some((_, archive)) = all.iter().find(|(known, _)| *known == key) {
+        return Ok(archive.clone());
+    }
+    let archive = Rc::new(Archive::fetch(&request(plan, run.options), &run.context)?);
+    all.push((key, archive.clone()));
+    Ok(archive)
 }
 
 /// The lock request for an image.
@@ -115,30 +124,31 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 /// The inputs of the images of all these plans, as the mirror and the k3s project have them now.
 ///
 /// A k3s release, chart repository or registry that cannot be reached is left out with a warning, unless the mode is
-/// [`K3sMode::Embed`]. [`K3sMode::FirstBoot`] always leaves them out, and the user's own k3s file replaces the release.
+/// [`K3sMode::Embed`]. With [`K3sMode::FirstBoot`] the release is looked up and not downloaded, and charts and container
+/// images are left to the cluster. The user's own k3s file replaces the release.
 ///
 /// # Errors
 /// See [`BuildError`].
 pub fn lock(plans: &[&Plan], options: &BuildOptions, progress: &dyn Progress) -> Result<LockFile, BuildError> {
-    let (store, http) = (Store::open(&options.cache)?, Http::new()?);
-    let run = &Run { options, context: Context { store: &store, http: &http, progress } };
-    let mut images: Vec<(ImageKey, Lock)> = Vec::new();
-    for plan in plans {
-        let key = key(plan);
-        if images.iter().any(|(k, _)| *k == key) {
-            continue;
+    alone(options, progress, |run| {
+        let mut images: Vec<(ImageKey, Lock)> = Vec::new();
+        for plan in plans {
+            let key = key(plan);
+            if images.iter().any(|(k, _)| *k == key) {
+                continue;
+            }
+            let phase = progress.phase("Choosing packages", 0, Unit::Items);
+            images.push((key, ask_mirror(plan, run)?));
+            drop(phase);
         }
-        let phase = progress.phase("Choosing packages", 0, Unit::Items);
-        images.push((key, ask_mirror(plan, run)?));
-        drop(phase);
-    }
-    let parts = ClusterParts {
-        k3s: releases(plans, options.k3s, run)?,
-        k3s_images: containers::k3s_images(plans, run)?,
-        charts: resolve_charts(plans, run)?,
-        containers: containers::other_images(plans, run)?,
-    };
-    Ok(LockFile::new(of_mirror(options), &images, parts))
+        let parts = ClusterParts {
+            k3s: releases(plans, options.k3s != K3sMode::Embed, run)?,
+            k3s_images: containers::k3s_images(plans, run)?,
+            charts: resolve_charts(plans, run)?,
+            containers: containers::other_images(plans, run)?,
+        };
+        Ok(LockFile::new(of_mirror(options), &images, parts))
+    })
 }
 
 /// The charts of the manifests of all these plans.
@@ -172,21 +182,24 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
     Ok(locked)
 }
 
-/// The k3s releases for all these plans, one per architecture, fetched according to `mode`.
-pub(super) fn releases(plans: &[&Plan], mode: K3sMode, run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
+/// The k3s releases for all these plans, one per architecture. If `may_lack`, one that cannot be reached is left out.
+pub(super) fn releases(plans: &[&Plan], may_lack: bool, run: &Run<'_>) -> Result<Vec<LockedK3s>, BuildError> {
     let mut releases: Vec<LockedK3s> = Vec::new();
     let mut asked: Vec<&str> = Vec::new();
     for plan in plans {
         let architecture = plan.board.architecture.as_str();
-        let skipped = mode == K3sMode::FirstBoot || run.options.k3s_bin.is_some();
-        if plan.role.k3s.is_none() || skipped || asked.contains(&architecture) {
+        if plan.role.k3s.is_none() || run.options.k3s_bin.is_some() || asked.contains(&architecture) {
             continue;
         }
         asked.push(architecture);
         let source = K3sSource::of(Some(&plan.lab));
-        match k3s::resolve(&source, architecture, &run.context) {
+        let found = match run.options.k3s {
+            K3sMode::FirstBoot => k3s::look_up(&source, architecture, &run.context),
+            K3sMode::Embed | K3sMode::Auto => k3s::resolve(&source, architecture, &run.context),
+        };
+        match found {
             Ok(release) => releases.push(release),
-            Err(e) if mode == K3sMode::Auto && e.is_unreachable() => {
+            Err(e) if may_lack && e.is_unreachable() => {
                 containers::left_out(&format!("k3s {}", source.version), "lock", &e, run.context.progress);
             }
             Err(e) => return Err(e.into()),

@@ -1,5 +1,6 @@
 //! The whole way from plans to images: each step of the data flow once, in order.
 
+mod answers;
 mod assemble;
 mod containers;
 mod error;
@@ -19,6 +20,7 @@ use crate::plan::Plan;
 use crate::plan::target::Target;
 use crate::secrets::Secrets;
 use crate::seed::{Seed, SeedRequest};
+use answers::Answers;
 use assemble::{Assembled, assemble};
 use labimg_debian::lock::mirror::Mirror;
 use labimg_disk::write::{self, ImageSpec};
@@ -60,6 +62,7 @@ pub struct BuildOptions {
 struct Run<'a> {
     options: &'a BuildOptions,
     context: Context<'a>,
+    answers: &'a Answers,
 }
 
 /// An image to write.
@@ -123,23 +126,40 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
     for output in outputs {
         write::check_output(&output.path)?;
     }
-    let (store, http) = (Store::open(&options.cache)?, Http::new()?);
-    let run = Run { options, context: Context { store: &store, http: &http, progress } };
-    let mut built: Vec<(usize, Built)> = Vec::new();
+    let store = Store::open(&options.cache)?;
+    let http = Http::new()?.remembering(store.dir());
     let mut plans: Vec<&Plan> = Vec::new();
     for output in outputs {
         if !plans.contains(&&output.target.plan) {
             plans.push(&output.target.plan);
         }
     }
-    for plan in plans {
-        let assembled = assemble(plan, &run)?;
-        for (index, output) in outputs.iter().enumerate().filter(|(_, o)| o.target.plan == *plan) {
-            built.push((index, write(output, &assembled, &run)?));
+    let mut built: Vec<(usize, Built)> = Vec::new();
+    std::thread::scope(|scope| {
+        let answers = Answers::begin(scope, &plans, options, &store, &http);
+        let run = Run { options, context: Context { store: &store, http: &http, progress }, answers: &answers };
+        for plan in &plans {
+            let assembled = assemble(plan, &run)?;
+            for (index, output) in outputs.iter().enumerate().filter(|(_, o)| o.target.plan == **plan) {
+                built.push((index, write(output, &assembled, &run)?));
+            }
         }
-    }
+        Ok::<(), BuildError>(())
+    })?;
     built.sort_by_key(|(index, _)| *index);
     Ok(built.into_iter().map(|(_, built)| built).collect())
+}
+
+/// Does something that asks each of its questions only once.
+fn alone<T>(
+    options: &BuildOptions,
+    progress: &dyn Progress,
+    work: impl FnOnce(&Run<'_>) -> Result<T, BuildError>,
+) -> Result<T, BuildError> {
+    let store = Store::open(&options.cache)?;
+    let http = Http::new()?.remembering(store.dir());
+    let context = Context { store: &store, http: &http, progress };
+    work(&Run { options, context, answers: &Answers::default() })
 }
 
 fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built, BuildError> {

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::{BuildError, BuildOptions, Run, containers, inputs};
+use super::{BuildError, BuildOptions, Run, alone, containers, inputs};
 use crate::k3s::{K3sMode, LockedK3s};
 use crate::lock_file::{Archives, ImageKey, LockFile};
 use crate::plan::Plan;
 use labimg_debian::deb::{self, Deb};
-use labimg_debian::lock::archive::{self, Archive};
+use labimg_debian::lock::archive;
 use labimg_debian::lock::{Lock, LockedPackage};
-use labimg_store::http::Http;
-use labimg_store::{Context, Store, StoreError};
+use labimg_store::StoreError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::{Progress, Unit};
 use labimg_tree::suggest::{did_you_mean, nearest};
@@ -81,8 +80,16 @@ pub fn renew(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<Renewed, BuildError> {
-    let (store, http) = (Store::open(&options.cache)?, Http::new()?);
-    let run = &Run { options, context: Context { store: &store, http: &http, progress } };
+    alone(options, progress, |run| renew_with(older, plans, names, run))
+}
+
+fn renew_with(
+    older: &LockFile,
+    plans: &[&Plan],
+    names: &BTreeSet<String>,
+    run: &Run<'_>,
+) -> Result<Renewed, BuildError> {
+    let options = run.options;
     // k3s alone can be renewed even if images of the plans are missing.
     let images = if names.iter().all(|name| name == K3S) { Vec::new() } else { images(older, plans, options)? };
     check(older, plans, &images, names)?;
@@ -110,10 +117,10 @@ pub fn renew(
         for releases in [&mut parts.k3s, &mut parts.k3s_images] {
             releases.retain(|k| !ours(&k));
         }
-        parts.k3s.extend(inputs::releases(plans, mode, run)?);
+        let run = &Run { options: &BuildOptions { k3s: mode, ..options.clone() }, ..*run };
+        parts.k3s.extend(inputs::releases(plans, false, run)?);
         // Its own container images belong to the same release. All others stay.
-        let options = BuildOptions { k3s: mode, ..options.clone() };
-        parts.k3s_images.extend(containers::k3s_images(plans, &Run { options: &options, ..*run })?);
+        parts.k3s_images.extend(containers::k3s_images(plans, run)?);
     }
     Ok(Renewed { file: older.renewed(&renewed, parts), why, left })
 }
@@ -165,7 +172,7 @@ fn renew_one(
 ) -> Result<archive::Renewed, BuildError> {
     let _phase = run.context.progress.phase("Choosing packages", 0, Unit::Items);
     let request = inputs::request(plan, run.options);
-    let archive = Archive::fetch(&request, &run.context)?;
+    let archive = inputs::archive(plan, run)?;
     let lacking: Vec<LockedPackage> = archive.lacking(lock, names)?.into_iter().cloned().collect();
     let controls = controls(&lacking, run)?;
     Ok(archive.renew(lock, names, &request.packages, &controls)?)

@@ -50,6 +50,16 @@ pub enum ChartError {
         /// The hash of the downloaded bytes.
         found: Sha256,
     },
+    /// What is at the archive's address is no chart.
+    #[error("chart {} {}: {url} is no archive of a chart: {what}", chart.name, chart.version)]
+    NoArchive {
+        /// The chart.
+        chart: Box<ChartRef>,
+        /// Address of the archive.
+        url: String,
+        /// What is wrong.
+        what: String,
+    },
     /// It cannot be downloaded or stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,7 +86,7 @@ impl Fault for ChartError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Http { source, .. } => source.kind(),
-            Self::NoRepository { .. } | Self::Hash { .. } => FaultKind::World,
+            Self::NoRepository { .. } | Self::Hash { .. } | Self::NoArchive { .. } => FaultKind::World,
             Self::Index { source, .. } => source.kind(),
             Self::Store(source) => source.kind(),
         }
@@ -87,6 +97,9 @@ impl Fault for ChartError {
             Self::Http { source, .. } => source.help(),
             Self::NoRepository { .. } => Some("check the address of the repository".to_owned()),
             Self::Index { source, .. } => source.help(),
+            Self::NoArchive { .. } => {
+                Some("try again later: the repository serves something else in its place".to_owned())
+            }
             Self::Hash { .. } => None,
             Self::Store(source) => source.help(),
         }
@@ -117,7 +130,7 @@ impl ChartError {
             Self::Http { source, .. } => !matches!(source, HttpError::Interrupted(_)),
             Self::NoRepository { .. } => true,
             Self::Index { source, .. } => matches!(source, IndexError::Format(_) | IndexError::Lacks(_)),
-            Self::Hash { .. } | Self::Store(_) => false,
+            Self::Hash { .. } | Self::NoArchive { .. } | Self::Store(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! serves them to itself (docs.k3s.io, "Deploying Content in the Server's Static Directory"); in any other image a
 //! manifest names the repository, and the cluster downloads the chart.
 
+mod archive;
 mod error;
 pub mod index;
 
@@ -100,6 +101,11 @@ pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) ->
     if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
         return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
     }
+    archive::check(&archive).map_err(|what| ChartError::NoArchive {
+        chart: Box::new(chart.clone()),
+        url: shown(&url),
+        what,
+    })?;
     phase.inc((text.len() + archive.len()) as u64);
     context.store.put(&archive, context.progress)?;
     let ChartRef { name, version, repository } = chart.clone();

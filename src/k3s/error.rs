@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::sums::SumsError;
+use crate::names;
 use labimg_store::http::HttpError;
 use labimg_store::{SourceError, StoreError};
 use labimg_tree::fault::{Fault, FaultKind};
@@ -54,6 +55,24 @@ pub enum K3sError {
         /// What was asked for.
         url: String,
     },
+    /// Its checksums would come from a mirror that anybody on the way to it can pretend to be.
+    #[error("k3s {version}: nothing proves what {url} gives")]
+    Open {
+        /// Which release.
+        version: String,
+        /// The address of the releases.
+        url: String,
+    },
+    /// What the server gives under this name, and the checksum file names, is something else.
+    #[error("k3s {version}: {url} is {what}")]
+    Other {
+        /// Which release.
+        version: String,
+        /// What was asked for.
+        url: String,
+        /// What it is instead.
+        what: String,
+    },
     /// The program could not be had, or is another one than the checksum file names.
     #[error("k3s {version} cannot be downloaded")]
     Store {
@@ -63,6 +82,14 @@ pub enum K3sError {
         source: StoreError,
         /// Where its checksum was remembered from an earlier build.
         remembered: Option<PathBuf>,
+    },
+    /// What was downloaded cannot be read back.
+    #[error("k3s {version} cannot be read from the cache")]
+    Entry {
+        /// Which release.
+        version: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// The user's own file cannot be read.
     #[error("--k3s-bin {} cannot be read", path.display())]
@@ -88,12 +115,15 @@ pub enum K3sError {
 impl Fault for K3sError {
     fn kind(&self) -> FaultKind {
         match self {
-            Self::Version(_) | Self::Url(_) => FaultKind::Configuration,
+            Self::Version(_) | Self::Url(_) | Self::Open { .. } => FaultKind::Configuration,
             Self::Read { .. } | Self::NotK3s { .. } | Self::Contradiction(_) => FaultKind::Usage,
-            Self::Architecture(_) | Self::NoRelease { .. } | Self::NoSize { .. } => FaultKind::World,
+            Self::Architecture(_) | Self::NoRelease { .. } | Self::NoSize { .. } | Self::Other { .. } => {
+                FaultKind::World
+            }
             Self::Http { source, .. } => source.kind(),
             Self::Sums { source, .. } => source.kind(),
             Self::Store { source, .. } => source.kind(),
+            Self::Entry { .. } => FaultKind::World,
         }
     }
 
@@ -103,11 +133,15 @@ impl Fault for K3sError {
             Self::Version(_) => {
                 help("a release looks like v1.36.5+k3s1; https://github.com/k3s-io/k3s/releases lists them")
             }
-            Self::Url(_) => help("an http:// or https:// address without `?` and `#` is needed"),
+            Self::Url(_) => help(names::MIRROR_HELP),
             Self::NoRelease { .. } => help("is that the version you mean? A mirror may not have it yet"),
             Self::Http { source, .. } => source.help(),
             Self::Sums { source, .. } => source.help(),
-            Self::NoSize { .. } => help("use another mirror, or --k3s-bin FILE"),
+            Self::NoSize { .. } | Self::Other { .. } => help("use another mirror, or --k3s-bin FILE"),
+            Self::Open { .. } => help(
+                "give the mirror https, or build where its checksums can be had from the project's own releases, or from a lock \
+                 that was made there",
+            ),
             Self::Store { source, remembered: None, .. } => source.help(),
             Self::Store { source, remembered: Some(path), .. } => {
                 let note = format!(
@@ -117,6 +151,7 @@ impl Fault for K3sError {
                 Some(source.help().into_iter().chain([note]).collect::<Vec<_>>().join("\n"))
             }
             Self::Contradiction(_) => help("give one of the two"),
+            Self::Entry { source, .. } => source.help(),
             Self::Architecture(_) | Self::Read { .. } | Self::NotK3s { .. } => None,
         }
     }

@@ -4,6 +4,8 @@
 //! `releases/k3s-<hash of the checksum file's address>` (for the images, `k3s-images-<hash>`) in the cache holds
 //! `<sha256> <size>` ([`labimg_store::Store::recall`]). It is written only after the file itself was found right.
 
+use std::cell::OnceCell;
+
 use super::release::Release;
 use super::{K3sError, K3sSource, LockedK3s, sums};
 use labimg_store::http::{Http, HttpError, shown};
@@ -15,21 +17,62 @@ use labimg_tree::progress::Unit;
 /// Largest checksum file that is read, in bytes; those of k3s have two lines.
 const SUMS_LIMIT: u64 = 64 << 10;
 
+/// What the phase is called in which a release is looked up.
+pub const ASKING: &str = "Looking up k3s";
+
 /// Largest file that is taken, in bytes; programs of k3s are below 100 MB, their images about 200 MB.
 const FILE_LIMIT: u64 = 1 << 30;
 
-/// A failure, with what was learnt before it.
+/// The checksum file of a release, once it was read: it names all its files.
+#[derive(Debug, Default)]
+pub struct Sums(OnceCell<Vec<u8>>);
+
+/// What is known of a file of a release before it is downloaded, or why nothing is.
 #[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) error: Box<K3sError>,
-    /// What the release's checksum file says.
+pub struct Asked {
+    pub(super) known: Result<Known, Box<K3sError>>,
+    /// What the checksum file says, also when the file's size could not be had.
     pub(super) sha256: Option<Sha256>,
 }
 
-impl From<K3sError> for Failed {
-    fn from(error: K3sError) -> Self {
-        Self { error: Box::new(error), sha256: None }
+impl Asked {
+    /// Why nothing is known.
+    pub(super) fn failure(self) -> Option<K3sError> {
+        self.known.err().map(|error| *error)
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    sha256: Sha256,
+    size: u64,
+    /// From an earlier build.
+    remembered: bool,
+}
+
+/// Looks up the program of a release, without downloading it.
+///
+/// # Errors
+/// A wrong name, address or architecture; what the server says or does is in the result.
+pub fn ask(source: &K3sSource, architecture: &str, sums: &Sums, context: &Context<'_>) -> Result<Asked, K3sError> {
+    ask_file(&Release::new(source, architecture)?, sums, context)
+}
+
+/// Whether the program of a release was looked up by an earlier build, so that nothing is asked.
+#[must_use]
+pub fn is_remembered(source: &K3sSource, architecture: &str, context: &Context<'_>) -> bool {
+    let recalled = |release: &Release| Memory::of(release).recall(context).is_ok_and(|found| found.is_some());
+    Release::new(source, architecture).is_ok_and(|release| recalled(&release))
+}
+
+/// Looks up the program of a release for a lock, without downloading it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn look_up(source: &K3sSource, architecture: &str, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
+    let release = Release::new(source, architecture)?;
+    let known = ask_file(&release, &Sums::default(), context)?.known.map_err(|error| *error)?;
+    Ok(locked(&release, known))
 }
 
 /// Has the program of a release in the store, verified.
@@ -37,19 +80,35 @@ impl From<K3sError> for Failed {
 /// # Errors
 /// [`K3sError`]; [`K3sError::is_unreachable`] tells a release that cannot be reached from one that is wrong.
 pub fn resolve(source: &K3sSource, architecture: &str, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
-    resolve_file(&Release::new(source, architecture)?, context)
+    let release = Release::new(source, architecture)?;
+    fetch(&release, ask_file(&release, &Sums::default(), context)?, context).map(|(_, locked)| locked)
+}
+
+/// Looks up the container images of a release, without downloading them.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_images(
+    source: &K3sSource,
+    architecture: &str,
+    sums: &Sums,
+    context: &Context<'_>,
+) -> Result<Asked, K3sError> {
+    ask_file(&Release::new(source, architecture)?.images(), sums, context)
 }
 
 /// Has the container images of a release in the store, verified: one archive, as k3s imports it.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn resolve_images(source: &K3sSource, architecture: &str, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
-    resolve_file(&Release::new(source, architecture)?.images(), context)
-}
-
-fn resolve_file(release: &Release, context: &Context<'_>) -> Result<LockedK3s, K3sError> {
-    fetch(release, context).map(|(_, locked)| locked).map_err(|failed| *failed.error)
+pub fn resolve_images(
+    source: &K3sSource,
+    architecture: &str,
+    asked: Asked,
+    context: &Context<'_>,
+) -> Result<LockedK3s, K3sError> {
+    let release = Release::new(source, architecture)?.images();
+    fetch(&release, asked, context).map(|(_, locked)| locked)
 }
 
 /// The container images that a lock names, and what their file is called.
@@ -65,35 +124,43 @@ pub fn fetch_images(
     Ok((release.file, fetch_locked(&release, locked, context)?))
 }
 
-/// The file and what it is.
-pub(super) fn fetch(release: &Release, context: &Context<'_>) -> Result<(Content, LockedK3s), Failed> {
-    let store_error = |remembered, source| K3sError::Store { version: release.version.clone(), source, remembered };
-    let memory = Memory::of(release);
-    let known = memory.recall(context).map_err(|e| store_error(None, e))?;
-    let (sha256, size) = if let Some(known) = known {
-        known
-    } else {
-        let _phase = context.progress.phase("Looking up k3s", 0, Unit::Items);
-        let sha256 = ask_checksum(release, context.http)?;
-        let size = ask_size(release, context.http).map_err(|e| Failed { error: Box::new(e), sha256: Some(sha256) })?;
-        (sha256, size)
-    };
-    let url = release.file_url();
-    let content = download(release, sha256, size, vec![url.clone()], context).map_err(|source| {
-        let remembered = known.is_some().then(|| context.store.memory(&memory.name));
-        Failed { error: Box::new(store_error(remembered, source)), sha256: Some(sha256) }
-    })?;
-    if known.is_none() {
-        memory.remember(sha256, size, context).map_err(|e| store_error(None, e))?;
+/// What is remembered of a file, else what the server says of it.
+fn ask_file(release: &Release, sums: &Sums, context: &Context<'_>) -> Result<Asked, K3sError> {
+    if let Some((sha256, size)) = Memory::of(release).recall(context).map_err(|e| release.failed(e, None))? {
+        let known = Known { sha256, size, remembered: true };
+        return Ok(Asked { known: Ok(known), sha256: Some(sha256) });
     }
-    let locked = LockedK3s {
+    let _phase = context.progress.phase(ASKING, 0, Unit::Items);
+    let sha256 = match ask_checksum(release, sums, context.http) {
+        Ok(sha256) => sha256,
+        Err(error) => return Ok(Asked { known: Err(Box::new(error)), sha256: None }),
+    };
+    let size = ask_size(release, context.http);
+    let known = size.map(|size| Known { sha256, size, remembered: false }).map_err(Box::new);
+    Ok(Asked { known, sha256: Some(sha256) })
+}
+
+/// The file and what it is.
+pub(super) fn fetch(release: &Release, asked: Asked, context: &Context<'_>) -> Result<(Content, LockedK3s), K3sError> {
+    let known = asked.known.map_err(|error| *error)?;
+    let memory = Memory::of(release);
+    let content = download(release, known.sha256, known.size, vec![release.file_url()], context)
+        .map_err(|e| release.failed(e, known.remembered.then(|| context.store.memory(&memory.name))))?;
+    release.check(&content)?;
+    if !known.remembered {
+        memory.remember(known.sha256, known.size, context).map_err(|e| release.failed(e, None))?;
+    }
+    Ok((content, locked(release, known)))
+}
+
+fn locked(release: &Release, known: Known) -> LockedK3s {
+    LockedK3s {
         version: release.version.clone(),
         architecture: release.architecture.clone(),
-        size,
-        sha256,
-        url: shown(&url),
-    };
-    Ok((content, locked))
+        size: known.size,
+        sha256: known.sha256,
+        url: shown(&release.file_url()),
+    }
 }
 
 /// The file that a lock names.
@@ -102,11 +169,7 @@ pub(super) fn fetch(release: &Release, context: &Context<'_>) -> Result<(Content
 /// [`K3sError::Store`].
 pub(super) fn fetch_locked(release: &Release, locked: &LockedK3s, context: &Context<'_>) -> Result<Content, K3sError> {
     let urls = vec![release.file_url(), locked.url.clone()];
-    download(release, locked.sha256, locked.size, urls, context).map_err(|source| K3sError::Store {
-        version: release.version.clone(),
-        source,
-        remembered: None,
-    })
+    download(release, locked.sha256, locked.size, urls, context).map_err(|e| release.failed(e, None))
 }
 
 fn download(
@@ -122,21 +185,15 @@ fn download(
     context.store.fetched(&sha256, context.progress).map(Content::whole)
 }
 
-/// What the file must hash to: remembered, or by the release's checksum file.
-pub(super) fn checksum(release: &Release, context: &Context<'_>) -> Result<Sha256, K3sError> {
-    let known = Memory::of(release).recall(context);
-    let failed = |source| K3sError::Store { version: release.version.clone(), source, remembered: None };
-    if let Some((sha256, _)) = known.map_err(failed)? {
-        return Ok(sha256);
-    }
-    let _phase = context.progress.phase("Looking up k3s", 0, Unit::Items);
-    ask_checksum(release, context.http)
-}
-
-fn ask_checksum(release: &Release, http: &Http) -> Result<Sha256, K3sError> {
+fn ask_checksum(release: &Release, sums: &Sums, http: &Http) -> Result<Sha256, K3sError> {
     let url = release.sums_url();
-    let text = http.get(&url, SUMS_LIMIT).map_err(|source| failure(release, source))?;
-    sums::find(&String::from_utf8_lossy(&text), release.file).map_err(|source| K3sError::Sums {
+    let text = if let Some(text) = sums.0.get() {
+        text
+    } else {
+        let text = http.get(&url, SUMS_LIMIT).map_err(|source| failure(release, source))?;
+        sums.0.get_or_init(|| text)
+    };
+    sums::find(&String::from_utf8_lossy(text), release.file).map_err(|source| K3sError::Sums {
         version: release.version.clone(),
         url: shown(&url),
         source,
@@ -150,7 +207,7 @@ fn ask_size(release: &Release, http: &Http) -> Result<u64, K3sError> {
     let total = loop {
         match http.open(&url, 0) {
             Ok(body) => break body.total(),
-            Err(e) => match http.settings().delay(attempt, &e) {
+            Err(e) => match http.delay(&url, attempt, &e) {
                 Some(delay) => http.pause(delay).map_err(|e| failure(release, e.into()))?,
                 None => return Err(failure(release, e)),
             },

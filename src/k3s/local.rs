@@ -1,5 +1,6 @@
 //! A k3s that the user has as a file (`--k3s-bin`).
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use object::read::elf::FileHeader;
@@ -35,8 +36,7 @@ pub(super) fn load(path: &Path, architecture: &str) -> Result<LocalK3s, K3sError
         return Err(K3sError::NotK3s { path: path.to_owned(), what: "not a file".to_owned() });
     }
     let content = Content::whole(Blob::open(path).map_err(read)?);
-    let mut head = vec![0; content.len().min(HEAD) as usize];
-    content.read_exact_at(&mut head, 0).map_err(read)?;
+    let head = head(&content).map_err(read)?;
     let stand_in = head.starts_with(b"#!");
     if !stand_in {
         check(&head, architecture).map_err(|what| K3sError::NotK3s { path: path.to_owned(), what })?;
@@ -45,10 +45,34 @@ pub(super) fn load(path: &Path, architecture: &str) -> Result<LocalK3s, K3sError
     Ok(LocalK3s { path: path.to_owned(), content, sha256, stand_in })
 }
 
+fn head(content: &Content) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; content.len().min(HEAD) as usize];
+    content.read_exact_at(&mut head, 0)?;
+    Ok(head)
+}
+
+/// What a file is instead of a program for the board's architecture.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn no_program(content: &Content, architecture: &str) -> io::Result<Option<String>> {
+    Ok(check(&head(content)?, architecture).err())
+}
+
+/// What a file is instead of one compressed with Zstandard (RFC 8878, 3.1.1), as the container images of a release are.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn no_archive(content: &Content) -> io::Result<Option<String>> {
+    let is_zstd = head(content)?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    Ok((!is_zstd).then(|| "no archive that is compressed with zstd".to_owned()))
+}
+
 fn check(head: &[u8], architecture: &str) -> Result<(), String> {
     let (kind, machine) = match FileKind::parse(head) {
         Ok(FileKind::Elf64) => elf::FileHeader64::<Endianness>::parse(head).and_then(facts),
         Ok(FileKind::Elf32) => elf::FileHeader32::<Endianness>::parse(head).and_then(facts),
+        _ if head.is_empty() => return Err("an empty file".to_owned()),
         _ => return Err("neither a Linux program nor a script: is the download whole?".to_owned()),
     }
     .map_err(|e| format!("a damaged Linux program: {e}"))?;
@@ -74,11 +98,11 @@ fn facts<H: FileHeader<Endian = Endianness>>(header: &H) -> object::Result<(elf:
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A header of a little-endian ELF file.
-    fn elf(bits: u8, kind: u8, machine: u8) -> Vec<u8> {
+    pub(in crate::k3s) fn elf(bits: u8, kind: u8, machine: u8) -> Vec<u8> {
         let mut head = vec![0; 64];
         head[..8].copy_from_slice(&[0x7f, b'E', b'L', b'F', bits, 1, 1, 0]);
         head[16] = kind;
@@ -118,7 +142,7 @@ mod tests {
         assert!(error(&elf(2, 1, 183)).contains("object file"));
         assert!(error(&elf(2, 2, 243)).contains("another architecture"));
         assert!(error(&elf(2, 2, 183)[..40]).contains("damaged"));
-        assert!(error(b"").contains("neither"));
+        assert_eq!(error(b"").rsplit(": ").next(), Some("an empty file"));
         assert!(error(b"<html>").contains("neither"));
         let folder = tempfile::tempdir().unwrap();
         assert!(load(folder.path(), "arm64").unwrap_err().to_string().contains("not a file"));

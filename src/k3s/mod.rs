@@ -27,7 +27,7 @@ use labimg_tree::fault::whole;
 use labimg_tree::hash::Sha256;
 
 pub use error::K3sError;
-pub use fetch::{fetch_images, resolve, resolve_images};
+pub use fetch::{ASKING, Asked, Sums, ask, ask_images, fetch_images, is_remembered, look_up, resolve, resolve_images};
 pub use local::LocalK3s;
 use release::Release;
 
@@ -212,14 +212,18 @@ pub struct Wanted<'a> {
     pub architecture: &'a str,
 }
 
-/// Gets k3s in the way that is asked for.
+/// Gets k3s in the way that is asked for; `ask` is what [`fetch::ask`] found out, and only called when that is needed.
 ///
 /// With [`K3sMode::Auto`] a release that cannot be reached (no network, the server is down or busy) is left to the first
 /// boot, and [`FirstBoot::why`] says so; what was reached and is wrong is an error in every mode.
 ///
 /// # Errors
 /// [`K3sError`].
-pub fn obtain(wanted: &Wanted<'_>, context: &Context<'_>) -> Result<K3sBinary, K3sError> {
+pub fn obtain(
+    wanted: &Wanted<'_>,
+    ask: impl FnOnce() -> Result<Asked, K3sError>,
+    context: &Context<'_>,
+) -> Result<K3sBinary, K3sError> {
     if let Some(path) = wanted.local {
         if wanted.mode == K3sMode::FirstBoot {
             return Err(K3sError::Contradiction(path.to_owned()));
@@ -232,29 +236,32 @@ pub fn obtain(wanted: &Wanted<'_>, context: &Context<'_>) -> Result<K3sBinary, K
             return Ok(K3sBinary::FirstBoot(release.first_boot(Some(locked.sha256), Why::Asked)));
         }
         let content = fetch::fetch_locked(&release, locked, context)?;
+        release.check(&content)?;
         return Ok(K3sBinary::Embedded { content, locked: locked.clone() });
     }
-    if wanted.mode == K3sMode::FirstBoot {
-        let sha256 = match fetch::checksum(&release, context) {
-            Ok(sha256) => Some(sha256),
-            Err(e) if e.is_unreachable() => {
-                context.progress.warn(&format!(
-                    "{}; the node will go by the checksum file that it finds there at first boot",
-                    whole(&e)
-                ));
-                None
-            }
-            Err(e) => return Err(e),
-        };
-        return Ok(K3sBinary::FirstBoot(release.first_boot(sha256, Why::Asked)));
-    }
-    match fetch::fetch(&release, context) {
-        Ok((content, locked)) => Ok(K3sBinary::Embedded { content, locked }),
-        Err(failed) if wanted.mode == K3sMode::Auto && failed.error.is_unreachable() => {
-            let why = Why::Unreachable(whole(&*failed.error));
-            Ok(K3sBinary::FirstBoot(release.first_boot(failed.sha256, why)))
+    let asked = ask()?;
+    let sha256 = asked.sha256;
+    let left = |why: Why| {
+        if sha256.is_none() && release.is_open() {
+            return Err(K3sError::Open { version: release.version.clone(), url: release.shown() });
         }
-        Err(failed) => Err(*failed.error),
+        Ok(K3sBinary::FirstBoot(release.first_boot(sha256, why)))
+    };
+    if wanted.mode == K3sMode::FirstBoot {
+        match asked.failure() {
+            Some(e) if !e.is_unreachable() => return Err(e),
+            Some(e) if sha256.is_none() => context.progress.warn(&format!(
+                "{}; the node will go by the checksum file that it finds there at first boot",
+                whole(&e)
+            )),
+            _ => {}
+        }
+        return left(Why::Asked);
+    }
+    match fetch::fetch(&release, asked, context) {
+        Ok((content, locked)) => Ok(K3sBinary::Embedded { content, locked }),
+        Err(e) if wanted.mode == K3sMode::Auto && e.is_unreachable() => left(Why::Unreachable(whole(&e))),
+        Err(e) => Err(e),
     }
 }
 

@@ -1,9 +1,14 @@
 //! Names and addresses of a release's files.
 
-use super::{FirstBoot, K3sError, K3sSource, Why};
+use std::path::PathBuf;
+
+use super::{FirstBoot, K3sError, K3sSource, Why, local};
 use crate::lab::K3sRelease;
+use crate::names;
 use labimg_debian::lock::mirror;
+use labimg_store::StoreError;
 use labimg_store::http::shown;
+use labimg_tree::Content;
 use labimg_tree::hash::Sha256;
 
 /// One release for one architecture.
@@ -13,6 +18,8 @@ pub(super) struct Release {
     pub(super) architecture: String,
     /// Without a `/` at its end.
     base: String,
+    /// Where the checksums come from: a mirror that is asked without TLS cannot vouch for its own files.
+    sums_base: String,
     /// The name of what is meant among the release's files: the program or [`Release::images`].
     pub(super) file: &'static str,
     /// What to call it.
@@ -28,11 +35,11 @@ impl Release {
         if K3sRelease::parse(version).is_none() {
             return Err(K3sError::Version(version.clone()));
         }
-        let base = url.trim().trim_end_matches('/');
-        let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
-        if rest.is_none_or(str::is_empty) || base.contains(['?', '#', '\'']) || base.contains(char::is_whitespace) {
+        let base = url.trim_end_matches('/');
+        if names::mirror_fault(base).is_some() {
             return Err(K3sError::Url(shown(url)));
         }
+        let sums_base = if is_open(base) { super::DEFAULT_URL } else { base };
         // As the release page of the project names them.
         let (file, images, sums) = match architecture {
             "arm64" => ("k3s-arm64", "k3s-airgap-images-arm64.tar.zst", "sha256sum-arm64.txt"),
@@ -41,7 +48,8 @@ impl Release {
             other => return Err(K3sError::Architecture(other.to_owned())),
         };
         let (version, architecture) = (version.clone(), architecture.to_owned());
-        Ok(Self { version, architecture, base: base.to_owned(), file, what: "k3s", images, sums })
+        let (base, sums_base) = (base.to_owned(), sums_base.to_owned());
+        Ok(Self { version, architecture, base, sums_base, file, what: "k3s", images, sums })
     }
 
     /// The container images of the same release, as k3s imports them, in place of the program.
@@ -51,17 +59,42 @@ impl Release {
 
     /// Where the program or the images lie; may hold a password.
     pub(super) fn file_url(&self) -> String {
-        self.url(self.file)
+        self.url(&self.base, self.file)
     }
 
     /// Where the checksums lie; may hold a password.
     pub(super) fn sums_url(&self) -> String {
-        self.url(self.sums)
+        self.url(&self.sums_base, self.sums)
     }
 
-    fn url(&self, file: &str) -> String {
+    fn url(&self, base: &str, file: &str) -> String {
         // A plain `+` would be read as a space by some servers.
-        format!("{}/{}/{file}", self.base, self.version.replace('+', "%2B"))
+        format!("{base}/{}/{file}", self.version.replace('+', "%2B"))
+    }
+
+    /// Whether the mirror is asked without TLS, so that anybody on the way can answer in its place.
+    pub(super) fn is_open(&self) -> bool {
+        is_open(&self.base)
+    }
+
+    /// The address of the releases for messages.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.base)
+    }
+
+    /// Checks that what was downloaded is what its name says: a checksum file may name anything, an empty file too.
+    pub(super) fn check(&self, content: &Content) -> Result<(), K3sError> {
+        let of_images = self.file == self.images;
+        let other = if of_images { local::no_archive(content) } else { local::no_program(content, &self.architecture) };
+        match other.map_err(|source| K3sError::Entry { version: self.version.clone(), source })? {
+            None => Ok(()),
+            Some(what) => Err(K3sError::Other { version: self.version.clone(), url: shown(&self.file_url()), what }),
+        }
+    }
+
+    /// The error when the cache or a download fails. `remembered` is where its checksum came from, if from an earlier build.
+    pub(super) fn failed(&self, source: StoreError, remembered: Option<PathBuf>) -> K3sError {
+        K3sError::Store { version: self.version.clone(), source, remembered }
     }
 
     /// What the node is to do.
@@ -69,6 +102,11 @@ impl Release {
         let url = mirror::for_nodes(&self.base, super::DEFAULT_URL);
         FirstBoot { version: self.version.clone(), url, sha256, why }
     }
+}
+
+/// Whether an address is asked without TLS, and not on this computer.
+fn is_open(base: &str) -> bool {
+    base.starts_with("http://") && !mirror::is_on_this_computer(base)
 }
 
 #[cfg(test)]
@@ -98,7 +136,12 @@ mod tests {
         ] {
             let release = release("v1.36.5+k3s1", "http://m.example/k3s/", architecture).unwrap();
             assert_eq!(release.file_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{file}"));
-            assert_eq!(release.sums_url(), format!("http://m.example/k3s/v1.36.5%2Bk3s1{sums}"));
+            // What comes without TLS is proven by what comes with it.
+            assert_eq!(release.sums_url(), format!("{}/v1.36.5%2Bk3s1{sums}", super::super::DEFAULT_URL));
+            let release = super::tests::release("v1.36.5+k3s1", "https://m.example/k3s/", architecture).unwrap();
+            assert_eq!(release.sums_url(), format!("https://m.example/k3s/v1.36.5%2Bk3s1{sums}"));
+            let release = super::tests::release("v1.36.5+k3s1", "http://127.0.0.1:1/k3s", architecture).unwrap();
+            assert_eq!(release.sums_url(), format!("http://127.0.0.1:1/k3s/v1.36.5%2Bk3s1{sums}"));
         }
         let error = release("v1.36.5+k3s1", "http://m.example", "riscv64").unwrap_err();
         assert!(error.to_string().contains("riscv64"), "{error}");

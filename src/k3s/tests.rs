@@ -7,13 +7,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::wording::one_line;
 use labimg_store::StoreError;
-use labimg_store::http::Http;
 use labimg_store::http::Settings;
+use labimg_store::http::{Http, HttpError};
 use labimg_store::{Context, Store};
 use labimg_testkit::http_server::{Act, Server, dead_url};
 use labimg_tree::progress::Silent;
 
 const FOLDER: &str = "/k3s/v1.36.5%2Bk3s1";
+const IMAGES: &str = "k3s-airgap-images-arm64.tar.zst";
 
 struct Bench {
     server: Server,
@@ -24,11 +25,17 @@ struct Bench {
 
 /// A release whose program is a stand-in of 700 kB; nothing of it is ever run.
 fn bench() -> Bench {
+    let mut program: Vec<u8> = (0..700_000).map(|i: u32| (i * 7 + i / 251) as u8).collect();
+    program.splice(..64, local::tests::elf(2, 2, 183));
+    bench_with(program, b"\x28\xb5\x2f\xfd images")
+}
+
+fn bench_with(program: Vec<u8>, images: &[u8]) -> Bench {
     let server = Server::start();
-    let program: Vec<u8> = (0..700_000).map(|i: u32| (i * 7 + i / 251) as u8).collect();
-    let sums = format!("{}  k3s-airgap-images-arm64.tar.zst\n{}  k3s-arm64\n", Sha256::of("x"), Sha256::of(&program));
+    let sums = format!("{}  {IMAGES}\n{}  k3s-arm64\n", Sha256::of(images), Sha256::of(&program));
     server.file(&format!("{FOLDER}/sha256sum-arm64.txt"), sums);
     server.file(&format!("{FOLDER}/k3s-arm64"), program.clone());
+    server.file(&format!("{FOLDER}/{IMAGES}"), images);
     let url = server.url("/k3s");
     Bench { server, cache: tempfile::tempdir().unwrap(), url, program }
 }
@@ -40,16 +47,25 @@ fn http() -> Http {
         attempts: 3,
         first_delay: Duration::from_millis(20),
         longest_delay: Duration::from_secs(5),
+        ..Settings::default()
     })
     .unwrap()
 }
 
 impl Bench {
+    fn source(&self) -> K3sSource {
+        K3sSource { version: DEFAULT_VERSION.to_owned(), url: self.url.clone() }
+    }
+
     fn obtain(&self, mode: K3sMode) -> Result<K3sBinary, K3sError> {
-        let source = K3sSource { version: DEFAULT_VERSION.to_owned(), url: self.url.clone() };
+        let source = self.source();
         let wanted = Wanted { mode, local: None, source: &source, locked: None, architecture: "arm64" };
+        self.with(|context| obtain(&wanted, || ask(&source, "arm64", &Sums::default(), context), context))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Context<'_>) -> T) -> T {
         let (store, http) = (Store::open(self.cache.path()).unwrap(), http());
-        obtain(&wanted, &Context { store: &store, http: &http, progress: &Silent })
+        work(&Context { store: &store, http: &http, progress: &Silent })
     }
 
     fn program_path() -> String {
@@ -206,17 +222,76 @@ fn a_full_cache_is_no_reason_to_leave_it_to_the_node() {
 }
 
 #[test]
+fn what_is_no_program_is_refused_also_when_the_checksums_name_it() {
+    let other = local::tests::elf(2, 2, 62);
+    for (program, needle) in
+        [(Vec::new(), "an empty file"), (b"<html>".to_vec(), "neither a Linux program"), (other, "a program for amd64")]
+    {
+        let bench = bench_with(program, b"");
+        bench.is_wrong(needle);
+        // It is not remembered as good either.
+        assert!(!bench.cache.path().join("releases").exists(), "{needle}");
+        let images = bench.with(|context| {
+            resolve_images(
+                &bench.source(),
+                "arm64",
+                ask_images(&bench.source(), "arm64", &Sums::default(), context).unwrap(),
+                context,
+            )
+        });
+        assert!(images.unwrap_err().to_string().contains("no archive"));
+    }
+    let bench = bench();
+    let images = bench.with(|context| {
+        resolve_images(
+            &bench.source(),
+            "arm64",
+            ask_images(&bench.source(), "arm64", &Sums::default(), context).unwrap(),
+            context,
+        )
+    });
+    assert_eq!(images.unwrap().size, 11);
+}
+
+#[test]
+fn a_lock_names_a_release_that_is_left_to_the_first_boot_without_downloading_it() {
+    let bench = bench();
+    let locked = bench.with(|context| look_up(&bench.source(), "arm64", context)).unwrap();
+    assert_eq!((locked.sha256, locked.size), (Sha256::of(&bench.program), 700_000));
+    assert!(std::fs::read_dir(bench.cache.path().join("blobs/sha256")).unwrap().next().is_none());
+}
+
+#[test]
+fn a_mirror_without_tls_does_not_vouch_for_itself() {
+    let bench = Bench { url: "http://mirror.example/k3s".to_owned(), ..bench() };
+    let source = bench.source();
+    let obtain = |mode, sha256| {
+        let wanted = Wanted { mode, local: None, source: &source, locked: None, architecture: "arm64" };
+        let refused = HttpError::Unreachable { url: "https://x".to_owned(), cause: "refused".into() };
+        let failed = K3sError::Http { version: String::new(), source: refused };
+        bench.with(|context| super::obtain(&wanted, || Ok(Asked { known: Err(Box::new(failed)), sha256 }), context))
+    };
+    for mode in [K3sMode::Auto, K3sMode::FirstBoot] {
+        let error = obtain(mode, None).unwrap_err();
+        assert!(matches!(error, K3sError::Open { .. }) && one_line(&error).contains("https"), "{error}");
+        let known = Some(Sha256::of("x"));
+        let K3sBinary::FirstBoot(first) = obtain(mode, known).unwrap() else { panic!("not left") };
+        assert_eq!((first.sha256, first.url.as_str()), (known, "http://mirror.example/k3s"));
+    }
+}
+
+#[test]
 fn a_memory_that_makes_no_sense_is_forgotten() {
     let bench = bench();
     bench.obtain(K3sMode::Embed).unwrap();
     let folder = std::fs::read_dir(bench.cache.path().join("releases")).unwrap();
     let file = folder.map(|entry| entry.unwrap().path()).next().unwrap();
     assert!(std::fs::read_to_string(&file).unwrap().contains(&bench.url));
-    std::fs::write(&file, "rubbish").unwrap();
-    let asked = bench.server.seen().len();
-    assert!(matches!(bench.obtain(K3sMode::Embed), Ok(K3sBinary::Embedded { .. })));
-    assert!(bench.server.seen().len() > asked);
-    assert!(std::fs::read_to_string(&file).unwrap().contains(&bench.url));
+    for left in [&b""[..], b"rubbish", b"\xff\0", b"00 1\n"] {
+        std::fs::write(&file, left).unwrap();
+        bench.obtain(K3sMode::Embed).unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().contains(&bench.url), "{left:?}");
+    }
 }
 
 #[test]
@@ -228,7 +303,8 @@ fn a_file_of_the_users_goes_before_a_release() {
     let source = K3sSource { url: dead_url(""), ..K3sSource::default() };
     let get = |mode| {
         let wanted = Wanted { mode, local: Some(file.path()), source: &source, locked: None, architecture: "arm64" };
-        obtain(&wanted, &Context { store: &store, http: &http(), progress: &Silent })
+        let nobody = || panic!("a release is looked up");
+        obtain(&wanted, nobody, &Context { store: &store, http: &http(), progress: &Silent })
     };
     let record = get(K3sMode::Auto).unwrap().record();
     assert_eq!((record.how.as_str(), record.size), ("local stand-in (a script, not k3s)", Some(10)));

@@ -134,9 +134,9 @@ impl Fault for LockFileError {
             Self::Missing(_) => "`labimg lock` writes it",
             Self::Syntax { .. } | Self::Damaged { .. } | Self::Changed { .. } => "`labimg lock` writes it anew",
             Self::Format { .. } => "use the labimg that wrote it",
-            Self::NoK3s { .. } => {
-                "`labimg lock` adds it, `--k3s first-boot` leaves it to the nodes, `--k3s-bin FILE` takes yours"
-            }
+            // Nodes that download k3s must know what it hashes to.
+            Self::NoK3s { what: "k3s", .. } => "`labimg lock` adds it, `--k3s-bin FILE` takes yours",
+            Self::NoK3s { .. } => "`labimg lock` adds it, `--k3s first-boot` leaves it to the nodes",
             Self::NoContainer { .. } => {
                 "`labimg lock` adds it, `--k3s first-boot` leaves container images to the nodes too"
             }

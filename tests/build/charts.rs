@@ -7,6 +7,7 @@ use labimg_tree::hash::Sha256;
 
 use crate::locked::Locked;
 use crate::{Bench, fails, stderr, succeeds};
+use labimg_testkit::chart;
 use labimg_testkit::http_server::{Act, dead_url};
 
 const NAME: &str = "nfs-subdir-external-provisioner";
@@ -30,9 +31,9 @@ pub fn repository(bench: &Bench, archive: &[u8], listed: &Sha256) {
     bench.server.file(&format!("/charts/{file}"), archive);
 }
 
-/// Not a real chart, for tests that only compare its bytes.
+/// The archive of a chart of that name.
 pub fn archive() -> Vec<u8> {
-    format!("archive of {NAME}").into_bytes()
+    chart::archive(NAME, VERSION)
 }
 
 /// A file of an image, through `labimg export`.
@@ -101,7 +102,7 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     // Without a hash, like many small repositories.
     let index = "entries:\n  notes:\n  - urls: [notes-1.2.3.tgz]\n    version: 1.2.3\n";
     locked.bench.server.file("/charts/charts.example/stable/index.yaml", index);
-    locked.bench.server.file("/charts/charts.example/stable/notes-1.2.3.tgz", "archive of notes");
+    locked.bench.server.file("/charts/charts.example/stable/notes-1.2.3.tgz", chart::archive("notes", "1.2.3"));
     // In a network that this computer cannot reach.
     std::fs::write(manifests.join("far.yaml"), manifest("1.2.3").replace("charts.example", "far.example")).unwrap();
     let said = stderr(&succeeds(&mut locked.command("lock")));
@@ -109,9 +110,10 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     assert!(said.contains("manifests/any.yaml:2: it names no single version"), "{said}");
     let text = std::fs::read_to_string(&locked.lock).unwrap();
     let entry = format!(
-        "[[chart]]\nname = \"notes\"\nversion = \"1.2.3\"\nrepository = \"https://charts.example/stable\"\nsize = 16\n\
+        "[[chart]]\nname = \"notes\"\nversion = \"1.2.3\"\nrepository = \"https://charts.example/stable\"\nsize = {}\n\
          sha256 = \"{}\"\nurl = \"https://charts.example/stable/notes-1.2.3.tgz\"\n",
-        Sha256::of("archive of notes")
+        chart::archive("notes", "1.2.3").len(),
+        Sha256::of(chart::archive("notes", "1.2.3"))
     );
     assert!(text.contains(&entry), "{text}");
 
@@ -124,7 +126,7 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
     let said = stderr(&succeeds(&mut build()));
     assert!(said.contains("chart notes 1.2.3 is not in the image"), "{said}");
     let file = "https/charts.example/stable/notes-1.2.3.tgz";
-    assert_eq!(exported(&image, &format!("{STATIC}/{file}")), Some((0o600, b"archive of notes".to_vec())));
+    assert_eq!(exported(&image, &format!("{STATIC}/{file}")), Some((0o600, chart::archive("notes", "1.2.3"))));
     let folder = "var/lib/rancher/k3s/server/manifests";
     let (_, there) = exported(&image, &format!("{folder}/notes.yaml")).unwrap();
     let expected = manifest("\"\"").replace("https://charts.example/stable", "\"\"");

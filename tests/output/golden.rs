@@ -208,17 +208,25 @@ fn archive_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     all
 }
 
+/// The settings of a lab whose k3s, charts and images come from the session's server ([`publish`]).
+pub fn k3s_section(session: &Session) -> String {
+    let url = |path: &str| session.server.url(path);
+    format!(
+        "[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\ncharts = \"{}\"\nregistries = \"{}\"\nembed_images = true\nimages = [\"{IMAGE}\"]\n",
+        url("/k3s"),
+        url("/charts"),
+        url("")
+    )
+}
+
 /// A release of k3s and a container image, made up.
-fn publish(session: &Session) {
+pub fn publish(session: &Session) {
     let mut program = archive::program();
     program.resize(20_000, 0);
-    let images = format!("container images of {K3S}");
+    let images = zstd::encode_all(format!("container images of {K3S}").as_bytes(), 1).unwrap();
     let folder = format!("/k3s/{}", K3S.replace('+', "%2B"));
-    let sums = format!(
-        "{}  k3s-airgap-images-arm64.tar.zst\n{}  k3s-arm64\n",
-        archive::hex(images.as_bytes()),
-        archive::hex(&program)
-    );
+    let sums =
+        format!("{}  k3s-airgap-images-arm64.tar.zst\n{}  k3s-arm64\n", archive::hex(&images), archive::hex(&program));
     session.server.file(&format!("{folder}/sha256sum-arm64.txt"), sums);
     session.server.file(&format!("{folder}/k3s-arm64"), program);
     session.server.file(&format!("{folder}/k3s-airgap-images-arm64.tar.zst"), images);
@@ -251,12 +259,7 @@ pub fn lab_with_everything(session: &Session) -> Vec<String> {
     let output = session.unheard(&["new", "home", "--board", "virt", "--workers", "1"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let url = |path: &str| session.server.url(path);
-    let k3s = format!(
-        "[k3s]\nversion = \"{K3S}\"\nurl = \"{}\"\ncharts = \"{}\"\nregistries = \"{}\"\nembed_images = true\nimages = [\"{IMAGE}\"]\n",
-        url("/k3s"),
-        url("/charts"),
-        url("")
-    );
+    let k3s = k3s_section(&session);
     let template = session.read("home/lab.toml");
     let lab = template.replace("[k3s]\n", &k3s).replace("ssh_keys = []  ", &format!("ssh_keys = [\"{KEY}\"]"));
     assert!(lab.contains(KEY) && lab.contains(K3S));

@@ -204,8 +204,9 @@ impl Session {
 /// A mirror of the repository of the chart that labimg's manifests name.
 fn chart(server: &Server) {
     let (name, version) = ("nfs-subdir-external-provisioner", "4.0.18");
-    let (file, archive) = (format!("releases.example/{name}-{version}.tgz"), "no chart, but nobody looks into it");
-    let digest = archive::hex(archive.as_bytes());
+    let (file, archive) =
+        (format!("releases.example/{name}-{version}.tgz"), labimg_testkit::chart::archive(name, version));
+    let digest = archive::hex(&archive);
     let index = format!(
         "apiVersion: v1\nentries:\n  {name}:\n  - apiVersion: v1\n    digest: {digest}\n    name: {name}\n    urls:\n    \
          - https://{file}\n    version: {version}\ngenerated: \"2023-01-01T00:00:00Z\"\n"

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ struct State {
     next: Mutex<HashMap<String, VecDeque<Act>>>,
     always: Mutex<HashMap<String, Act>>,
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
     stop: AtomicBool,
 }
 
@@ -71,6 +72,7 @@ impl Server {
                 if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
+                shared.connections.store(number + 1, Ordering::SeqCst);
                 let (stream, shared) = (stream.unwrap(), shared.clone());
                 // An error means that the client has gone.
                 std::thread::spawn(move || converse(&stream, number, &shared).map_err(|_| ()));
@@ -102,6 +104,11 @@ impl Server {
     /// What every request for `path` gets once [`Server::next`] has run out.
     pub fn always(&self, path: &str, act: Act) {
         self.state.always.lock().unwrap().insert(path.to_owned(), act);
+    }
+
+    /// How many connections were opened so far, also those without a request.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
     }
 
     /// The requests so far.

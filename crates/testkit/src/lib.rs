@@ -1,5 +1,6 @@
 //! Shared code of labimg's tests. Everything here drives the program from outside; nothing uses its library.
 
+pub mod chart;
 pub mod checks;
 pub mod command;
 pub mod disks;

@@ -128,6 +128,12 @@ pub fn for_nodes(url: &str, default: &str) -> String {
     }
 }
 
+/// Whether a URL's host is this computer.
+#[must_use]
+pub fn is_on_this_computer(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_local))
+}
+
 /// Whether a URL's host is this computer (RFC 6761 section 6.3 for the name).
 fn is_local(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

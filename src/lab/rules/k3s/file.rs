@@ -36,12 +36,16 @@ pub struct K3sFile<'a> {
 /// # Errors
 /// The first mistake.
 pub fn k3s_settings(text: &str, file: &K3sFile<'_>) -> Result<BTreeMap<String, Value>, Mistake> {
-    let all: Option<BTreeMap<String, Value>> = serde_saphyr::from_str(text).map_err(|e| wording::yaml(&e))?;
+    let mut documents: Vec<BTreeMap<String, Value>> = wording::from_yaml(text)?;
+    if documents.len() > 1 {
+        let what = "k3s reads one document of YAML only".to_owned();
+        return Err(Mistake { line: 1, what, help: Some("take out the lines `---`".to_owned()) });
+    }
     let is_others = |name: &str| {
         file.is_for_both && k3s_flags::find(name.trim_end_matches('+')).is_some_and(|flag| !flag.is_for(file.kind))
     };
     let mut settings = BTreeMap::new();
-    for (name, value) in all.unwrap_or_default() {
+    for (name, value) in documents.pop().unwrap_or_default() {
         let mistake = |what: String, help: Option<String>| Mistake { line: line_of(text, &name), what, help };
         if is_others(&name) {
             continue;

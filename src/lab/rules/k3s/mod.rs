@@ -12,6 +12,7 @@ pub use file::{K3sFile, k3s_settings};
 use super::{Found, Text, section, text, texts};
 use crate::containers::{BadName, ImageName};
 use crate::lab::k3s_release::K3sRelease;
+use crate::names::mirror_fault;
 use crate::parts::Parts;
 
 pub(super) fn check(root: &DeTable<'_>, parts: &Parts, found: &mut Found) {
@@ -69,15 +70,7 @@ fn check_version(version: &Text<'_>, found: &mut Found) {
 }
 
 fn check_url(url: &Text<'_>, help: &str, found: &mut Found) {
-    let mut bad = |why: &str| {
+    if let Some(why) = mirror_fault(url.value) {
         found.mistake(url.span.clone(), why).help(help);
-    };
-    match reqwest::Url::parse(url.value) {
-        Ok(u) if !["http", "https"].contains(&u.scheme()) => bad("a mirror has an http or https URL"),
-        Ok(u) if u.query().is_some() || u.fragment().is_some() => {
-            bad("file names cannot follow on `?` or `#` in a URL");
-        }
-        Ok(_) => {}
-        Err(_) => bad("this is not a URL"),
     }
 }

@@ -215,8 +215,13 @@ fn an_older_release_is_a_replay() {
     assert_eq!(bench.lock(&bench.request()).unwrap().date, NOW - DAY / 2);
 
     let folder = bench.cache.path().join("releases");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        std::fs::write(entry.unwrap().path(), "nonsense").unwrap();
+    // What a power failure left there is no reason not to build, and is written anew.
+    for left in [&b""[..], b"nonsense", b"\xff\0"] {
+        let memories = || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        memories().for_each(|memory| std::fs::write(memory, left).unwrap());
+        bench.lock(&bench.request()).unwrap();
+        let written: Vec<String> = memories().map(|memory| std::fs::read_to_string(memory).unwrap()).collect();
+        assert!(written.iter().all(|text| text.contains("/InRelease\n")), "{written:?}");
     }
     // Nothing is known then, so it is taken, and remembered again.
     bench.publish(&Made { date: NOW - 2 * DAY, ..bench.made() });
