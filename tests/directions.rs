@@ -186,11 +186,12 @@ fn a_circle_is_found() {
 }
 
 /// Modules that make or rename files on their own, not through `labimg_tree::files`, and why they may.
-const OWN_WRITERS: [(&str, &str); 7] = [
+const OWN_WRITERS: [(&str, &str); 8] = [
     ("crates/labimg-tree/src/files", "this is the one place"),
     ("crates/labimg-store/src/", "the cache's lock holds nothing"),
     ("crates/labimg-store/src/slot", "a download that was cut goes on under its name"),
     ("src/secrets/folder", "folders that appear as a whole, and their lock"),
+    ("src/boot/folder", "the lock of the run's own folder"),
     ("src/boot", "the log, which is read while it grows"),
     ("src/boot/disk", "the copy in the run's own folder"),
     ("src/boot/qemu", "what QEMU reads, in the run's own folder"),

@@ -13,9 +13,8 @@ use super::{BuildError, BuildOptions, Run};
 use crate::k3s::{self, Asked, K3sBinary, K3sError, K3sSource, Sums};
 use crate::plan::Plan;
 use labimg_debian::lock::archive::Archive;
-use labimg_store::http::Http;
-use labimg_store::{Context, Store};
-use labimg_tree::progress::{Silent, Unit};
+use labimg_store::Context;
+use labimg_tree::progress::{Unit, Warnings};
 
 /// What is known so far. Dropping it ends what is still being asked.
 #[derive(Debug, Default)]
@@ -60,8 +59,7 @@ impl Answers {
         scope: &'scope Scope<'scope, 'env>,
         plans: &[&'env Plan],
         options: &'env BuildOptions,
-        store: &'env Store,
-        http: &Http,
+        context: &Context<'env>,
     ) -> Self {
         let answers = Self::default();
         for plan in plans.iter().copied().filter(|plan| plan.role.k3s.is_some() && options.locked.is_none()) {
@@ -69,11 +67,16 @@ impl Answers {
             if answers.asked.borrow().contains_key(architecture) {
                 continue;
             }
-            let http = http.until(answers.stop.clone());
+            let http = context.http.until(answers.stop.clone());
+            let (store, progress) = (context.store, context.progress);
             let (sender, receiver) = channel();
             let ask = move || {
                 // A send fails when the build has failed, and nobody needs the answers.
-                drop(sender.send(Found::ask(plan, options, &Context { store, http: &http, progress: &Silent })));
+                drop(sender.send(Found::ask(
+                    plan,
+                    options,
+                    &Context { store, http: &http, progress: &Warnings(progress) },
+                )));
             };
             // Without a thread it is asked when it is needed.
             if thread::Builder::new().name("questions".into()).spawn_scoped(scope, ask).is_ok() {

@@ -134,10 +134,11 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
             plans.push(&output.target.plan);
         }
     }
+    let context = Context { store: &store, http: &http, progress };
     let mut built: Vec<(usize, Built)> = Vec::new();
     std::thread::scope(|scope| {
-        let answers = Answers::begin(scope, &plans, options, &store, &http);
-        let run = Run { options, context: Context { store: &store, http: &http, progress }, answers: &answers };
+        let answers = Answers::begin(scope, &plans, options, &context);
+        let run = Run { options, context, answers: &answers };
         for plan in &plans {
             let assembled = assemble(plan, &run)?;
             for (index, output) in outputs.iter().enumerate().filter(|(_, o)| o.target.plan == **plan) {

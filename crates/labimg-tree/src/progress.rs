@@ -44,6 +44,22 @@ impl Progress for Silent {
     fn warn(&self, _: &str) {}
 }
 
+/// Passes on warnings alone: for work beside other work that shows its steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Warnings<'a>(pub &'a dyn Progress);
+
+impl Progress for Warnings<'_> {
+    fn phase(&self, _: &str, _: u64, _: Unit) -> Box<dyn Phase> {
+        Box::new(Silent)
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, text: &str) {
+        self.0.warn(text);
+    }
+}
+
 impl Phase for Silent {
     fn inc(&self, _: u64) {}
 }
