@@ -7,7 +7,7 @@ use labimg_tree::hash::Sha256;
 use serde_json::{Value, json};
 
 use crate::charts::exported;
-use crate::locked::{K3S, Locked};
+use crate::locked::{K3S, Locked, images_of_k3s};
 use crate::{fails, same, stderr, stdout, succeeds};
 use labimg_testkit::http_server::{Act, Server, dead_url};
 
@@ -105,7 +105,7 @@ fn locked_container_images_are_on_every_card() {
     let image = locked.bench.dir.path().join("node.img");
     succeeds(locked.command("build").args(["worker", "--generic", "--locked", "-o"]).arg(&image));
     let of_k3s = exported(&image, &format!("{FOLDER}/k3s-airgap-images-arm64.tar.zst")).unwrap();
-    assert_eq!(of_k3s, (0o644, format!("container images of {K3S}").into_bytes()));
+    assert_eq!(of_k3s, (0o644, images_of_k3s(K3S)));
     let (mode, tar) = exported(&image, &format!("{FOLDER}/labimg-images.tar")).unwrap();
     let files = files(&tar);
     let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();

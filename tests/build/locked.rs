@@ -82,12 +82,17 @@ impl Locked {
     }
 }
 
+/// Fake container images of a release.
+pub fn images_of_k3s(version: &str) -> Vec<u8> {
+    zstd::encode_all(format!("container images of {version}").as_bytes(), 1).unwrap()
+}
+
 /// Adds a release of k3s, with a program of this size in bytes and fake container images.
 pub fn release(bench: &Bench, version: &str, size: usize) {
     let mut program = vec![0; size];
     // An ELF header, as at the start of a program for arm64.
     program[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0");
-    let images = format!("container images of {version}");
+    let images = images_of_k3s(version);
     let sums =
         format!("{}  k3s-airgap-images-arm64.tar.zst\n{}  k3s-arm64\n", Sha256::of(&images), Sha256::of(&program));
     let folder = format!("/k3s/{}", version.replace('+', "%2B"));

@@ -14,6 +14,7 @@ fn secrets_of_a_lab() {
     session.prepare(&["build", "worker-1", "-o", "x.img"]);
     session.note("after a build");
     session.both(&["secrets", "show"]);
+    session.both(&["secrets", "kubeconfig"]);
     session.note("nobody answers");
     session.both(&["secrets", "rotate", "--all"]);
     session.both(&["secrets", "rotate", "--tokens", "--yes"]);

@@ -258,3 +258,27 @@ fn a_boot_that_is_killed_leaves_neither_qemu_nor_the_card() {
     }
     assert!(!first[0].exists(), "the copy of the card is left");
 }
+
+#[test]
+fn a_file_over_the_limit_of_the_shell_is_an_error() {
+    let session = Session::with_archive();
+    let from = session.from();
+    let from: Vec<&str> = from.iter().map(String::as_str).collect();
+    let build = [&BUILD[..], &["--generic", "-o", "x.img"], &from[..]].concat();
+    let limited = |blocks: u32, args: &[&str]| {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -f {blocks} && exec \"$@\""), "sh", env!("CARGO_BIN_EXE_labimg")])
+            .args(args);
+        command.current_dir(session.dir.path()).env_clear().env("HOME", session.dir.path()).env("PATH", &session.path);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Once for a download, once for the image.
+    for blocks in [1, 20_000] {
+        let (code, said) = limited(blocks, &build);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("File too large") && said.contains("help: `ulimit -f`"), "{said}");
+    }
+    assert_eq!(session.images(), Vec::<String>::new());
+}

@@ -10,6 +10,7 @@
 //! to anyone are fetched and sent (`bearer`).
 
 mod bearer;
+mod body;
 mod error;
 mod reach;
 mod tls;
@@ -18,16 +19,17 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, RANGE};
+use reqwest::header::{ACCEPT, RANGE};
 
 use labimg_tree::interrupt::{self, Interrupted};
 
 use bearer::Tokens;
+pub use body::Body;
+use body::{Event, Pace};
 pub use error::HttpError;
 use error::{answer, broken};
 pub use error::{chain, innermost};
@@ -288,31 +290,14 @@ impl Http {
             })
             .map_err(|e| HttpError::Setup(format!("no thread for a download: {e}").into()))?;
         let Settings { least, window, patience, .. } = self.settings;
-        let mut body = Body {
-            url: address,
-            pieces,
-            stop: self.stop.clone(),
-            start: 0,
-            total: None,
-            received: 0,
-            pace: Pace { least, window, came: 0, waited: Duration::ZERO },
-        };
+        let mut body = Body::new(address, pieces, self.stop.clone(), Pace::new(least, window));
         // Another thread may have set it down meanwhile; what is asked already is asked as usual.
         let head = if self.reach.is_down(url) { patience } else { 2 * window };
         let first = body.first(head);
         if matches!(first, Ok(_) | Err(HttpError::NotFound { .. } | HttpError::Status { .. })) {
             self.reach.answered(url);
         }
-        match first? {
-            Event::Head(status, headers) => {
-                (body.start, body.total) = extent(status, &headers);
-                if body.start != 0 && body.start != offset {
-                    return Err(body.cut("the answer begins elsewhere than asked for"));
-                }
-                Ok(body)
-            }
-            Event::Piece(_) | Event::End => Err(body.cut("no answer")),
-        }
+        body.begun(first?, offset)
     }
 
     /// An answer that holds the file. A registry that wants a token is asked again with one.
@@ -343,132 +328,6 @@ impl Http {
 fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
     interrupt::check()?;
     if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) { Err(Interrupted) } else { Ok(()) }
-}
-
-/// What the transfer's thread sends.
-enum Event {
-    Head(StatusCode, Box<HeaderMap>),
-    Piece(Vec<u8>),
-    End,
-}
-
-/// A running transfer. Dropping it ends it.
-#[derive(Debug)]
-pub struct Body {
-    url: String,
-    pieces: Receiver<Result<Event, HttpError>>,
-    stop: Option<Arc<AtomicBool>>,
-    start: u64,
-    total: Option<u64>,
-    received: u64,
-    pace: Pace,
-}
-
-/// What came in the current window, of time that was spent waiting: the caller may take its own time.
-#[derive(Debug)]
-struct Pace {
-    least: u64,
-    window: Duration,
-    came: u64,
-    waited: Duration,
-}
-
-impl Pace {
-    /// Counts a wait with the bytes that it brought; `Some` with those of a whole window when they are too few.
-    fn too_slow(&mut self, waited: Duration, came: u64) -> Option<u64> {
-        self.waited += waited;
-        self.came += came;
-        if self.waited < self.window {
-            return None;
-        }
-        let came = std::mem::take(&mut self.came);
-        self.waited = Duration::ZERO;
-        (came < self.least).then_some(came)
-    }
-}
-
-impl Body {
-    /// Offset of the first piece in the file, in bytes: the requested offset, or 0 when the server sends the whole
-    /// file.
-    #[must_use]
-    pub fn start(&self) -> u64 {
-        self.start
-    }
-
-    /// Size of the whole file in bytes, when the server gives it.
-    #[must_use]
-    pub fn total(&self) -> Option<u64> {
-        self.total
-    }
-
-    /// The next bytes; `None` at the end, when all announced bytes have come.
-    ///
-    /// # Errors
-    /// [`HttpError::Timeout`], [`HttpError::Slow`], [`HttpError::Cut`], [`HttpError::Interrupted`].
-    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
-        match self.next()? {
-            Event::Piece(piece) => {
-                self.received += piece.len() as u64;
-                Ok(Some(piece))
-            }
-            // Chunked answers announce no length. Their end is marked, and the client checks the mark.
-            Event::End if self.total.is_none_or(|total| self.start + self.received == total) => Ok(None),
-            Event::End | Event::Head(..) => Err(self.cut("fewer or more bytes came than announced")),
-        }
-    }
-
-    /// What comes first, within this time.
-    fn first(&mut self, longest: Duration) -> Result<Event, HttpError> {
-        let begun = Instant::now();
-        loop {
-            if let Some(event) = self.tick()? {
-                return Ok(event);
-            }
-            if begun.elapsed() >= longest {
-                return Err(HttpError::Timeout { url: self.url.clone(), waited: longest });
-            }
-        }
-    }
-
-    fn next(&mut self) -> Result<Event, HttpError> {
-        loop {
-            let begun = Instant::now();
-            let event = self.tick()?;
-            let came = if let Some(Event::Piece(piece)) = &event { piece.len() as u64 } else { 0 };
-            if let Some(came) = self.pace.too_slow(begun.elapsed(), came) {
-                return Err(HttpError::Slow { url: self.url.clone(), came, waited: self.pace.window });
-            }
-            if let Some(event) = event {
-                return Ok(event);
-            }
-        }
-    }
-
-    /// The next event, or none after a short wait.
-    fn tick(&self) -> Result<Option<Event>, HttpError> {
-        check(self.stop.as_deref())?;
-        match self.pieces.recv_timeout(TICK) {
-            Ok(event) => event.map(Some),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(self.cut("the transfer ended without a word")),
-        }
-    }
-
-    fn cut(&self, cause: &str) -> HttpError {
-        HttpError::Cut { url: self.url.clone(), received: self.received, cause: cause.into() }
-    }
-}
-
-/// Offset of an answer's bytes in the file, and the file's size (RFC 9110, 8.6 and 14.4).
-fn extent(status: StatusCode, headers: &HeaderMap) -> (u64, Option<u64>) {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if status != StatusCode::PARTIAL_CONTENT {
-        return (0, text(CONTENT_LENGTH).and_then(|length| length.parse().ok()));
-    }
-    let range = text(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")?.split_once('/'));
-    let start = range.and_then(|(span, _)| span.split_once('-')?.0.parse().ok());
-    // Without a readable range the position of the bytes is unknown: use an offset that nobody asks for.
-    (start.unwrap_or(u64::MAX), range.and_then(|(_, total)| total.parse().ok()))
 }
 
 /// The address for messages, without its password. A user name without a password is a token, so it is left out too.

@@ -1,5 +1,9 @@
 //! The client against a server that misbehaves on request.
 
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, HeaderMap};
+
+use super::body::extent;
 use super::error::retry_after;
 use super::*;
 use labimg_testkit::http_server::{Act, Server, dead_url};
