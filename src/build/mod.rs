@@ -93,7 +93,7 @@ pub struct Built {
     pub date: i64,
     /// Size of the image in bytes, including holes.
     pub size: u64,
-    /// Bytes that the image takes on the disk.
+    /// Bytes of the image that count, without its holes.
     pub occupied: u64,
     /// Bytes used in each partition, by name.
     pub used: Vec<(String, u64)>,

@@ -72,8 +72,9 @@ fn render_partition(out: &mut String, PartitionReport { entry, file_system, hold
         line(out, format_args!("  PARTUUID    {}", entry.partuuid));
     }
     let Some(fs) = file_system else {
-        let what = holds.map_or("none".to_owned(), |kind| format!("{kind}, none"));
-        line(out, format_args!("  files       {what} that labimg can read"));
+        let what =
+            holds.map_or("none that labimg can read".to_owned(), |kind| format!("{kind}, which labimg does not read"));
+        line(out, format_args!("  files       {what}"));
         return;
     };
     let label = if fs.label.is_empty() { "no label".to_owned() } else { format!("`{}`", fs.label) };

@@ -41,9 +41,9 @@ pub struct Damaged {
 pub(super) enum Found {
     /// What was put there.
     Sound(Blob),
-    /// Nothing, or the rest of what was cut by a power failure.
+    /// Nothing.
     Missing,
-    /// Something else.
+    /// Something else: it was thrown away, if the cache may be written.
     Damaged,
 }
 

@@ -93,7 +93,7 @@ fn visit(bytes: &[u8]) {
         Ok::<_, InspectError>(())
     });
     for inode in inodes.into_iter().take(20) {
-        let _ = volume.xattrs(inode);
+        let _ = (volume.xattrs(inode), volume.runs(inode));
     }
     for path in ["big", "os-release", "loop"] {
         let _ = (volume.read(path), volume.read_link(path), volume.stat(path, true));
