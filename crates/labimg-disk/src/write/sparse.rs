@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 /// Programs that flash an image copy whole blocks of this many bytes.
 const BLOCK: u64 = 4096;
 
-static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// A file that reads as zeros, and the ranges of it that were written since.
 #[derive(Debug)]
