@@ -6,16 +6,16 @@ pub enum Foreign {
     /// The half that must stay where it is.
     #[error("this is a private key, which must stay where it is")]
     Private,
-    /// PuTTY's own file, which has both halves.
+    /// That of `puttygen`, which has both halves.
     #[error("this is a file of PuTTY, with the private key in it")]
     PuttyPrivate,
-    /// PuTTY's and other programs' (RFC 4716).
+    /// That of `puttygen` and other programs (RFC 4716).
     #[error("this public key has the form of PuTTY (RFC 4716), not of OpenSSH")]
     Rfc4716,
     /// OpenSSL's, with the name that `ssh-keygen -m` has for it.
     #[error("this public key has the form of OpenSSL ({0}), not of OpenSSH")]
     Pem(&'static str),
-    /// GnuPG's.
+    /// That of `gpg`.
     #[error("this is a key of OpenPGP, not of OpenSSH")]
     Pgp,
     /// What GitHub's API answers.

@@ -1,5 +1,5 @@
 //! SSH public keys as given by users: the text of a key, or a file with keys. Taken is what the node's sshd takes (OpenSSH
-//! 10: sshd(8), "AUTHORIZED_KEYS FILE FORMAT"), which passes over any other line without a word.
+//! 10: sshd(8), on the format of `authorized_keys`), which passes over any other line without a word.
 
 mod data;
 mod foreign;

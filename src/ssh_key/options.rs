@@ -1,4 +1,4 @@
-//! The options before a key (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"), read as sshd reads them: it passes over the whole line
+//! The options before a key (sshd(8), on the format of `authorized_keys`), read as sshd reads them: it passes over the whole line
 //! when it does not understand one. The node does the same for `labimg.conf`, in `usr/lib/labimg/key-options.sh`.
 
 use std::net::IpAddr;

@@ -65,6 +65,10 @@ fn settings_of_the_card_are_applied() {
     for text in ["country=DE", "ssid=546865202320636166c3a9", "sae_password=636f727265637420686f727365"] {
         assert!(wifi.contains(text), "no {text} in {wifi}");
     }
+    // It reads its file before it looks for the port, which is not there.
+    let read = node
+        .run("sudo wpa_supplicant -Dnone -inone -dd -K -c /etc/wpa_supplicant/wpa_supplicant-wlan0.conf 2>&1 || true");
+    assert!(read.contains("id=0 ssid='The # caf") && read.contains("63 6f 72 72 65 63 74 20 68 6f 72 73 65"), "{read}");
     assert_eq!(node.run("stat -c %a /etc/wpa_supplicant/wpa_supplicant-wlan0.conf").trim(), "600");
     let conf = cards[1].firmware_text("labimg.conf");
     assert!(conf.contains("\n#wifi_passphrase=\n") && !conf.contains("correct horse"), "{conf}");

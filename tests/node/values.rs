@@ -65,6 +65,8 @@ fn lab_text(kind: &str, row: &Row) -> String {
             let rest = format!("gateway = \"192.168.1.1\"\ndns = [{value}]");
             ("\"node\"".to_owned(), network("\"192.168.1.10/24\"", &rest))
         }
+        "gateway_alone" => ("\"node\"".to_owned(), format!("gateway = {value}\n")),
+        "dns_alone" => ("\"node\"".to_owned(), format!("dns = [{value}]\n")),
         _ => ("\"node\"".to_owned(), String::new()),
     };
     let keys = if kind == "ssh_key" { format!("ssh_keys = [{value}]\n") } else { String::new() };
@@ -91,6 +93,8 @@ fn conf_text(kind: &str, row: &Row) -> String {
         "address" => format!("address={value}\ngateway={}\n", row.router.as_deref().unwrap_or("192.168.1.1")),
         "gateway" => format!("address={}\ngateway={value}\n", own_address(value)),
         "dns" => format!("address=192.168.1.10/24\ngateway=192.168.1.1\ndns={value}\n"),
+        "gateway_alone" => format!("gateway={value}\n"),
+        "dns_alone" => format!("dns={value}\n"),
         _ => panic!("nobody knows how to ask for {kind}"),
     }
 }
