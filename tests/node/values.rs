@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::Read;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use labimg::lab::{self, Lab};
 use labimg::layers::accounts::Accounts;
@@ -38,6 +38,9 @@ struct Row {
 
 /// What comes out of a value, or why it is refused.
 type Answer = Result<String, String>;
+
+/// Boards and roles, which take a while to read.
+static PARTS: LazyLock<Parts> = LazyLock::new(|| Parts::built_in().unwrap());
 
 fn table() -> Table {
     let mut table: Table = toml::from_str(include_str!("../values.toml")).unwrap();
@@ -120,14 +123,13 @@ fn result(kind: &str, read: impl Fn(&str) -> String) -> String {
 
 /// A file of the seed of a lab's first node.
 pub fn seed_file(lab: &Lab, path: &str) -> String {
-    let parts = Parts::built_in().unwrap();
     let node = &lab.nodes[0];
     let keys: Vec<String> = lab.ssh_keys.iter().flat_map(|key| labimg::ssh_key::read(key).unwrap()).collect();
     let request = SeedRequest {
         lab,
         node,
-        board: parts.board(&node.board).unwrap(),
-        role: parts.role(&node.role).unwrap(),
+        board: PARTS.board(&node.board).unwrap(),
+        role: PARTS.role(&node.role).unwrap(),
         ssh_keys: &keys,
         hosts: "",
         secrets: None,
@@ -152,7 +154,7 @@ pub fn seed_file(lab: &Lab, path: &str) -> String {
 }
 
 fn ask_lab(kind: &str, row: &Row) -> Answer {
-    match lab::parse(&lab_text(kind, row), None, &Parts::built_in().unwrap()) {
+    match lab::parse(&lab_text(kind, row), None, &PARTS) {
         Ok((lab, _)) => Ok(result(kind, |path| seed_file(&lab, path))),
         Err(problems) => Err(problems
             .iter()
@@ -171,13 +173,32 @@ pub fn ask_conf(lines: &str, kind: &str) -> Answer {
     if says.contains("warning: ") { Err(says) } else { Ok(result(kind, |path| root.read(path))) }
 }
 
+/// The answers to lines with keys, which one file may all hold: line by line.
+fn ask_conf_for_keys(rows: &[&Row]) -> Vec<Answer> {
+    let root = Root::new();
+    root.write("boot/firmware/labimg.conf", rows.iter().map(|row| conf_text("ssh_key", row)).collect::<String>());
+    let output = root.run("conf", &[]);
+    assert!(output.status.success(), "{}", text(&output));
+    let (says, keys) = (text(&output), root.read("home/lab/.ssh/authorized_keys"));
+    let answer = |(at, row): (usize, &&Row)| {
+        let line = format!("warning: labimg.conf, line {}: ", at + 1);
+        let key = row.value.trim();
+        match says.lines().find_map(|said| said.strip_prefix(&line)) {
+            Some(why) => Err(why.to_owned()),
+            None if keys.lines().any(|line| line == key) => Ok(format!("{key}\n")),
+            None => Err("nothing is said, and the key is not there".to_owned()),
+        }
+    };
+    rows.iter().enumerate().map(answer).collect()
+}
+
 fn ask_flag(kind: &str, row: &Row) -> Answer {
     let mut flags = Flags { suite: "trixie".to_owned(), ..Flags::default() };
     let hostname = (kind == "host_name").then_some(row.value.as_str());
     if kind == "ssh_key" {
         flags.ssh_keys = vec![row.value.clone()];
     }
-    match alone("rpi4", "master", hostname, &flags, &Parts::built_in().unwrap()) {
+    match alone("rpi4", "master", hostname, &flags, &PARTS) {
         Ok(target) if kind == "host_name" => Ok(format!("{}\n", target.node.name)),
         Ok(target) => Ok(target.ssh_keys.iter().map(|key| format!("{key}\n")).collect()),
         Err(error) => Err(format!("{} ({})", whole(&error), error.help().unwrap_or_default())),
@@ -185,9 +206,9 @@ fn ask_flag(kind: &str, row: &Row) -> Answer {
 }
 
 /// Where the answers to a row differ from what it says, or from each other.
-fn wrong_answers(kind: &str, row: &Row) -> String {
-    let mut answers =
-        vec![("lab", &row.lab, ask_lab(kind, row)), ("conf", &row.conf, ask_conf(&conf_text(kind, row), kind))];
+fn wrong_answers(kind: &str, row: &Row, conf: Option<Answer>) -> String {
+    let conf = conf.unwrap_or_else(|| ask_conf(&conf_text(kind, row), kind));
+    let mut answers = vec![("lab", &row.lab, ask_lab(kind, row)), ("conf", &row.conf, conf)];
     if ["host_name", "ssh_key"].contains(&kind) {
         answers.push(("flag", &row.flag, ask_flag(kind, row)));
     }
@@ -219,16 +240,19 @@ fn a_value_has_one_answer_wherever_it_is_given() {
         return;
     }
     let table = table();
-    let rows: Vec<(&str, &Row)> =
-        table.values.iter().flat_map(|(k, rows)| rows.iter().map(|r| (k.as_str(), r))).collect();
+    let keys: Vec<&Row> = table.values["ssh_key"].iter().collect();
+    let of_keys = keys.iter().zip(ask_conf_for_keys(&keys)).map(|(row, answer)| ("ssh_key", *row, Some(answer)));
+    let others = table.values.iter().filter(|(kind, _)| *kind != "ssh_key");
+    let others = others.flat_map(|(kind, rows)| rows.iter().map(|row| (kind.as_str(), row, None)));
+    let rows: Vec<_> = of_keys.chain(others).collect();
     assert!(rows.len() > 150);
-    let (rows, wrong) = (Mutex::new(rows.iter()), Mutex::new(String::new()));
+    let (rows, wrong) = (Mutex::new(rows.into_iter()), Mutex::new(String::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
-                    let Some((kind, row)) = rows.lock().unwrap().next() else { return };
-                    let said = wrong_answers(kind, row);
+                    let Some((kind, row, conf)) = rows.lock().unwrap().next() else { return };
+                    let said = wrong_answers(kind, row, conf);
                     wrong.lock().unwrap().push_str(&said);
                 }
             });
