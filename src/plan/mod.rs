@@ -59,13 +59,16 @@ pub enum PlanError {
     /// An invalid host name.
     #[error(transparent)]
     Hostname(#[from] HostnameError),
+    /// A flag that names no package.
+    #[error("--package {0}: this is not the name of a Debian package")]
+    Package(String),
 }
 
 impl Fault for PlanError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Unknown(source) => source.kind(),
-            Self::Suite { .. } | Self::NoNode { .. } => FaultKind::Usage,
+            Self::Suite { .. } | Self::NoNode { .. } | Self::Package(_) => FaultKind::Usage,
             Self::Overlay(source) => source.kind(),
             Self::SshKey(source) => source.kind(),
             Self::Hostname(source) => source.kind(),
@@ -85,6 +88,9 @@ impl Fault for PlanError {
                 Some(did_you_mean(nearest).into_iter().chain([there]).collect::<Vec<_>>().join("\n"))
             }
             Self::Hostname(source) => source.help(),
+            Self::Package(_) => {
+                Some("one name for each --package, such as htop; name=version and name/suite go too".to_owned())
+            }
         }
     }
 }

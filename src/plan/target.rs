@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Plan, PlanError, Request, overlays};
-use crate::lab::{Lab, LabFolder, LabNode};
+use crate::lab::{Lab, LabFolder, LabNode, is_package};
 use crate::names::check_hostname;
 use crate::parts::{OwnFile, Parts};
 use crate::ssh_key::{self, SshKeyError};
@@ -92,6 +92,9 @@ fn target(
     flags: &Flags,
     parts: &Parts,
 ) -> Result<Target, PlanError> {
+    if let Some(wrong) = flags.packages.iter().find(|name| !is_package(name)) {
+        return Err(PlanError::Package(wrong.clone()));
+    }
     packages.extend(flags.packages.iter().map(|p| (p.clone(), "asked for with --package".to_owned())));
     let (board, role, suite) = (node.board.clone(), node.role.clone(), flags.suite.clone());
     let plan = Plan::new(&Request { board, role, suite, packages, lab }, parts)?;

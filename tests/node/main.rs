@@ -1,7 +1,8 @@
 //! Runs the node's scripts on this computer: each with a folder as its root, and with stand-ins for the few commands
 //! that would change the computer itself.
 //!
-//! Needs shellcheck, tar, gzip, ssh-keygen, sfdisk, wipefs, blkid, e2fsprogs, mkfs.vfat and perl.
+//! Needs shellcheck, tar, gzip, ssh-keygen, wpasupplicant, sfdisk, wipefs, blkid, e2fsprogs, mkfs.vfat and
+//! perl.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod clock;

@@ -72,7 +72,11 @@ fn lab_text(kind: &str, row: &Row) -> String {
         "dns_alone" => ("\"node\"".to_owned(), format!("dns = [{value}]\n")),
         _ => ("\"node\"".to_owned(), String::new()),
     };
-    let keys = if kind == "ssh_key" { format!("ssh_keys = [{value}]\n") } else { String::new() };
+    let keys = match kind {
+        "ssh_key" => format!("ssh_keys = [{value}]\n"),
+        "package" => format!("packages = [{value}]\n"),
+        _ => String::new(),
+    };
     let wifi = match kind {
         "wifi_ssid" => format!("ssid = {value}\npassphrase = \"12345678\"\ncountry = \"DE\""),
         "wifi_passphrase" => format!("ssid = \"a\"\npassphrase = {value}\ncountry = \"DE\""),
@@ -155,6 +159,7 @@ pub fn seed_file(lab: &Lab, path: &str) -> String {
 
 fn ask_lab(kind: &str, row: &Row) -> Answer {
     match lab::parse(&lab_text(kind, row), None, &PARTS) {
+        Ok((lab, _)) if kind == "package" => Ok(lab.packages.concat()),
         Ok((lab, _)) => Ok(result(kind, |path| seed_file(&lab, path))),
         Err(problems) => Err(problems
             .iter()
@@ -195,11 +200,17 @@ fn ask_conf_for_keys(rows: &[&Row]) -> Vec<Answer> {
 fn ask_flag(kind: &str, row: &Row) -> Answer {
     let mut flags = Flags { suite: "trixie".to_owned(), ..Flags::default() };
     let hostname = (kind == "host_name").then_some(row.value.as_str());
-    if kind == "ssh_key" {
-        flags.ssh_keys = vec![row.value.clone()];
+    match kind {
+        "ssh_key" => flags.ssh_keys = vec![row.value.clone()],
+        "package" => flags.packages = vec![row.value.clone()],
+        _ => {}
     }
     match alone("rpi4", "master", hostname, &flags, &PARTS) {
         Ok(target) if kind == "host_name" => Ok(format!("{}\n", target.node.name)),
+        Ok(target) if kind == "package" => {
+            let asked = target.plan.packages.iter().filter(|(_, why)| why.contains("--package"));
+            Ok(asked.map(|(name, _)| name.as_str()).collect())
+        }
         Ok(target) => Ok(target.ssh_keys.iter().map(|key| format!("{key}\n")).collect()),
         Err(error) => Err(format!("{} ({})", whole(&error), error.help().unwrap_or_default())),
     }
@@ -207,9 +218,11 @@ fn ask_flag(kind: &str, row: &Row) -> Answer {
 
 /// Where the answers to a row differ from what it says, or from each other.
 fn wrong_answers(kind: &str, row: &Row, conf: Option<Answer>) -> String {
-    let conf = conf.unwrap_or_else(|| ask_conf(&conf_text(kind, row), kind));
-    let mut answers = vec![("lab", &row.lab, ask_lab(kind, row)), ("conf", &row.conf, conf)];
-    if ["host_name", "ssh_key"].contains(&kind) {
+    let mut answers = vec![("lab", &row.lab, ask_lab(kind, row))];
+    if kind != "package" {
+        answers.push(("conf", &row.conf, conf.unwrap_or_else(|| ask_conf(&conf_text(kind, row), kind))));
+    }
+    if ["host_name", "package", "ssh_key"].contains(&kind) {
         answers.push(("flag", &row.flag, ask_flag(kind, row)));
     }
     let mut wrong = String::new();

@@ -20,6 +20,7 @@ use super::error::Problem;
 use crate::parts::Parts;
 
 pub use k3s::{K3sFile, k3s_settings};
+pub use settings::is_package;
 pub(super) use settings::timezones;
 
 /// What the rules found.

@@ -113,15 +113,20 @@ fn check_locale(locale: &Text<'_>, found: &mut Found) {
     });
 }
 
-/// A package as `labimg build --package` takes it (names: Debian policy, section 5.6.1).
-fn check_package(package: &Text<'_>, found: &mut Found) {
-    let name = package.value.split(['=', '/']).next().unwrap_or_default();
+/// Whether a text names a package as `labimg build --package` takes it: `name`, `name=version` or `name/suite` (names: Debian
+/// policy, section 5.6.1).
+#[must_use]
+pub fn is_package(text: &str) -> bool {
+    let name = text.split(['=', '/']).next().unwrap_or_default();
     let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let good = name.len() >= 2
+    name.len() >= 2
         && name.bytes().next().is_some_and(letter)
         && name.bytes().all(|b| letter(b) || b"+-.".contains(&b))
-        && !package.value.contains(|c: char| c.is_whitespace() || c.is_control());
-    if !good {
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn check_package(package: &Text<'_>, found: &mut Found) {
+    if !is_package(package.value) {
         let problem =
             found.mistake(package.span.clone(), format!("`{}` is not the name of a Debian package", package.value));
         problem.help("one name an entry, such as \"htop\"; \"name=version\" and \"name/suite\" go too");
