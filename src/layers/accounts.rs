@@ -60,11 +60,7 @@ impl Accounts {
 fn id(what: &'static str, table: &[(String, u32)], name: Option<&str>) -> Result<Option<u32>, NoAccount> {
     let Some(name) = name else { return Ok(None) };
     let known = || table.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
-    match name.parse().ok().or_else(known) {
-        Some(id) => Ok(Some(id)),
-        None => {
-            let nearest = nearest(name, table.iter().map(|(known, _)| known.as_str()));
-            Err(NoAccount { what, name: name.to_owned(), nearest })
-        }
-    }
+    let near = || nearest(name, table.iter().map(|(known, _)| known.as_str()));
+    let missing = || NoAccount { what, name: name.to_owned(), nearest: near() };
+    name.parse().ok().or_else(known).ok_or_else(missing).map(Some)
 }

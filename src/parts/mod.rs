@@ -224,8 +224,8 @@ impl Parts {
         for (name, folder) in all {
             let of_folder = modes.remove(&name).unwrap_or_default();
             let files = own_files::read(&folder, &of_folder, without.is_none(), use_of)?;
-            let there = files.iter().map(|file| file.path.as_str());
-            of_folder.check(&shown, &folder.display().to_string(), there)?;
+            let there: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            of_folder.check(&shown, &folder.display().to_string(), &there)?;
             read.insert(name, files);
         }
         match modes.into_keys().next() {

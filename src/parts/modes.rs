@@ -159,21 +159,16 @@ impl Modes {
     ///
     /// # Errors
     /// [`ModesError::NoFile`].
-    pub(super) fn check<'a>(
-        &self,
-        file: &str,
-        folder: &str,
-        there: impl Iterator<Item = &'a str> + Clone,
-    ) -> Result<(), ModesError> {
+    pub(super) fn check(&self, file: &str, folder: &str, there: &[&str]) -> Result<(), ModesError> {
         let is_there = |path: &str| {
-            there.clone().any(|file| file == path || file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+            there.iter().any(|file| *file == path || file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
         };
         match self.paths().find(|path| !is_there(path)) {
             Some(path) => Err(ModesError::NoFile {
                 file: file.to_owned(),
                 path: format!("/{path}"),
                 folder: folder.to_owned(),
-                nearest: nearest(path, there.clone()).into_iter().map(|path| format!("/{path}")).collect(),
+                nearest: nearest(path, there.iter().copied()).into_iter().map(|path| format!("/{path}")).collect(),
             }),
             None => Ok(()),
         }
@@ -237,7 +232,7 @@ mod tests {
     fn a_path_without_a_file_is_named() {
         let modes = &parse("m", "[common]\n\"/srv/ap\" = {}\n\"/srv\" = {}\n").unwrap()["common"];
         let there = ["etc/motd", "srv/app"];
-        let error = one_line(&modes.check("m", "overlays/common", there.into_iter()).unwrap_err());
+        let error = one_line(&modes.check("m", "overlays/common", &there).unwrap_err());
         assert_eq!(error, "m: there is no /srv/ap in overlays/common (did you mean `/srv/app`?)");
     }
 }

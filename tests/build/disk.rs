@@ -35,7 +35,7 @@ fn files_that_may_not_grow() {
 
     let package = shared().packages.iter().max_by_key(|p| p.size).unwrap();
     forget(&cache, package);
-    fails(&mut limited(limit), 1, &["no room for", "File too large", "--cache"]);
+    fails(&mut limited(limit), 1, &["cache/tmp/", "File too large", "ulimit -f"]);
 }
 
 #[test]

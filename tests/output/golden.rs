@@ -259,7 +259,7 @@ pub fn lab_with_everything(session: &Session) -> Vec<String> {
     let output = session.unheard(&["new", "home", "--board", "virt", "--workers", "1"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let url = |path: &str| session.server.url(path);
-    let k3s = k3s_section(&session);
+    let k3s = k3s_section(session);
     let template = session.read("home/lab.toml");
     let lab = template.replace("[k3s]\n", &k3s).replace("ssh_keys = []  ", &format!("ssh_keys = [\"{KEY}\"]"));
     assert!(lab.contains(KEY) && lab.contains(K3S));

@@ -28,10 +28,9 @@ fn check_hash(hash: &str) -> Result<(), &'static str> {
         return Err(NONE);
     }
     let (last, length) = match (method, rest.as_slice()) {
-        ("y" | "gy", [_, _, last]) | ("7", [_, last]) => (last, 43),
+        ("y" | "gy" | "5", [_, _, last]) | ("7" | "5", [_, last]) => (last, 43),
         ("2b" | "2y" | "2a", [_, last]) => (last, 53),
         ("6", [_, last] | [_, _, last]) => (last, 86),
-        ("5", [_, last] | [_, _, last]) => (last, 43),
         ("1", _) => return Err("this is a hash by MD5, which is found out in no time"),
         ("y" | "gy" | "7" | "2a" | "2b" | "2y" | "5" | "6", _) => return Err("this hash of a password is not whole"),
         _ => return Err("this is not a kind of hash that the nodes take"),

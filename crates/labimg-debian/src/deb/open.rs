@@ -60,7 +60,7 @@ pub(super) fn open(store: &Store, sha256: &Sha256, reporter: &dyn Progress) -> R
 /// Opens packages in parallel, the largest first; the result is in the order of `packages`.
 ///
 /// # Errors
-/// As [`open`], with the name of the package: the first failure in the order of `packages`.
+/// As `open`, with the name of the package: the first failure in the order of `packages`.
 pub fn open_all(
     store: &Store,
     packages: &[LockedPackage],

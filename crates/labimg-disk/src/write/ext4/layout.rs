@@ -7,7 +7,7 @@ use crate::format::ext4::{group_descriptor, inode};
 
 /// Size of a block in bytes.
 pub const BLOCK_SIZE: usize = 4096;
-/// [`BLOCK_SIZE`] for sums of sizes.
+/// `BLOCK_SIZE` for sums of sizes.
 pub const BLOCK: u64 = BLOCK_SIZE as u64;
 /// Blocks of a block group: as many as one bitmap block has bits.
 pub const GROUP_BLOCKS: u32 = 8 * BLOCK_SIZE as u32;
