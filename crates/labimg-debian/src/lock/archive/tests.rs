@@ -216,14 +216,16 @@ fn an_older_release_is_a_replay() {
 
     let folder = bench.cache.path().join("releases");
     // What a power failure left there is no reason not to build, and is written anew.
+    let memories = || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let leave = |left: &[u8]| memories().for_each(|memory| std::fs::write(memory, left).unwrap());
     for left in [&b""[..], b"nonsense", b"\xff\0"] {
-        let memories = || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        memories().for_each(|memory| std::fs::write(memory, left).unwrap());
+        leave(left);
         bench.lock(&bench.request()).unwrap();
         let written: Vec<String> = memories().map(|memory| std::fs::read_to_string(memory).unwrap()).collect();
         assert!(written.iter().all(|text| text.contains("/InRelease ")), "{written:?}");
     }
-    // Nothing is known then, so it is taken, and remembered again.
+    // Nothing is known then, so an older one is taken, and remembered again.
+    leave(b"nonsense");
     bench.publish(&Made { date: NOW - 2 * DAY, ..bench.made() });
     assert_eq!(bench.lock(&bench.request()).unwrap().date, NOW - 2 * DAY);
     bench.publish(&Made { date: NOW - 3 * DAY, ..bench.made() });
