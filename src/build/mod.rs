@@ -164,18 +164,12 @@ fn alone<T>(
 }
 
 fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built, BuildError> {
-    let Target { plan, node, ssh_keys, secret_files } = &output.target;
+    let Target { plan, node, ssh_keys, .. } = &output.target;
     let mut firmware = assembled.firmware.clone();
     if output.seeded {
         let request = SeedRequest {
-            lab: &plan.lab,
-            node,
-            board: &plan.board,
-            role: &plan.role,
-            ssh_keys,
-            hosts: &plan.added.hosts,
+            target: &output.target,
             secrets: run.options.secrets.as_ref(),
-            files: secret_files,
             accounts: &assembled.accounts,
             date: assembled.date,
             image: assembled.manifest.partitions.last().map_or("", |root| &root.partuuid),

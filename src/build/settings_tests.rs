@@ -1,7 +1,6 @@
 //! Every setting of `lab.toml` is somewhere in what a build makes: a row for each property of the model's schema.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 
 use serde_json::Value;
 
@@ -16,6 +15,7 @@ use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
 use crate::secrets::Secrets;
 use crate::seed::{ARCHIVE, Seed, SeedRequest};
+use labimg_testkit::seed_files;
 use labimg_tree::Tree;
 
 const MASTER: &str = "m";
@@ -204,31 +204,16 @@ impl Lab {
 
     /// The files of a node's seed.
     fn seed(&self, name: &str) -> BTreeMap<String, String> {
-        let Target { plan, node, ssh_keys, secret_files } = &self.target(name);
         let request = SeedRequest {
-            lab: &plan.lab,
-            node,
-            board: &plan.board,
-            role: &plan.role,
-            ssh_keys,
-            hosts: &plan.added.hosts,
+            target: &self.target(name),
             secrets: Some(&self.secrets),
-            files: secret_files,
             accounts: &Accounts::default(),
             date: 7,
             image: "0-02",
         };
         let mut firmware = Tree::new(7);
         Seed::make(&request).unwrap().put(&mut firmware).unwrap();
-        let packed = firmware.read(ARCHIVE).unwrap();
-        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));
-        let entries = tar.entries().unwrap().map(|entry| {
-            let mut entry = entry.unwrap();
-            let mut text = String::new();
-            entry.read_to_string(&mut text).unwrap();
-            (entry.path().unwrap().display().to_string(), text)
-        });
-        entries.collect()
+        seed_files(&firmware.read(ARCHIVE).unwrap())
     }
 
     /// The files of a node's image that follow from settings.

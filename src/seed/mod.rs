@@ -10,13 +10,13 @@ use std::io;
 use uuid::Uuid;
 
 use crate::k3s::config;
-use crate::lab::{DiskRule, Lab, LabNode, Wifi};
+use crate::lab::{DiskRule, Lab, Wifi};
 use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
-use crate::parts::board::Board;
-use crate::parts::role::{FOUNDER, K3sKind, Role};
-use crate::parts::{OwnFile, OwnKind};
+use crate::parts::OwnKind;
+use crate::parts::role::{FOUNDER, K3sKind};
+use crate::plan::target::Target;
 use crate::secrets::Secrets;
 use crate::wifi;
 use labimg_tree::fault::{Fault, FaultKind};
@@ -74,23 +74,11 @@ impl Fault for SeedError {
 /// Everything that goes into a seed.
 #[derive(Debug)]
 pub struct SeedRequest<'a> {
-    /// The cluster; without a `lab.toml` one with only this node.
-    pub lab: &'a Lab,
-    /// The node.
-    pub node: &'a LabNode,
-    /// The node's board.
-    pub board: &'a Board,
-    /// The node's role.
-    pub role: &'a Role,
-    /// Public keys that may log in, one `authorized_keys` line each.
-    pub ssh_keys: &'a [String],
-    /// Lines of overlays for `/etc/hosts`, each with its newline.
-    pub hosts: &'a str,
+    /// The node and its image; without a `lab.toml` its lab has only this node.
+    pub target: &'a Target,
     /// The cluster's keys; `None` without a `lab.toml`.
     pub secrets: Option<&'a Secrets>,
-    /// Folders of `secrets/files` with their files; later ones replace earlier ones.
-    pub files: &'a [(String, Vec<OwnFile>)],
-    /// The image's users and groups, to whom those files can belong.
+    /// The image's users and groups, to whom files of `secrets/files` can belong.
     pub accounts: &'a Accounts,
     /// The image's own time, seconds since 1970.
     pub date: i64,
@@ -129,31 +117,29 @@ impl Seed {
 
 /// The seed's files under their paths on the node.
 fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
+    let Target { plan, node, ssh_keys, .. } = request.target;
+    let (lab, board, role, name) = (&plan.lab, &plan.board.name, &plan.role.name, &node.name);
     // Secrets may be newer than the package lists that date the image, or much older.
     let date = request.date.max(request.secrets.map_or(0, Secrets::created));
     let mut tree = Tree::new(date);
-    let name = &request.node.name;
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
-    tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name, request.hosts))?;
-    login(&mut tree, request.ssh_keys)?;
-    network(&mut tree, request)?;
-    let master = request.lab.master().map_or("", |m| m.name.as_str());
+    tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name, &plan.added.hosts))?;
+    login(&mut tree, ssh_keys)?;
+    network(&mut tree, request.target)?;
+    let master = lab.master().map_or("", |m| m.name.as_str());
     let conf = format!(
-        "# Format of this seed, and the image that it was made beside.\nSEED={FORMAT}\nBOARD={}\nIMAGE={}\n\
-         # What this node is.\nCLUSTER={}\nROLE={}\nMASTER={master}\n\
+        "# Format of this seed, and the image that it was made beside.\nSEED={FORMAT}\nBOARD={board}\nIMAGE={}\n\
+         # What this node is.\nCLUSTER={}\nROLE={role}\nMASTER={master}\n\
          # The clock is never behind this: seconds since 1970.\nSEED_TIME={date}\n",
-        request.board.name, request.image, request.lab.name, request.role.name
+        request.image, lab.name
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
-    if let Some(hash) = &request.lab.password_hash {
+    if let Some(hash) = &lab.password_hash {
         tree.write("etc/labimg/password", 0o600, format!("{USER}:{hash}\n"))?;
     }
-    if request.role.name == FOUNDER && request.lab.storage.enabled {
-        tree.write(
-            "etc/labimg/storage.conf",
-            0o644,
-            storage(request.lab, request.secrets.and_then(|s| s.storage_uuid(name))),
-        )?;
+    if role == FOUNDER && lab.storage.enabled {
+        let uuid = request.secrets.and_then(|s| s.storage_uuid(name));
+        tree.write("etc/labimg/storage.conf", 0o644, storage(lab, uuid))?;
     }
     k3s(&mut tree, request)?;
     users_files(&mut tree, request)?;
@@ -176,14 +162,13 @@ fn login(tree: &mut Tree, keys: &[String]) -> Result<(), TreeError> {
     Ok(())
 }
 
-fn network(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), TreeError> {
-    let node = request.node;
+fn network(tree: &mut Tree, Target { plan, node, .. }: &Target) -> Result<(), TreeError> {
     if let Some(address) = &node.address {
-        let port = if request.board.wireless_only { "wlan0" } else { "eth0" };
+        let port = if plan.board.wireless_only { "wlan0" } else { "eth0" };
         let text = network::fixed_address(port, address, node.gateway.as_deref(), &node.dns);
         tree.write("etc/systemd/network/10-labimg.network", 0o644, text)?;
     }
-    if let Some(Wifi { ssid, passphrase, country }) = &request.lab.wifi {
+    if let Some(Wifi { ssid, passphrase, country }) = &plan.lab.wifi {
         let text = wifi::wpa_supplicant(ssid, passphrase.as_deref(), country);
         tree.write("etc/wpa_supplicant/wpa_supplicant-wlan0.conf", 0o600, text)?;
         // Started when the interface appears: a board without Wi-Fi does not wait for it.
@@ -217,7 +202,7 @@ fn storage(lab: &Lab, uuid: Option<Uuid>) -> String {
 
 /// The user's own files, which belong to root unless `modes.toml` names others.
 fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
-    for (folder, files) in request.files {
+    for (folder, files) in &request.target.secret_files {
         for file in files {
             match &file.kind {
                 OwnKind::Folder => tree.mkdir(&file.path, file.mode.unwrap_or(0o755))?,
@@ -238,11 +223,12 @@ fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedErr
 }
 
 fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
-    let (lab, node) = (request.lab, request.node);
-    let Some(kind) = request.role.k3s else { return Ok(()) };
+    let Target { plan, node, .. } = request.target;
+    let (lab, role) = (&plan.lab, &plan.role);
+    let Some(kind) = role.k3s else { return Ok(()) };
     let Some(secrets) = request.secrets else {
         // A single node can only be the first server; then k3s creates its own keys.
-        if request.role.name == FOUNDER {
+        if role.name == FOUNDER {
             tree.write(CONFIG, 0o600, config::standalone_config(&node.name))?;
         }
         return Ok(());
@@ -256,7 +242,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     if kind == K3sKind::Server {
         tree.write("etc/rancher/k3s/agent-token", 0o600, format!("{}\n", secrets.agent_password()))?;
     }
-    if request.role.name == FOUNDER {
+    if role.name == FOUNDER {
         tree.mkdir("var/lib/rancher/k3s/server/tls", 0o700)?;
         for (path, bytes) in secrets.cluster_ca_files() {
             tree.write(format!("var/lib/rancher/k3s/server/tls/{path}"), 0o600, bytes)?;
@@ -275,9 +261,22 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Wifi;
+    use crate::lab::{LabFolder, LabNode};
     use crate::parts::reserved::{self, AUTHORIZED_KEYS, HOSTS, K3S_CONFIG};
-    use crate::parts::{Owners, Parts};
+    use crate::parts::{OwnFile, Owners, Parts};
+    use crate::plan::target::{self, Flags};
+
+    fn flags() -> Flags {
+        Flags { suite: "trixie".to_owned(), ..Flags::default() }
+    }
+
+    fn alone(role: &str, name: &str) -> Target {
+        target::alone("rpi4", role, Some(name), &flags(), &Parts::built_in().unwrap()).unwrap()
+    }
+
+    fn request<'a>(target: &'a Target, secrets: Option<&'a Secrets>, accounts: &'a Accounts) -> SeedRequest<'a> {
+        SeedRequest { target, secrets, accounts, date: 7, image: "0-02" }
+    }
 
     #[test]
     fn the_master_is_told_its_disk() {
@@ -292,31 +291,13 @@ mod tests {
 
     #[test]
     fn a_master_without_a_lab_is_configured() {
-        let parts = Parts::built_in().unwrap();
-        let node = LabNode { name: "pi".to_owned(), role: FOUNDER.to_owned(), ..LabNode::default() };
-        let request = SeedRequest {
-            lab: &Lab { nodes: vec![node.clone()], ..Lab::default() },
-            node: &node,
-            board: parts.board("rpi4").unwrap(),
-            role: parts.role(FOUNDER).unwrap(),
-            ssh_keys: &[],
-            hosts: "",
-            secrets: None,
-            files: &[],
-            accounts: &Accounts::default(),
-            date: 7,
-            image: "0-02",
-        };
-        let mut tree = Tree::new(7);
-        k3s(&mut tree, &request).unwrap();
+        let tree = tree(&request(&alone(FOUNDER, "pi"), None, &Accounts::default())).unwrap();
         assert_eq!(tree.get(CONFIG).unwrap().mode, 0o600);
         assert!(tree.read_text(CONFIG).unwrap().contains("pi.local"));
     }
 
     #[test]
     fn the_users_files_keep_mode_and_owner() {
-        let parts = Parts::built_in().unwrap();
-        let node = LabNode { name: "w".to_owned(), ..LabNode::default() };
         let mut image = Tree::new(7);
         image.write("etc/passwd", 0o644, "www-data:x:33:33::/:/bin/sh\n").unwrap();
         let file = |user: &str| OwnFile {
@@ -326,28 +307,16 @@ mod tests {
             mode: Some(0o640),
             owners: Owners { user: Some(user.to_owned()), group: None },
         };
-        let made = |files: &[(String, Vec<OwnFile>)]| {
-            let mut tree = Tree::new(7);
-            let request = SeedRequest {
-                lab: &Lab { nodes: vec![node.clone()], ..Lab::default() },
-                node: &node,
-                board: parts.board("rpi4").unwrap(),
-                role: parts.role("worker").unwrap(),
-                ssh_keys: &[],
-                hosts: "",
-                secrets: None,
-                files,
-                accounts: &Accounts::of(&image).unwrap(),
-                date: 7,
-                image: "0-02",
-            };
-            users_files(&mut tree, &request).map(|()| tree)
+        let made = |user: &str| {
+            let secret_files = vec![("common".to_owned(), vec![file(user)])];
+            let target = Target { secret_files, ..alone("worker", "w") };
+            tree(&request(&target, None, &Accounts::of(&image).unwrap()))
         };
-        let tree = made(&[("common".to_owned(), vec![file("www-data")])]).unwrap();
+        let tree = made("www-data").unwrap();
         let key = tree.get("etc/app/key").unwrap();
         assert_eq!((key.mode, key.uid, key.gid), (0o640, 33, 0));
         assert_eq!(tree.get("etc/app").unwrap().mode, 0o755);
-        let error = made(&[("common".to_owned(), vec![file("www")])]).unwrap_err();
+        let error = made("www").unwrap_err();
         assert!(
             error.to_string().contains("secrets/files/common/etc/app/key is to belong to the user `www`"),
             "{error}"
@@ -372,22 +341,12 @@ mod tests {
         let lab = Lab { name: "home".to_owned(), nodes, wifi, password_hash, ..Lab::default() };
         let dir = tempfile::tempdir().unwrap();
         let secrets = Secrets::open(&dir.path().join("secrets"), &lab, 1_700_000_000).unwrap();
-        let keys = ["ssh-ed25519 AAAA".to_owned()];
+        let folder = LabFolder { dir: dir.path().to_owned(), lab, parts };
         let mut files = 0;
-        for node in &lab.nodes {
-            let request = SeedRequest {
-                lab: &lab,
-                node,
-                board: parts.board("rpi4").unwrap(),
-                role: parts.role(&node.role).unwrap(),
-                ssh_keys: &keys,
-                hosts: "",
-                files: &[],
-                accounts: &Accounts::default(),
-                secrets: Some(&secrets),
-                date: 7,
-                image: "0-02",
-            };
+        for target in target::of_lab(&folder, &[], &flags()).unwrap() {
+            let target = Target { ssh_keys: vec!["ssh-ed25519 AAAA".to_owned()], ..target };
+            let accounts = Accounts::default();
+            let request = request(&target, Some(&secrets), &accounts);
             for (path, _, inode) in tree(&request).unwrap().iter() {
                 let path = path.to_string()[1..].to_owned();
                 // Links that switch units on are the same in an overlay.

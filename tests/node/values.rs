@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::Read;
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
-use labimg::lab::{self, Lab};
+use labimg::lab::{self, Lab, LabFolder};
 use labimg::layers::accounts::Accounts;
 use labimg::parts::Parts;
-use labimg::plan::target::{Flags, alone};
+use labimg::plan::target::{Flags, alone, of_lab};
 use labimg::seed::{ARCHIVE, Seed, SeedRequest};
-use labimg_testkit::judges;
+use labimg_testkit::{judges, seed_files};
 use labimg_tree::Tree;
 use labimg_tree::fault::{Fault, whole};
 use serde::Deserialize;
@@ -127,34 +127,19 @@ fn result(kind: &str, read: impl Fn(&str) -> String) -> String {
 
 /// A file of the seed of a lab's first node.
 pub fn seed_file(lab: &Lab, path: &str) -> String {
-    let node = &lab.nodes[0];
-    let keys: Vec<String> = lab.ssh_keys.iter().flat_map(|key| labimg::ssh_key::read(key).unwrap()).collect();
+    let folder = LabFolder { dir: PathBuf::new(), lab: lab.clone(), parts: PARTS.clone() };
+    let flags = Flags { suite: "trixie".to_owned(), ..Flags::default() };
     let request = SeedRequest {
-        lab,
-        node,
-        board: PARTS.board(&node.board).unwrap(),
-        role: PARTS.role(&node.role).unwrap(),
-        ssh_keys: &keys,
-        hosts: "",
+        target: &of_lab(&folder, &[], &flags).unwrap()[0],
         secrets: None,
-        files: &[],
         accounts: &Accounts::default(),
         date: 7,
         image: "0-02",
     };
     let mut firmware = Tree::new(7);
     Seed::make(&request).unwrap().put(&mut firmware).unwrap();
-    let packed = firmware.read(ARCHIVE).unwrap();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&packed[..]));
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        if entry.path().unwrap().to_string_lossy().trim_start_matches("./") == path {
-            let mut text = String::new();
-            entry.read_to_string(&mut text).unwrap();
-            return text;
-        }
-    }
-    panic!("the seed has no {path}")
+    let mut files = seed_files(&firmware.read(ARCHIVE).unwrap());
+    files.remove(path).unwrap_or_else(|| panic!("the seed has no {path}"))
 }
 
 fn ask_lab(kind: &str, row: &Row) -> Answer {

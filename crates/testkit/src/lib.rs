@@ -9,8 +9,10 @@ pub mod judges;
 pub mod machine;
 pub mod native;
 pub mod random;
+mod seed;
 mod skipped;
 pub mod used_card;
 pub mod words;
 
+pub use seed::seed_files;
 pub use skipped::skipped;
