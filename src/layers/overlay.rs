@@ -81,8 +81,8 @@ pub fn apply(tree: &mut Tree, name: &str) -> Result<(), OverlayError> {
 /// What follows the name in the layers of the user's files.
 const OF_LAB: &str = " of the lab folder";
 
-/// Adds the user's files of the overlay `name` to the tree with the tree's time. They belong to root, below the user's home
-/// folder to the user, unless `modes.toml` names others. `/etc/hosts` is left out: its lines are in the node's own.
+/// Adds the user's files of the overlay `name` to the tree, each by [`lay`]. `/etc/hosts` is left out: its lines are in the
+/// node's own.
 ///
 /// # Errors
 /// A file of the tree in the place of a folder, or the other way round; an owner whom the image does not have.
@@ -91,33 +91,58 @@ pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile]) -> Result<(), O
     let error = |source| OverlayError::Tree { overlay: format!("{name}{OF_LAB}"), source };
     let accounts = Accounts::of(tree).map_err(error)?;
     for file in files.iter().filter(|file| file.path != HOSTS) {
-        let path = tree.place(&file.path).map_err(error)?;
-        let new = missing_folders(tree, &path);
-        match &file.kind {
-            OwnKind::Folder if tree.resolve(&path).is_ok_and(|path| is_folder(tree, &path)) && file.mode.is_none() => {}
-            OwnKind::Folder => tree.mkdir(&path, file.mode.unwrap_or(0o755)).map_err(error)?,
-            OwnKind::Link(target) => tree.symlink(&path, target.as_str()).map_err(error)?,
-            OwnKind::File(content) => {
-                tree.write(&path, file.mode.unwrap_or(0o644), content.clone()).map_err(error)?;
+        lay(tree, file, &accounts).map_err(|e| match e {
+            LayError::Tree(source) => error(source),
+            LayError::Account(missing) => {
+                OverlayError::Account { overlay: name.to_owned(), path: file.path.clone(), missing }
             }
-        }
-        if path.as_bytes().starts_with(format!("home/{USER}/").as_bytes()) {
-            for path in new.iter().chain([&path]) {
-                if let Some(inode) = tree.get_mut(path) {
-                    (inode.uid, inode.gid) = (UID, UID);
-                }
-            }
-        }
-        let ids = accounts.ids(&file.owners).map_err(|missing| OverlayError::Account {
-            overlay: name.to_owned(),
-            path: file.path.clone(),
-            missing,
         })?;
-        if ids != (None, None)
-            && let Some(inode) = tree.get_mut(&path)
-        {
-            (inode.uid, inode.gid) = (ids.0.unwrap_or(inode.uid), ids.1.unwrap_or(inode.gid));
+    }
+    Ok(())
+}
+
+/// Why a file of the user cannot be laid over a tree.
+#[derive(Debug)]
+pub enum LayError {
+    /// A file of the tree is in the place of a folder, or the other way round.
+    Tree(TreeError),
+    /// Its owner is not in the image.
+    Account(NoAccount),
+}
+
+impl From<TreeError> for LayError {
+    fn from(source: TreeError) -> Self {
+        Self::Tree(source)
+    }
+}
+
+/// Lays one file of the user over a tree, in the current layer. It belongs to root, below the user's home folder to the user,
+/// unless `modes.toml` names others.
+///
+/// # Errors
+/// See [`LayError`].
+pub fn lay(tree: &mut Tree, file: &OwnFile, accounts: &Accounts) -> Result<(), LayError> {
+    let path = tree.place(&file.path)?;
+    let new = missing_folders(tree, &path);
+    match &file.kind {
+        OwnKind::Folder if tree.resolve(&path).is_ok_and(|path| is_folder(tree, &path)) && file.mode.is_none() => {}
+        OwnKind::Folder => tree.mkdir(&path, file.mode.unwrap_or(0o755))?,
+        OwnKind::Link(target) => tree.symlink(&path, target.as_str())?,
+        OwnKind::File(content) => tree.write(&path, file.mode.unwrap_or(0o644), content.clone())?,
+    }
+    let home = format!("home/{USER}");
+    let is_in_home =
+        |path: &&TreePath| path.as_bytes().strip_prefix(home.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
+    for path in new.iter().chain([&path]).filter(is_in_home) {
+        if let Some(inode) = tree.get_mut(path) {
+            (inode.uid, inode.gid) = (UID, UID);
         }
+    }
+    let ids = accounts.ids(&file.owners).map_err(LayError::Account)?;
+    if ids != (None, None)
+        && let Some(inode) = tree.get_mut(&path)
+    {
+        (inode.uid, inode.gid) = (ids.0.unwrap_or(inode.uid), ids.1.unwrap_or(inode.gid));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::lab::{DiskRule, Lab, Wifi};
 use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
-use crate::parts::OwnKind;
+use crate::layers::overlay::{self, LayError};
 use crate::parts::role::{FOUNDER, K3sKind};
 use crate::plan::target::Target;
 use crate::secrets::Secrets;
@@ -200,23 +200,16 @@ fn storage(lab: &Lab, uuid: Option<Uuid>) -> String {
     )
 }
 
-/// The user's own files, which belong to root unless `modes.toml` names others.
+/// The user's own files.
 fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     for (folder, files) in &request.target.secret_files {
         for file in files {
-            match &file.kind {
-                OwnKind::Folder => tree.mkdir(&file.path, file.mode.unwrap_or(0o755))?,
-                OwnKind::File(content) => tree.write(&file.path, file.mode.unwrap_or(0o600), content.clone())?,
-                OwnKind::Link(target) => tree.symlink(&file.path, target)?,
-            }
-            let ids = request.accounts.ids(&file.owners).map_err(|missing| SeedError::Account {
-                folder: folder.clone(),
-                path: file.path.clone(),
-                missing,
+            overlay::lay(tree, file, request.accounts).map_err(|e| match e {
+                LayError::Tree(source) => SeedError::Tree(source),
+                LayError::Account(missing) => {
+                    SeedError::Account { folder: folder.clone(), path: file.path.clone(), missing }
+                }
             })?;
-            if let Some(inode) = tree.get_mut(&file.path) {
-                (inode.uid, inode.gid) = (ids.0.unwrap_or(0), ids.1.unwrap_or(0));
-            }
         }
     }
     Ok(())
@@ -263,7 +256,7 @@ mod tests {
     use super::*;
     use crate::lab::{LabFolder, LabNode};
     use crate::parts::reserved::{self, AUTHORIZED_KEYS, HOSTS, K3S_CONFIG};
-    use crate::parts::{OwnFile, Owners, Parts};
+    use crate::parts::{OwnFile, OwnKind, Owners, Parts};
     use crate::plan::target::{self, Flags};
 
     fn flags() -> Flags {
@@ -300,15 +293,18 @@ mod tests {
     fn the_users_files_keep_mode_and_owner() {
         let mut image = Tree::new(7);
         image.write("etc/passwd", 0o644, "www-data:x:33:33::/:/bin/sh\n").unwrap();
-        let file = |user: &str| OwnFile {
-            path: "etc/app/key".to_owned(),
+        let file = |path: &str, user: Option<&str>| OwnFile {
+            path: path.to_owned(),
             sha256: labimg_tree::hash::Sha256::of("x"),
             kind: OwnKind::File("secret".into()),
             mode: Some(0o640),
-            owners: Owners { user: Some(user.to_owned()), group: None },
+            owners: Owners { user: user.map(str::to_owned), group: None },
         };
         let made = |user: &str| {
-            let secret_files = vec![("common".to_owned(), vec![file(user)])];
+            let secret_files = vec![(
+                "common".to_owned(),
+                vec![file("etc/app/key", Some(user)), file("home/lab/.config/app/key", None)],
+            )];
             let target = Target { secret_files, ..alone("worker", "w") };
             tree(&request(&target, None, &Accounts::of(&image).unwrap()))
         };
@@ -316,6 +312,8 @@ mod tests {
         let key = tree.get("etc/app/key").unwrap();
         assert_eq!((key.mode, key.uid, key.gid), (0o640, 33, 0));
         assert_eq!(tree.get("etc/app").unwrap().mode, 0o755);
+        let owner = |path: &str| tree.get(path).unwrap().uid;
+        assert_eq!(["home", "home/lab/.config", "home/lab/.config/app/key"].map(owner), [0, UID, UID]);
         let error = made("www").unwrap_err();
         assert!(
             error.to_string().contains("secrets/files/common/etc/app/key is to belong to the user `www`"),
