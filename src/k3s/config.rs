@@ -129,7 +129,8 @@ impl Config {
 }
 
 /// Both lists without duplicates; a single value counts as a list with one entry.
-fn joined(first: &Value, second: &Value) -> Value {
+#[must_use]
+pub fn joined(first: &Value, second: &Value) -> Value {
     let entries = |value: &Value| if let Value::Array(items) = value { items.clone() } else { vec![value.clone()] };
     let mut all = entries(first);
     for entry in entries(second) {

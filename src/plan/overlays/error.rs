@@ -72,7 +72,7 @@ pub enum OverlayFileError {
         size: u64,
     },
     /// A setting of k3s has two values.
-    #[error("`{name}` is in the overlays' {K3S_CONFIG} and in lab.toml, with different values")]
+    #[error("`{name}` has two values: of the overlays' files {K3S_CONFIG}, or of one and of lab.toml")]
     Twice {
         /// The setting.
         name: String,

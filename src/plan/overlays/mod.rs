@@ -54,7 +54,7 @@ impl Added {
                         let Some(kind) = role.k3s else { continue };
                         let settings = k3s(&at, kind, role, &request.lab, parts)?;
                         if path == K3S_CONFIG {
-                            added.k3s.extend(settings);
+                            join(&mut added.k3s, &settings)?;
                         }
                     }
                     _ => {}
@@ -67,7 +67,7 @@ impl Added {
     /// Adds the settings of k3s to those of the lab.
     ///
     /// # Errors
-    /// A setting that both have, with different values.
+    /// A setting that both have, with different values, unless it is a list.
     pub(super) fn settle_k3s(&self, kind: Option<K3sKind>, lab: &mut Lab) -> Result<(), OverlayFileError> {
         match kind {
             Some(K3sKind::Server) => join(&mut lab.k3s.server_config, &self.k3s),
@@ -132,16 +132,13 @@ pub(super) fn check_nodes(lab: &Lab, parts: &Parts) -> Result<(), OverlayFileErr
 }
 
 /// Settings of overlays count like those of `lab.toml`: lists are joined.
-fn join(lab: &mut BTreeMap<String, Value>, added: &BTreeMap<String, Value>) -> Result<(), OverlayFileError> {
+fn join(settings: &mut BTreeMap<String, Value>, added: &BTreeMap<String, Value>) -> Result<(), OverlayFileError> {
     for (name, value) in added {
-        match lab.get_mut(name) {
+        match settings.get_mut(name) {
             None => {
-                lab.insert(name.clone(), value.clone());
+                settings.insert(name.clone(), value.clone());
             }
-            Some(Value::Array(entries)) => match value {
-                Value::Array(more) => entries.extend(more.iter().cloned()),
-                one => entries.push(one.clone()),
-            },
+            Some(old) if old.is_array() || value.is_array() => *old = config::joined(old, value),
             Some(old) if old == value => {}
             Some(_) => return Err(OverlayFileError::Twice { name: name.clone() }),
         }

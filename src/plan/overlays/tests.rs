@@ -35,6 +35,7 @@ fn what_labimg_writes_as_well_is_joined() {
         ("master/etc/hosts", "10.0.0.9 x"),
         ("common/home/lab/.ssh/authorized_keys", &format!("# me\n\n{KEY}\n")),
         ("common/etc/rancher/k3s/config.yaml", "tls-san: [a.example]\nnode-label:\n- disk=ssd\n"),
+        ("master/etc/rancher/k3s/config.yaml", "node-label: rack=1\n"),
         ("master/etc/rancher/k3s/config.yaml.d/x.yaml", "tls-san+: [b.example]\n"),
     ];
     let plan = plan("master", &files, |lab| {
@@ -44,7 +45,9 @@ fn what_labimg_writes_as_well_is_joined() {
     assert_eq!(plan.added.hosts, "192.168.1.5\tprinter\tprinter.lan\nfd00::5\tnas\n10.0.0.9\tx\n");
     assert_eq!(plan.added.ssh_keys, [KEY]);
     let text = config::server_config(&plan.lab, &plan.lab.nodes[0]);
-    for line in ["  - \"n.local\"\n", "  - \"a.example\"\n", "node-label:\n  - \"a=b\"\n  - \"disk=ssd\"\n"] {
+    for line in
+        ["  - \"n.local\"\n", "  - \"a.example\"\n", "node-label:\n  - \"a=b\"\n  - \"disk=ssd\"\n  - \"rack=1\"\n"]
+    {
         assert!(text.contains(line), "{line}{text}");
     }
 }
@@ -92,7 +95,12 @@ fn what_cannot_be_joined_names_file_and_line() {
     let error = plan("master", &files, |lab| {
         lab.k3s.server_config = BTreeMap::from([("cluster-cidr".to_owned(), json!("10.62.0.0/16"))]);
     });
-    assert!(one_line(&error.unwrap_err()).contains("`cluster-cidr` is in the overlays'"));
+    assert!(one_line(&error.unwrap_err()).contains("`cluster-cidr` has two values: of the overlays'"));
+    let files = [
+        ("common/etc/rancher/k3s/config.yaml", "cluster-domain: a.example\n"),
+        ("master/etc/rancher/k3s/config.yaml", "cluster-domain: b.example\n"),
+    ];
+    assert!(one_line(&plan("master", &files, |_| {}).unwrap_err()).contains("`cluster-domain` has two values"));
 }
 
 #[test]
