@@ -162,6 +162,19 @@ stable() {
     echo "/dev/$1"
 }
 
+mib=1048576
+
+# partition SIZE: for a disk of so many bytes sets `data` and `k3s`, the MiB of its two partitions: an eighth for k3s, 256 MiB to
+# 16 GiB; 1 MiB stays free at either end. Fails when the disk is too small.
+# shellcheck disable=SC2034 # for who calls it
+partition() {
+    k3s=$(($1 / 8 / mib))
+    [ $k3s -ge 256 ] || k3s=256
+    [ $k3s -le 16384 ] || k3s=16384
+    data=$(($1 / mib - 2 - k3s))
+    [ "$1" -ge $((1024 * mib)) ]
+}
+
 # describe NAME: for people.
 describe() {
     model=$(tr -s ' ' < "$root/sys/block/$1/device/model" 2> /dev/null || true)
