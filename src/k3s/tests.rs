@@ -223,6 +223,13 @@ fn a_full_cache_is_no_reason_to_leave_it_to_the_node() {
 
 #[test]
 fn what_is_no_program_is_refused_also_when_the_checksums_name_it() {
+    let images = |bench: &Bench| {
+        let source = bench.source();
+        bench.with(|context| {
+            let asked = ask_images(&source, "arm64", &Sums::default(), context).unwrap();
+            resolve_images(&source, "arm64", asked, context)
+        })
+    };
     let other = local::tests::elf(2, 2, 62);
     for (program, needle) in
         [(Vec::new(), "an empty file"), (b"<html>".to_vec(), "neither a Linux program"), (other, "a program for amd64")]
@@ -231,26 +238,9 @@ fn what_is_no_program_is_refused_also_when_the_checksums_name_it() {
         bench.is_wrong(needle);
         // It is not remembered as good either.
         assert!(!bench.cache.path().join("releases").exists(), "{needle}");
-        let images = bench.with(|context| {
-            resolve_images(
-                &bench.source(),
-                "arm64",
-                ask_images(&bench.source(), "arm64", &Sums::default(), context).unwrap(),
-                context,
-            )
-        });
-        assert!(images.unwrap_err().to_string().contains("no archive"));
+        assert!(images(&bench).unwrap_err().to_string().contains("no archive"));
     }
-    let bench = bench();
-    let images = bench.with(|context| {
-        resolve_images(
-            &bench.source(),
-            "arm64",
-            ask_images(&bench.source(), "arm64", &Sums::default(), context).unwrap(),
-            context,
-        )
-    });
-    assert_eq!(images.unwrap().size, 11);
+    assert_eq!(images(&bench()).unwrap().size, 11);
 }
 
 #[test]

@@ -1,15 +1,6 @@
 use super::*;
 use crate::wording::one_line;
-
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-    dir
-}
+use labimg_testkit::folder;
 
 fn error(files: &[(&str, &str)]) -> String {
     let dir = folder(files);

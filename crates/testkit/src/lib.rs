@@ -4,6 +4,7 @@ pub mod chart;
 pub mod checks;
 pub mod command;
 pub mod disks;
+mod folder;
 pub mod http_server;
 pub mod judges;
 pub mod machine;
@@ -14,5 +15,6 @@ mod skipped;
 pub mod used_card;
 pub mod words;
 
+pub use folder::folder;
 pub use seed::seed_files;
 pub use skipped::skipped;

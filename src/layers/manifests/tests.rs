@@ -40,12 +40,7 @@ fn text(tree: &Tree, name: &str) -> String {
 
 /// Name → text of a lab folder's manifests.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("manifests")).unwrap();
-    for (name, text) in files {
-        std::fs::write(dir.path().join("manifests").join(name), text).unwrap();
-    }
-    dir
+    labimg_testkit::folder(&files.iter().map(|(name, text)| (format!("manifests/{name}"), *text)).collect::<Vec<_>>())
 }
 
 const GOOD: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: x\n";
@@ -153,7 +148,8 @@ fn mistakes_are_named_with_file_and_line() {
 
 #[test]
 fn what_is_no_text_file_is_refused() {
-    let dir = folder(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("manifests")).unwrap();
     let manifests = dir.path().join("manifests");
     std::fs::create_dir(manifests.join("sub")).unwrap();
     let error = applied(None, Some(dir.path())).unwrap_err();

@@ -3,17 +3,13 @@ use super::super::{Plan, PlanError};
 use super::*;
 use crate::lab::{self, Wifi};
 use crate::wording::one_line;
+use labimg_testkit::folder;
 use serde_json::json;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@home";
 
 fn plan(role: &str, files: &[(&str, &str)], change: impl FnOnce(&mut Lab)) -> Result<Plan, PlanError> {
-    let dir = tempfile::tempdir().unwrap();
-    for (path, text) in files {
-        let path = dir.path().join("overlays").join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
+    let dir = folder(&files.iter().map(|(path, text)| (format!("overlays/{path}"), *text)).collect::<Vec<_>>());
     let mut lab = target::lone_lab("n", role, "rpi4");
     let kind = if role == "worker" { K3sKind::Agent } else { K3sKind::Server };
     lab.nodes = vec![LabNode { kind: Some(kind), ..lab.nodes[0].clone() }];
@@ -127,13 +123,8 @@ fn places_of_others_are_refused_with_the_way_to_set_the_same() {
 
 /// The error for files of `secrets/files` on a lone master `n`, whose overlay has `/etc/motd`.
 fn secret_error(files: &[(&str, &str)]) -> Option<String> {
-    let dir = tempfile::tempdir().unwrap();
     let files = files.iter().map(|(path, text)| (format!("secrets/files/{path}"), *text));
-    for (path, text) in files.chain([("overlays/common/etc/motd".to_owned(), "x")]) {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
+    let dir = folder(&files.chain([("overlays/common/etc/motd".to_owned(), "x")]).collect::<Vec<_>>());
     let parts = Parts::of(dir.path()).unwrap();
     let folder = lab::LabFolder { dir: dir.path().to_owned(), lab: target::lone_lab("n", "master", "rpi4"), parts };
     let flags = target::Flags { suite: "trixie".to_owned(), ..target::Flags::default() };
