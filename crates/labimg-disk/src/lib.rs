@@ -3,5 +3,6 @@
 //! Nothing is mounted and no other program is run: ext4, FAT32, MBR and GPT are written and read here.
 
 mod format;
+mod ranges;
 pub mod read;
 pub mod write;

@@ -10,6 +10,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
+use crate::ranges::joined;
+
 /// Programs that flash an image copy whole blocks of this many bytes.
 const BLOCK: u64 = 4096;
 
@@ -66,17 +68,9 @@ impl<'a> Sparse<'a> {
     /// is a hole.
     #[must_use]
     pub fn written(&self) -> Vec<Range<u64>> {
-        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        all.sort_by_key(|range| range.start);
-        let mut joined: Vec<Range<u64>> = Vec::new();
-        for range in all.into_iter().filter(|range| !range.is_empty()) {
-            let range = range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK);
-            match joined.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => joined.push(range),
-            }
-        }
-        joined
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_empty = written.iter().filter(|range| !range.is_empty());
+        joined(not_empty.map(|range| range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK)))
     }
 }
 

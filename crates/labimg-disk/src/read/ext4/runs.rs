@@ -7,6 +7,7 @@ use fs_ext4::extent::{EXT4_EXT_MAX_DEPTH, EXT4_EXT_NODE_SIZE, Extent, ExtentHead
 
 use super::Ext4Volume;
 use crate::format::ext4::inode::EXT4_DIND_BLOCK;
+use crate::ranges::joined;
 use crate::read::InspectError;
 use crate::read::region::u32_at;
 use labimg_tree::interrupt;
@@ -41,18 +42,8 @@ impl Ext4Volume {
                 span *= block / 4;
             }
         }
-        let mut blocks = found.blocks;
-        blocks.sort_by_key(|run| run.start);
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for run in blocks {
-            let run = run.start.saturating_mul(block)..run.end.saturating_mul(block).min(parsed.size);
-            match runs.last_mut() {
-                _ if run.is_empty() => {}
-                Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
-                _ => runs.push(run),
-            }
-        }
-        Ok(runs)
+        let bytes = |run: Range<u64>| run.start.saturating_mul(block)..run.end.saturating_mul(block).min(parsed.size);
+        Ok(joined(found.blocks.into_iter().map(bytes)))
     }
 }
 

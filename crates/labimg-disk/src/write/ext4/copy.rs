@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::Ext4Error;
 use super::layout::{BLOCK, BLOCK_SIZE};
+use crate::ranges::joined;
 use labimg_tree::interrupt;
 use labimg_tree::{Content, TreePath};
 
@@ -81,15 +82,8 @@ pub fn segments(content: &Content) -> Vec<Range<u64>> {
             std::iter::once(0..content.len().div_ceil(BLOCK)).collect()
         };
     };
-    let mut runs: Vec<Range<u64>> = Vec::new();
-    for (at, piece) in pieces.iter().filter(|(at, piece)| !piece.is_empty() && at < len) {
-        let run = at / BLOCK..(at + piece.len()).min(*len).div_ceil(BLOCK);
-        match runs.last_mut() {
-            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
-            _ => runs.push(run),
-        }
-    }
-    runs
+    let inside = pieces.iter().filter(|(at, piece)| !piece.is_empty() && at < len);
+    joined(inside.map(|(at, piece)| at / BLOCK..(at + piece.len()).min(*len).div_ceil(BLOCK)))
 }
 
 /// Fills `buffer` from byte `offset` of the content. As [`Content::read_exact_at`], but fast with many pieces.
