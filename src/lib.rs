@@ -30,5 +30,6 @@ pub mod record;
 pub mod secrets;
 pub mod seed;
 pub mod ssh_key;
+pub mod stack;
 mod wifi;
 mod wording;

@@ -8,13 +8,14 @@ use crate::charts::{self, ChartRef};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
 use crate::layers::accounts::Accounts;
 use crate::layers::board;
-use crate::layers::manifests::{self, Cluster};
+use crate::layers::manifests;
 use crate::layers::node::{self, NodeFiles};
 use crate::layers::{self, overlay, units};
 use crate::lock_file::Archives;
 use crate::plan::Plan;
 use crate::record::{self, ImageRecord, NODE_PATH, RecordContainer, RecordPackage};
 use crate::seed;
+use crate::stack::Cluster;
 use labimg_debian::configure::{self, Pending};
 use labimg_debian::deb;
 use labimg_debian::kernel;
@@ -169,7 +170,7 @@ fn node_layers(
         return Ok(());
     }
     let source = K3sSource::of(Some(&plan.lab));
-    let cluster = Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s: &source.version, charts };
+    let cluster = Cluster { lab: &plan.lab, stack: &plan.stack, k3s: &source.version, charts };
     Ok(manifests::apply(tree, &cluster, &plan.own_manifests)?)
 }
 

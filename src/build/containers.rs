@@ -6,7 +6,7 @@ use super::{BuildError, BuildOptions, Run};
 use crate::containers::{self, ContainerError, ImageName, LockedContainer, Source};
 use crate::k3s::{self, Asked, K3sError, K3sMode, K3sSource, LockedK3s, Sums};
 use crate::layers::containers::ARCHIVE;
-use crate::layers::manifests;
+
 use crate::plan::Plan;
 use crate::record::RecordContainer;
 use crate::wording::one_line;
@@ -65,7 +65,7 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
     let mut named = plan.lab.k3s.images.clone();
     if plan.lab.k3s.embed_images {
         others.extend(plan.own_manifests.images()?.into_iter().map(|name| (name, true)));
-        named.extend(manifests::images(Some(&plan.lab))?);
+        named.extend(plan.stack.images());
     }
     others.extend(named.into_iter().map(|name| (name, false)));
     Ok(others)

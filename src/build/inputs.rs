@@ -6,9 +6,8 @@ use std::rc::Rc;
 use super::{BuildError, BuildOptions, Run, alone, containers};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
-use crate::layers::manifests;
 use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
-use crate::manifests::{ManifestError, OwnCharts};
+use crate::manifests::OwnCharts;
 use crate::parts::role::K3sKind;
 use crate::plan::Plan;
 use labimg_debian::lock::archive::Archive;
@@ -45,7 +44,7 @@ pub(super) fn charts<'o>(
     match &options.locked {
         Some(file) if has_charts(plan, options) => {
             let mut locked = Vec::new();
-            for (chart, own) in named_charts(plan)?.0 {
+            for (chart, own) in named_charts(plan).0 {
                 match file.chart(&chart) {
                     Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
                         containers::left_out(&format!("chart {} {}", chart.name, chart.version), "image", &e, reporter);
@@ -66,11 +65,11 @@ fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
 
 /// The charts of an image's manifests → whether only the user's manifests name it: not all of those can be locked. Also
 /// the reasons why others cannot be requested at all.
-fn named_charts(plan: &Plan) -> Result<(BTreeMap<ChartRef, bool>, Vec<String>), ManifestError> {
+fn named_charts(plan: &Plan) -> (BTreeMap<ChartRef, bool>, Vec<String>) {
     let OwnCharts { charts, left } = plan.own_manifests.charts();
     let mut named: BTreeMap<ChartRef, bool> = charts.into_iter().map(|chart| (chart, true)).collect();
-    named.extend(manifests::charts(Some(&plan.lab))?.into_iter().map(|chart| (chart, false)));
-    Ok((named, left))
+    named.extend(plan.stack.charts().into_iter().map(|chart| (chart, false)));
+    (named, left)
 }
 
 /// The archives for the nodes' apt. They are part of the image, so a lock fixes them.
@@ -156,7 +155,7 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
     let mut wanted = BTreeMap::new();
     let mut left = BTreeSet::new();
     for plan in plans.iter().filter(|plan| has_charts(plan, run.options)) {
-        let (charts, others) = named_charts(plan)?;
+        let (charts, others) = named_charts(plan);
         wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, plan.lab.k3s.charts.as_deref()))));
         left.extend(others);
     }

@@ -14,6 +14,7 @@ use crate::lock_file::Archives;
 use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
 use crate::secrets::Secrets;
+use crate::stack::Cluster;
 use crate::seed::{ARCHIVE, Seed, SeedRequest};
 use labimg_testkit::seed_files;
 use labimg_tree::Tree;
@@ -49,6 +50,8 @@ country = "DE"
 # k3s
 [storage]
 # storage
+[stack]
+# stack
 [[nodes]]
 name = "m"
 role = "master"
@@ -67,6 +70,8 @@ const CONFIG: &str = "etc/rancher/k3s/config.yaml";
 const STORAGE: &str = "etc/labimg/storage.conf";
 const NODE: &str = "etc/labimg/node.conf";
 const INFO: &str = "var/lib/rancher/k3s/server/manifests/lab.yaml";
+const STORAGE_CLASS: &str = "var/lib/rancher/k3s/server/manifests/nfs-storage.yaml";
+const LIST: &str = "usr/share/labimg/stack";
 const FIXED: &str = "address = \"10.0.0.9/24\"\ngateway = \"10.0.0.1\"\n";
 
 fn rows() -> Vec<Row> {
@@ -142,6 +147,33 @@ fn rows() -> Vec<Row> {
             "NETWORKS='10.1.0.0/16'\n",
         ),
         ("storage.k3s", ("# storage", "k3s = false"), InSeed(MASTER, STORAGE), "K3S_DB=no\n"),
+        ("stack.profile", ("# stack", "profile = \"minimal\""), Image(MASTER, LIST), "cert-manager"),
+        ("stack.dns", ("# stack", "dns = true"), Image(MASTER, LIST), "dns"),
+        ("stack.phased", ("# stack", "phased = false"), InSeed(MASTER, "etc/labimg/stack.conf"), "PHASED=no\n"),
+        (
+            "stack.components.enabled",
+            ("# stack", "components.cert-manager = { enabled = true }"),
+            Image(MASTER, LIST),
+            "cert-manager",
+        ),
+        (
+            "stack.components.version",
+            ("# stack", "components.nfs-storage = { version = \"4.0.17\" }"),
+            Image(MASTER, STORAGE_CLASS),
+            "version: 4.0.17\n",
+        ),
+        (
+            "stack.components.values",
+            ("# stack", "components.nfs-storage.values = { storageClass = { accessModes = \"ReadWriteMany\" } }"),
+            Image(MASTER, STORAGE_CLASS),
+            "accessModes: ReadWriteMany\n",
+        ),
+        (
+            "stack.components.values_file",
+            ("# stack", "components.nfs-storage = { values_file = \"values.yaml\" }"),
+            Image(MASTER, STORAGE_CLASS),
+            "replicaCount: 2\n",
+        ),
         ("nodes.name", ("name = \"m\"", "name = \"ada\""), InSeed("ada", "etc/hostname"), "ada\n"),
         ("nodes.role", ("role = \"worker\"", "role = \"server\""), InSeed(WORKER, NODE), "ROLE=server\n"),
         ("nodes.board", ("board = \"rpi4\"\n# worker", "board = \"rpi5\""), InSeed(WORKER, NODE), "BOARD=rpi5\n"),
@@ -172,6 +204,9 @@ fn properties(schema: &Value, at: &Value, prefix: &str, all: &mut BTreeSet<Strin
         if inner["type"] == "array" {
             inner = follow(&inner["items"]);
         }
+        if inner.get("properties").is_none() && inner["additionalProperties"].is_object() {
+            inner = follow(&inner["additionalProperties"]);
+        }
         let path = format!("{prefix}{name}");
         if inner.get("properties").is_some() {
             properties(schema, &inner, &format!("{path}."), all);
@@ -190,8 +225,9 @@ struct Lab {
 
 fn lab(text: &str) -> Lab {
     let parts = Parts::built_in().unwrap();
-    let (lab, _) = lab::parse(text, None, &parts).unwrap_or_else(|problems| panic!("{text}{problems:?}"));
     let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("values.yaml"), "replicaCount: 2\n").unwrap();
+    let (lab, _) = lab::parse(text, Some(dir.path()), &parts).unwrap_or_else(|problems| panic!("{text}{problems:?}"));
     let secrets = Secrets::open(&dir.path().join("secrets"), &lab, 1_700_000_000).unwrap();
     Lab { folder: LabFolder { dir: dir.path().to_owned(), lab, parts }, secrets, _dir: dir }
 }
@@ -228,7 +264,7 @@ impl Lab {
         node::apply(&mut tree, &node_files(plan, &archives, &partuuids, &[])).unwrap();
         if plan.role.manifests {
             let k3s = &K3sSource::of(Some(&plan.lab)).version;
-            let cluster = manifests::Cluster { lab: Some(&plan.lab), hostname: &plan.role.name, k3s, charts: &[] };
+            let cluster = Cluster { lab: &plan.lab, stack: &plan.stack, k3s, charts: &[] };
             manifests::apply(&mut tree, &cluster, &plan.own_manifests).unwrap();
         }
         tree

@@ -107,7 +107,12 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
     let outputs = outputs(args, targets)?;
     let (secrets, kubeconfig) = match &folder {
         Some(folder) if !args.generic => {
-            let secrets = Secrets::open(&folder.dir.join("secrets"), &folder.lab, now)?;
+            let dir = folder.dir.join("secrets");
+            let mut secrets = Secrets::open(&dir, &folder.lab, now)?;
+            if let Some(target) = outputs.first().map(|output| &output.target) {
+                secrets.open_stack(&dir, &target.plan.stack.secret_names(), now)?;
+            }
+            secrets.write_authority(folder)?;
             let kubeconfig = secrets.write_kubeconfig(folder)?;
             if let Some(ending) = secrets.ending(now).filter(|_| kubeconfig.is_some()) {
                 reporter.warn(&ending);

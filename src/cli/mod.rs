@@ -21,6 +21,7 @@ mod roles;
 mod secrets;
 mod signals;
 mod size;
+mod stack;
 mod status;
 mod tied;
 mod update;
@@ -78,6 +79,7 @@ enum Command {
     Export(export::ExportArgs),
     Boards(boards::BoardsArgs),
     Roles(roles::RolesArgs),
+    Stack(stack::StackArgs),
     Status(status::StatusArgs),
     Secrets(secrets::SecretsArgs),
     Cache(cache::CacheArgs),
@@ -114,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(args, &out, &reporter),
         Command::Boards(args) => boards::run(args, &out),
         Command::Roles(args) => roles::run(args, &out),
+        Command::Stack(args) => stack::run(args, &out),
         Command::Status(args) => status::run(args, &out, &reporter),
         Command::Secrets(args) => secrets::run(args, &out, &reporter),
         Command::Cache(args) => cache::run(args, &out, &reporter),

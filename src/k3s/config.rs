@@ -71,6 +71,21 @@ fn address(master: &LabNode) -> String {
     format!("https://{}.local:{PORT}", master.name)
 }
 
+/// The networks of pods when `cluster-cidr` does not say otherwise (docs.k3s.io, "Basic Network Options").
+pub const PODS: &str = "10.42.0.0/16";
+
+/// The networks of pods, as CIDR.
+#[must_use]
+pub fn pod_networks(lab: &Lab) -> Vec<String> {
+    let set = lab.k3s.server_config.get("cluster-cidr").map(|value| joined(&json!([]), value));
+    let texts = set.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut all: Vec<String> = texts.flat_map(|text| text.split(',')).map(|one| one.trim().to_owned()).collect();
+    if all.is_empty() {
+        all.push(PODS.to_owned());
+    }
+    all
+}
+
 /// The lists that labimg fills itself: a file of `config.yaml.d` that has one of them takes its place, unless a `+` follows
 /// the name.
 #[must_use]

@@ -108,6 +108,9 @@ pub fn parse(text: &str, folder: Option<&Path>, parts: &Parts) -> Result<(Lab, V
                 for node in &mut lab.nodes {
                     node.kind = parts.role(&node.role).ok().and_then(|role| role.k3s);
                 }
+                for (name, values) in found.values {
+                    lab.stack.components.entry(name).or_default().from_file = values;
+                }
                 return Ok((lab, in_order(found.warnings)));
             }
             // The structure comes from the model, so only a bug in labimg leads here; the user sees it.

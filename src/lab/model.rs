@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::containers::ImageName;
+use crate::manifests::Profile;
 use crate::parts::Parts;
 use crate::parts::role::{FOUNDER, K3sKind};
 
@@ -46,6 +47,9 @@ pub struct Lab {
     /// The master's USB disk and its NFS export.
     #[serde(default)]
     pub storage: Storage,
+    /// What the cluster runs by itself, as `labimg stack` lists it.
+    #[serde(default)]
+    pub stack: Stack,
     /// The nodes.
     #[serde(default)]
     pub nodes: Vec<LabNode>,
@@ -64,6 +68,7 @@ impl Default for Lab {
             wifi: None,
             k3s: K3s::default(),
             storage: Storage::default(),
+            stack: Stack::default(),
             nodes: Vec::new(),
         }
     }
@@ -166,6 +171,40 @@ pub enum DiskRule {
     Size(u64),
     /// None: only a disk with the label is used.
     Never,
+}
+
+/// What the cluster runs by itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Stack {
+    /// How much of it: `none`, `minimal`, `identity`, `seed` or `full`.
+    pub profile: Profile,
+    /// Whether the master answers for the names below `domain` to the whole network.
+    pub dns: bool,
+    /// Whether components come up one after the other, so that small boards are not overrun; when absent, they do unless every
+    /// node is known to have 8 GB.
+    pub phased: Option<bool>,
+    /// Settings of single components, by name.
+    pub components: BTreeMap<String, StackComponent>,
+}
+
+/// Settings of a component.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct StackComponent {
+    /// Whether the cluster has it, whatever the profile says.
+    pub enabled: Option<bool>,
+    /// Another version of its chart.
+    pub version: Option<String>,
+    /// Values for its chart, merged over labimg's: maps are merged, anything else is replaced.
+    pub values: BTreeMap<String, serde_json::Value>,
+    /// A YAML file with values, relative to the lab folder, in place of `values`.
+    pub values_file: Option<PathBuf>,
+    /// The values in that file.
+    #[serde(skip)]
+    pub from_file: BTreeMap<String, serde_json::Value>,
 }
 
 /// A node.

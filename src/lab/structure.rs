@@ -57,9 +57,13 @@ impl<'s> Walk<'s, '_> {
 
     fn table(&mut self, table: &DeTable<'_>, span: Range<usize>, schema: &'s Value) {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-            // Settings of another program: any name and value is allowed.
-            for value in table.values() {
-                self.anything(value);
+            for (key, value) in table {
+                match schema.get("additionalProperties").filter(|inner| inner.is_object()) {
+                    // Any name, and settings of ours below it.
+                    Some(inner) => self.value(&format!("`{}`", key.get_ref()), value, inner),
+                    // Settings of another program: any name and value is allowed.
+                    None => self.anything(value),
+                }
             }
             return;
         };

@@ -21,7 +21,7 @@ pub(super) enum Name {
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// Names that k3s itself uses: it writes them into the folder at each start, over files with the same name.
-const PACKAGED: [&str; 14] = [
+pub(crate) const PACKAGED: [&str; 14] = [
     "aggregated-metrics-reader",
     "auth-delegator",
     "auth-reader",

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::check::{self, BadName, Known, Name};
 use super::own_charts::{self, OwnChart};
-use super::{ManifestError, builtins};
+use super::component::{Component, FRONT_MATTER};
+use super::ManifestError;
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
 use crate::wording::Mistake;
 
 /// Largest file that is accepted, in bytes. etcd holds objects of at most 1.5 MiB; a file may hold many.
-const LIMIT: u64 = 16 << 20;
+pub(super) const LIMIT: u64 = 16 << 20;
 
 /// The manifests of a lab folder.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,6 +21,8 @@ pub struct OwnManifests {
     folder: PathBuf,
     /// Name → content.
     files: BTreeMap<String, String>,
+    /// The components, which are folders.
+    components: BTreeMap<String, Component>,
     /// The files with a Secret.
     secret: Vec<PathBuf>,
     /// The Helm charts that they install, each with its file.
@@ -38,19 +41,25 @@ pub struct OwnCharts {
 }
 
 impl OwnManifests {
-    /// Reads all files for k3s in `folder`; empty when it does not exist.
+    /// Reads all files for k3s in `folder`, and components, which may replace those of the program; empty when it does not exist.
     ///
     /// # Errors
     /// A file that cannot be read, or that k3s would not accept, with the line and what to do.
-    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
-        let loaded = load(folder)?;
-        Ok(if loaded.files.is_empty() { loaded } else { Self { folder: folder.to_owned(), ..loaded } })
+    pub fn read(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<Self, ManifestError> {
+        let loaded = load(folder, of_program)?;
+        Ok(if loaded.files.is_empty() && loaded.components.is_empty() { loaded } else { Self { folder: folder.to_owned(), ..loaded } })
     }
 
     /// The files that hold a Secret, which anyone with the card can read.
     #[must_use]
     pub fn secret(&self) -> &[PathBuf] {
         &self.secret
+    }
+
+    /// Its components, by name.
+    #[must_use]
+    pub fn components(&self) -> &BTreeMap<String, Component> {
+        &self.components
     }
 
     /// The names of the files.
@@ -100,7 +109,7 @@ impl OwnManifests {
     }
 }
 
-fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
+fn load(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<OwnManifests, ManifestError> {
     let read = |path: &Path| {
         let path = path.to_owned();
         move |source| ManifestError::Read { path, source }
@@ -114,19 +123,38 @@ fn load(folder: &Path) -> Result<OwnManifests, ManifestError> {
     // The order in a folder is arbitrary, but errors should always come in the same order.
     paths.sort();
     let mut loaded = OwnManifests::default();
+    let mut all = of_program.clone();
+    for path in paths.iter().filter(|path| path.is_dir()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if !name.starts_with('.') {
+            let component = Component::read(name, path)?;
+            all.insert(name.to_owned(), component.clone());
+            loaded.components.insert(name.to_owned(), component);
+        }
+    }
     // k3s's name for each file's content → the file's name.
-    let mut addons: BTreeMap<String, String> =
-        builtins()?.into_iter().map(|b| (check::addon(&b.file).to_owned(), b.file)).collect();
+    let mut addons: BTreeMap<String, String> = BTreeMap::new();
+    // Those of the lab folder last, since only they can be at fault.
+    for component in all.values().filter(|c| !c.is_own).chain(all.values().filter(|c| c.is_own)) {
+        for file in component.files() {
+            let other = addons.insert(check::addon(&file).to_owned(), file.clone());
+            if let Some(other) = other.filter(|_| component.is_own) {
+                let path = folder.join(&component.name).join(FRONT_MATTER);
+                let what = format!("its {file} is the same for k3s as {other} of another component");
+                return Err(ManifestError::Name { path, what, help: Some("give the component another name".to_owned()) });
+            }
+        }
+    }
     for path in paths {
         let bad =
             |what: &str, help: Option<String>| ManifestError::Name { path: path.clone(), what: what.to_owned(), help };
         let name =
             path.file_name().and_then(|name| name.to_str()).ok_or_else(|| bad("a name that is not UTF-8", None))?;
         let kind = check::name(name);
-        if kind == Ok(Name::Other) {
+        let metadata = path.metadata().map_err(read(&path))?;
+        if kind == Ok(Name::Other) || metadata.is_dir() {
             continue;
         }
-        let metadata = path.metadata().map_err(read(&path))?;
         if !metadata.is_file() {
             let help = "put files directly into manifests/: k3s goes by their names alone";
             return Err(bad("not a file", Some(help.to_owned())));

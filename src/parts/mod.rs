@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::manifests::{ManifestError, OwnManifests};
+use crate::manifests::{Component, ManifestError, OwnManifests, component};
 use board::{Board, BoardFileError};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::platform;
@@ -150,6 +150,7 @@ pub struct Parts {
     overlays: BTreeMap<String, Vec<OwnFile>>,
     secret_files: BTreeMap<String, Vec<OwnFile>>,
     manifests: Arc<OwnManifests>,
+    components: Arc<BTreeMap<String, Component>>,
     notes: Vec<String>,
 }
 
@@ -173,6 +174,7 @@ impl Parts {
             overlays: BTreeMap::new(),
             secret_files: BTreeMap::new(),
             manifests: Arc::default(),
+            components: Arc::new(component::built_in()?),
             notes: Vec::new(),
         })
     }
@@ -197,7 +199,13 @@ impl Parts {
         }
         parts.overlays = parts.read_files(&folder.join("overlays"), Use::Image)?;
         parts.secret_files = parts.read_files(&folder.join("secrets/files"), Use::Seed)?;
-        parts.manifests = Arc::new(OwnManifests::read(&folder.join("manifests"))?);
+        parts.manifests = Arc::new(OwnManifests::read(&folder.join("manifests"), &parts.components)?);
+        let own = parts.manifests.components();
+        if !own.is_empty() {
+            let mut all = (*parts.components).clone();
+            all.extend(own.iter().map(|(name, component)| (name.clone(), component.clone())));
+            parts.components = Arc::new(all);
+        }
         parts.check(folder)?;
         Ok(parts)
     }
@@ -300,6 +308,12 @@ impl Parts {
     #[must_use]
     pub fn manifests(&self) -> &Arc<OwnManifests> {
         &self.manifests
+    }
+
+    /// All components of the stack, by name: those of the program, and those of the lab folder, which replace them.
+    #[must_use]
+    pub fn components(&self) -> &Arc<BTreeMap<String, Component>> {
+        &self.components
     }
 
     /// The lab folder's overlay files for nodes of this role; later ones replace earlier ones.

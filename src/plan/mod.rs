@@ -9,14 +9,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 
+use crate::k3s::config::joined;
 use crate::lab::Lab;
+use crate::manifests::select::BadChoice;
 use crate::manifests::OwnManifests;
 use crate::names::HostnameError;
 use crate::parts::board::Board;
 use crate::parts::role::{Role, Units};
 use crate::parts::{OwnFile, Parts, UnknownPart, overlay};
 use crate::ssh_key::SshKeyError;
+use crate::stack::Stack;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
 
@@ -59,6 +63,12 @@ pub enum PlanError {
     /// An invalid host name.
     #[error(transparent)]
     Hostname(#[from] HostnameError),
+    /// Components that cannot be there together.
+    #[error("the stack cannot be: {}", choices.iter().map(|choice| choice.what.as_str()).collect::<Vec<_>>().join("; "))]
+    Stack {
+        /// All of them.
+        choices: Vec<BadChoice>,
+    },
     /// A flag that names no package.
     #[error("--package {0}: this is not the name of a Debian package")]
     Package(String),
@@ -69,6 +79,7 @@ impl Fault for PlanError {
         match self {
             Self::Unknown(source) => source.kind(),
             Self::Suite { .. } | Self::NoNode { .. } | Self::Package(_) => FaultKind::Usage,
+            Self::Stack { .. } => FaultKind::Configuration,
             Self::Overlay(source) => source.kind(),
             Self::SshKey(source) => source.kind(),
             Self::Hostname(source) => source.kind(),
@@ -81,6 +92,7 @@ impl Fault for PlanError {
             Self::Suite { .. } => {
                 Some("choose the release that the board needs with --suite, or another board".to_owned())
             }
+            Self::Stack { choices } => choices.first().map(|choice| choice.help.clone()),
             Self::Overlay(source) => source.help(),
             Self::SshKey(source) => source.help(),
             Self::NoNode { nearest, all, .. } => {
@@ -137,6 +149,9 @@ pub struct Plan {
     /// The lab folder's manifests, which k3s deploys automatically.
     #[serde(skip)]
     pub own_manifests: Arc<OwnManifests>,
+    /// What the cluster runs by itself.
+    #[serde(skip)]
+    pub stack: Arc<Stack>,
     /// Units to enable, disable or mask: those of the common role, then of the role.
     pub units: Units,
     /// The cluster that the image is for, with the settings of overlays. It is not part of the image ids: with one more node the image stays the same.
@@ -176,6 +191,8 @@ impl Plan {
         let added = Added::read(&own_files, &role, &board.firmware.mount, request, parts)?;
         let mut lab = request.lab.clone();
         added.settle_k3s(role.k3s, &mut lab)?;
+        let stack = Stack::of(&lab, parts.components()).map_err(|choices| PlanError::Stack { choices })?;
+        switch_off(&stack, &mut lab);
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
             units: Units { enable: join(|u| &u.enable), disable: join(|u| &u.disable), mask: join(|u| &u.mask) },
@@ -189,6 +206,7 @@ impl Plan {
             own_files,
             added,
             own_manifests: Arc::clone(parts.manifests()),
+            stack: Arc::new(stack),
             board,
             role,
             suite: request.suite.clone(),
@@ -196,6 +214,15 @@ impl Plan {
             packages,
             lab,
         })
+    }
+}
+
+/// Switches off the packaged components of k3s whose place a component takes.
+fn switch_off(stack: &Stack, lab: &mut Lab) {
+    let off = stack.k3s_disable();
+    if !off.is_empty() {
+        let set = lab.k3s.server_config.entry("disable".to_owned()).or_insert_with(|| json!([]));
+        *set = joined(set, &json!(off));
     }
 }
 

@@ -70,6 +70,17 @@ pub(super) fn authorities(now: i64) -> Result<Files, SecretsError> {
     Ok(files)
 }
 
+/// Certificate and key of the lab's own authority, under these names. It signs what people's browsers see; k3s does not know
+/// it.
+pub(super) fn lab_authority(now: i64, (certificate, key): (&'static str, &'static str)) -> Result<Files, SecretsError> {
+    let own = new_key()?;
+    let mut params = authority_params("lab", now)?;
+    // It signs other authorities too, such as that of the mesh.
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let made = params.self_signed(&own).map_err(SecretsError::make("the lab's certificate authority"))?;
+    Ok(vec![(certificate, made.pem().into_bytes()), (key, own.serialize_pem().into_bytes())])
+}
+
 /// The administrator's certificate and key, made `now` and signed by the client CA.
 pub(super) fn administrator(now: i64, ca: &Read, client_ca_key: &str) -> Result<(String, String), SecretsError> {
     const WHAT: &str = "the administrator's certificate";

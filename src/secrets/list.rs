@@ -44,6 +44,12 @@ impl Secrets {
         all.push(plain(format!("{}/{}", super::TOKENS, super::AGENT_TOKEN), "token of workers"));
         let admin = format!("{}/{}", super::ADMIN, super::CLIENT_CERTIFICATE);
         all.push(certificate(admin, "administrator's certificate", &self.admin_certificate));
+        if let Some((pem, _)) = self.stack.authority() {
+            all.push(certificate(format!("{}/ca", super::stack::GROUP), "the lab's own authority", pem));
+        }
+        for name in self.stack.names() {
+            all.push(plain(format!("{}/{name}", super::stack::GROUP), "password of the stack"));
+        }
         if self.storage.is_some() {
             let name = format!("{}/{}", super::storage::GROUP, super::storage::FILE);
             all.push(plain(name, "UUID of the USB disk"));

@@ -10,6 +10,7 @@
 //! | `tokens/` | passwords with which servers and workers join |
 //! | `admin/` | the administrator's client certificate |
 //! | `storage/` | UUID of the file system on the master's USB disk, where somebody wrote one |
+//! | `stack/NAME/` | the certificate authority, passwords and keys of the stack's components |
 //! | `nodes/NAME/` | the password by which k3s knows a node again |
 //! | `host-keys/NAME/` | SSH host key of a node |
 //! | `old-DATE/` | what [`rotate`] put away |
@@ -23,6 +24,7 @@ mod list;
 mod rotate;
 mod sec1;
 mod secret;
+mod stack;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,7 @@ pub use error::SecretsError;
 pub use list::Listed;
 pub use rotate::{Rotate, Rotation, renew_administrator, rotate};
 pub use secret::Secret;
+pub use stack::{StackNames, StackSecrets};
 
 /// Name of the folder beside `lab.toml`.
 pub const FOLDER: &str = "secrets";
@@ -76,6 +79,7 @@ pub struct Secrets {
     admin_key: Secret,
     storage: Option<Uuid>,
     nodes: BTreeMap<String, NodeSecrets>,
+    stack: StackSecrets,
 }
 
 /// What only one node has.
@@ -164,6 +168,7 @@ impl Secrets {
             admin_key: Secret::new(admin_key),
             storage: storage::read(folder)?,
             nodes,
+            stack: StackSecrets::default(),
         })
     }
 

@@ -14,10 +14,13 @@ use crate::lab::{DiskRule, Lab, Wifi};
 use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::node::{UID, USER};
+use crate::layers::manifests;
 use crate::layers::overlay::{self, LayError};
 use crate::parts::role::{FOUNDER, K3sKind};
 use crate::plan::target::Target;
+use crate::manifests::ManifestError;
 use crate::secrets::Secrets;
+use crate::stack;
 use crate::wifi;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
@@ -30,6 +33,9 @@ pub const FORMAT: u32 = 1;
 pub const SETTINGS: &str = "labimg.conf";
 /// The shipped text: every setting is explained and none is active.
 pub const SETTINGS_TEXT: &str = include_str!("labimg.conf");
+
+/// k3s's folder on a server.
+const SERVER: &str = "var/lib/rancher/k3s/server";
 
 /// Why a seed could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +53,9 @@ pub enum SeedError {
         /// The user or group.
         missing: NoAccount,
     },
+    /// The stack's Secrets cannot be written.
+    #[error(transparent)]
+    Stack(#[from] ManifestError),
     /// It cannot be packed.
     #[error("the node's seed cannot be packed")]
     Pack(#[from] io::Error),
@@ -57,6 +66,7 @@ impl Fault for SeedError {
         match self {
             Self::Account { .. } => FaultKind::Configuration,
             Self::Tree(source) => source.kind(),
+            Self::Stack(source) => source.kind(),
             // It is packed in memory, so this is a bug.
             Self::Pack(_) => FaultKind::Ours,
         }
@@ -66,6 +76,7 @@ impl Fault for SeedError {
         match self {
             Self::Account { missing, .. } => Some(missing.help()),
             Self::Tree(source) => source.help(),
+            Self::Stack(source) => source.help(),
             Self::Pack(_) => None,
         }
     }
@@ -142,6 +153,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
         tree.write("etc/labimg/storage.conf", 0o644, storage(lab, uuid))?;
     }
     k3s(&mut tree, request)?;
+    stack(&mut tree, request)?;
     users_files(&mut tree, request)?;
     Ok(tree)
 }
@@ -211,6 +223,26 @@ fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedErr
                 }
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Secrets of the stack, and how the node brings it up.
+fn stack(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
+    let plan = &request.target.plan;
+    if !plan.role.manifests {
+        return Ok(());
+    }
+    let phased = if manifests::is_phased(&plan.lab) { "yes" } else { "no" };
+    let conf = format!("# How the stack comes up.\nPHASED={phased}\nDOMAIN={}\n", plan.lab.domain);
+    tree.write("etc/labimg/stack.conf", 0o644, conf)?;
+    let Some(secrets) = request.secrets else { return Ok(()) };
+    if let Some(text) = stack::secret_objects(&plan.stack, Some(secrets.stack()))? {
+        for (slash, _) in manifests::FOLDER.match_indices('/').filter(|(at, _)| *at >= SERVER.len()) {
+            tree.mkdir(&manifests::FOLDER[..slash], 0o700)?;
+        }
+        tree.mkdir(manifests::FOLDER, 0o700)?;
+        tree.write(format!("{}/{}", manifests::FOLDER, stack::SECRETS), 0o600, text)?;
     }
     Ok(())
 }

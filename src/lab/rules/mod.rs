@@ -8,8 +8,10 @@ mod networks;
 mod nodes;
 mod password;
 mod settings;
+mod stack;
 mod storage;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -30,6 +32,8 @@ pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
     /// Allowed, but hardly meant.
     pub(super) warnings: Vec<Problem>,
+    /// Component → the values in its `values_file`.
+    pub(super) values: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
 }
 
 impl Found {
@@ -63,6 +67,7 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
     let fixed = addresses::check(root, found);
     storage::check(root, &fixed, found);
     networks::check(root, &fixed, found);
+    stack::check(root, folder, parts, found);
 }
 
 /// A text with its place, quotes included.

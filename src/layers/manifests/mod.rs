@@ -1,14 +1,10 @@
-//! Manifests that k3s deploys automatically: files in `/var/lib/rancher/k3s/server/manifests` on the master. labimg's
-//! own are rendered for the cluster. Files of the lab folder are added, and replace labimg's with the same name.
-
-mod render;
-
-use std::collections::BTreeMap;
+//! Manifests that k3s deploys automatically: files in `/var/lib/rancher/k3s/server/manifests` on the master. Those of the
+//! stack are rendered for the cluster. Files of the lab folder are added, and replace those with the same name.
 
 use crate::charts::ChartRef;
-use crate::containers::ImageName;
 use crate::lab::Lab;
 use crate::manifests::{ManifestError, OwnManifests};
+use crate::stack::{self, Cluster, Files};
 use labimg_tree::{Content, Tree, TreeError};
 
 const SERVER: &str = "var/lib/rancher/k3s/server";
@@ -19,37 +15,8 @@ pub const FOLDER: &str = "var/lib/rancher/k3s/server/manifests";
 /// Files that k3s serves to anyone in the cluster, below `/static` of its API.
 const STATIC: &str = "var/lib/rancher/k3s/server/static/charts";
 
-/// Where the master's disk is mounted and exported.
-pub const EXPORT: &str = "/srv/labimg";
-
-/// The cluster that manifests are made for.
-#[derive(Debug, Clone, Copy)]
-pub struct Cluster<'a> {
-    /// The `lab.toml`; defaults without one.
-    pub lab: Option<&'a Lab>,
-    /// The master's name, if there is no lab.
-    pub hostname: &'a str,
-    /// The k3s of the nodes, such as `v1.36.5+k3s1`.
-    pub k3s: &'a str,
-    /// Charts that are in the image: manifests then name these archives, else the repositories.
-    pub charts: &'a [(ChartRef, Content)],
-}
-
-/// The charts in labimg's manifests for the cluster of a lab.
-///
-/// # Errors
-/// A bad front matter in a built-in file.
-pub fn charts(lab: Option<&Lab>) -> Result<Vec<ChartRef>, ManifestError> {
-    Ok(render::of(lab)?.into_iter().filter_map(|builtin| builtin.chart).collect())
-}
-
-/// The container images in labimg's manifests for the cluster of a lab.
-///
-/// # Errors
-/// A bad front matter in a built-in file.
-pub fn images(lab: Option<&Lab>) -> Result<Vec<ImageName>, ManifestError> {
-    Ok(render::of(lab)?.into_iter().flat_map(|builtin| builtin.images).collect())
-}
+/// The list of components for the node.
+const LIST: &str = "usr/share/labimg/stack";
 
 /// Puts charts where k3s serves them, on every server, since any of them may be asked.
 ///
@@ -76,20 +43,41 @@ fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
     tree.mkdir(path, 0o700)
 }
 
-/// Adds the manifests, readable only by root (0600): first labimg's, then those of the lab folder, unchanged except for
-/// charts that are in the image.
+/// The files for k3s: first those of the stack, then those of the lab folder, unchanged except for charts that are in the
+/// image.
 ///
 /// # Errors
-/// A chart of the lab folder whose address cannot be changed, with file and line.
+/// A component that makes no manifest; a chart of the lab folder whose address cannot be changed, with file and line.
+pub fn files(cluster: &Cluster<'_>, own: &OwnManifests) -> Result<Files, ManifestError> {
+    let mut files = stack::render(cluster)?;
+    files.extend(own.files(|wanted| cluster.charts.iter().any(|(chart, _)| chart == wanted))?);
+    Ok(files)
+}
+
+/// Adds the manifests, readable only by root (0600), and the list of the stack's components.
+///
+/// # Errors
+/// As [`files`], and a conflict with another file in the tree.
 pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, own: &OwnManifests) -> Result<(), ManifestError> {
     tree.begin_layer("manifests");
     folders(tree, FOLDER)?;
-    let mut files: BTreeMap<String, String> = render::render(cluster)?;
-    files.extend(own.files(|wanted| cluster.charts.iter().any(|(chart, _)| chart == wanted))?);
-    for (name, content) in files {
-        tree.write(format!("{FOLDER}/{name}"), 0o600, content)?;
+    let files = files(cluster, own)?;
+    for (name, content) in &files {
+        tree.write(format!("{FOLDER}/{name}"), 0o600, content.clone())?;
     }
+    if is_phased(cluster.lab) {
+        for name in stack::held_back(cluster.stack, &files) {
+            tree.write(format!("{FOLDER}/{name}"), 0o600, "")?;
+        }
+    }
+    tree.write(LIST, 0o644, stack::list(cluster, &files))?;
     Ok(())
+}
+
+/// Whether components come up one after the other.
+#[must_use]
+pub fn is_phased(lab: &Lab) -> bool {
+    lab.stack.phased.unwrap_or(true)
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::*;
 use crate::lab::LabNode;
+use crate::parts::Parts;
+use crate::plan::target::lone_lab;
+use crate::stack::Stack;
 use crate::wording::one_line;
 use labimg_tree::{Kind, TreePath};
 
@@ -23,15 +26,21 @@ fn lab() -> Lab {
     }
 }
 
-fn cluster(lab: Option<&Lab>) -> Cluster<'_> {
-    Cluster { lab, hostname: "pi", k3s: "v1.36.5+k3s1", charts: &[] }
+/// The manifests for a lab, by default that of a node alone, with charts in the image.
+fn applied_with(lab: Option<&Lab>, dir: Option<&Path>, charts: &[(ChartRef, Content)]) -> Result<Tree, String> {
+    let parts = dir.map_or_else(Parts::built_in, Parts::of).map_err(|e| one_line(&e))?;
+    let alone = lone_lab("pi", "master", "rpi4");
+    let lab = lab.unwrap_or(&alone);
+    let stack = Stack::of(lab, parts.components()).unwrap();
+    let mut tree = Tree::new(7);
+    serve(&mut tree, charts).unwrap();
+    let cluster = Cluster { lab, stack: &stack, k3s: "v1.36.5+k3s1", charts };
+    apply(&mut tree, &cluster, parts.manifests()).map_err(|e| one_line(&e))?;
+    Ok(tree)
 }
 
 fn applied(lab: Option<&Lab>, dir: Option<&Path>) -> Result<Tree, String> {
-    let own = dir.map(|dir| OwnManifests::read(&dir.join("manifests"))).transpose().map_err(|e| one_line(&e))?;
-    let mut tree = Tree::new(7);
-    apply(&mut tree, &cluster(lab), &own.unwrap_or_default()).map_err(|e| one_line(&e))?;
-    Ok(tree)
+    applied_with(lab, dir, &[])
 }
 
 fn text(tree: &Tree, name: &str) -> String {
@@ -61,16 +70,14 @@ fn a_lab_gets_our_manifests() {
 fn without_a_lab_the_defaults_hold() {
     let tree = applied(None, None).unwrap();
     insta::assert_snapshot!("standalone", settled(&text(&tree, "lab.yaml")));
-    assert!(text(&tree, "nfs-storage.yaml").contains("server: \"pi.local\"\n"));
+    assert!(text(&tree, "nfs-storage.yaml").contains("server: pi.local\n"));
 }
 
 #[test]
 fn charts_in_the_image_are_named_there() {
-    let chart = charts(None).unwrap().pop().unwrap();
+    let chart = Stack::of(&lab(), Parts::built_in().unwrap().components()).unwrap().charts().pop().unwrap();
     let files = [(chart.clone(), Content::from("chart"))];
-    let mut tree = Tree::new(7);
-    serve(&mut tree, &files).unwrap();
-    apply(&mut tree, &Cluster { charts: &files, ..cluster(None) }, &OwnManifests::default()).unwrap();
+    let tree = applied_with(None, None, &files).unwrap();
     let path = format!("var/lib/rancher/k3s/server/static/charts/{}", chart.file());
     assert_eq!(tree.read_text(&path).unwrap(), "chart");
     for folder in ["", "/static", "/static/charts", "/static/charts/https/kubernetes-sigs.github.io", "/manifests"] {
@@ -79,14 +86,13 @@ fn charts_in_the_image_are_named_there() {
     }
     let manifest = text(&tree, "nfs-storage.yaml");
     let spec = manifest.split("spec:\n").nth(1).unwrap().lines().next().unwrap();
-    assert_eq!(spec, format!("  chart: \"https://%{{KUBERNETES_API}}%/static/charts/{}\"", chart.file()));
+    assert_eq!(spec, format!("  chart: https://%{{KUBERNETES_API}}%/static/charts/{}", chart.file()));
     assert!(!manifest.contains("repo:"), "{manifest}");
 
     // A version other than the manifest's is not used.
     let other = [(ChartRef { version: "0.1".to_owned(), ..chart }, Content::from("chart"))];
-    let mut tree = Tree::new(7);
-    apply(&mut tree, &Cluster { charts: &other, ..cluster(None) }, &OwnManifests::default()).unwrap();
-    assert!(text(&tree, "nfs-storage.yaml").contains("repo: \"https://"));
+    let tree = applied_with(None, None, &other).unwrap();
+    assert!(text(&tree, "nfs-storage.yaml").contains("repo: https://"));
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn only_root_reads_them_and_the_time_is_not_zero() {
         assert_eq!(tree.layer_name(inode.layer), "manifests");
         files += 1;
     }
-    assert_eq!(files, 3);
+    assert_eq!(files, 4);
     assert_eq!(tree.get(FOLDER).unwrap().mode, 0o700);
     assert_eq!(tree.get("var/lib/rancher/k3s/server").unwrap().mode, 0o700);
 }
@@ -153,7 +159,7 @@ fn what_is_no_text_file_is_refused() {
     let manifests = dir.path().join("manifests");
     std::fs::create_dir(manifests.join("sub")).unwrap();
     let error = applied(None, Some(dir.path())).unwrap_err();
-    assert!(error.contains("directly into manifests/"), "{error}");
+    assert!(error.contains("component.toml:1: it is missing"), "{error}");
     std::fs::remove_dir(manifests.join("sub")).unwrap();
     std::fs::write(manifests.join("a.yaml"), b"a: 1\nb: \xff\n").unwrap();
     let error = applied(None, Some(dir.path())).unwrap_err();
@@ -168,6 +174,6 @@ fn what_is_no_text_file_is_refused() {
 fn secrets_in_an_image_are_told() {
     let secret = format!("{GOOD}---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n");
     let dir = folder(&[("app.yaml", GOOD), ("keys.yaml", &secret)]);
-    let own = OwnManifests::read(&dir.path().join("manifests")).unwrap();
-    assert_eq!(own.secret(), [dir.path().join("manifests/keys.yaml")]);
+    let parts = Parts::of(dir.path()).unwrap();
+    assert_eq!(parts.manifests().secret(), [dir.path().join("manifests/keys.yaml")]);
 }

@@ -137,7 +137,7 @@ fn is_reserved(key: &str) -> bool {
 /// The name of a packaged component, or of a manifest (its file name up to the first dot).
 fn component(name: &Text<'_>, known: &Known<'_>, found: &mut Found) {
     let value = name.value.trim();
-    let manifests = addon_names(known.parts.manifests());
+    let manifests = addon_names(known.parts.components(), known.parts.manifests());
     let names: Vec<&str> = PACKAGED.into_iter().chain(manifests.iter().map(String::as_str)).collect();
     if names.contains(&value) {
         return;

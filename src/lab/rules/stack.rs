@@ -1,0 +1,139 @@
+//! The stack: which components there are, and the values of their charts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Found, Text, key_span, section, text};
+use crate::manifests::select::{self, Wanted};
+use crate::manifests::{Component, Profile};
+use crate::parts::Parts;
+use crate::wording;
+
+/// Largest file of values that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, found: &mut Found) {
+    let Some(stack) = section(root, "stack") else { return };
+    let all = parts.components();
+    let boolean = |table: &DeTable<'_>, key: &str| match table.get(key)?.get_ref() {
+        DeValue::Boolean(value) => Some(*value),
+        _ => None,
+    };
+    let profile = text(stack, "profile").and_then(|p| Profile::ALL.into_iter().find(|known| known.name() == p.value));
+    let storage = section(root, "storage").and_then(|storage| boolean(storage, "enabled")).unwrap_or(true);
+    let mut switched = BTreeMap::new();
+    let components = section(stack, "components");
+    for (name, value) in components.into_iter().flat_map(|components| components.iter()) {
+        let Some(settings) = value.get_ref().as_table() else { continue };
+        if let Some(on) = boolean(settings, "enabled") {
+            switched.insert(name.get_ref().clone().into_owned(), on);
+        }
+        match all.get(name.get_ref().as_ref()) {
+            Some(component) => of_component(component, settings, folder, found),
+            // `select` says it with those that are switched.
+            None if switched.contains_key(name.get_ref().as_ref()) => {}
+            None => {
+                let wanted = Wanted { switched: BTreeMap::from([(name.get_ref().to_string(), true)]), ..Wanted::default() };
+                for bad in select::select(&wanted, all).err().into_iter().flatten().take(1) {
+                    found.mistake(name.span(), bad.what).help(bad.help);
+                }
+            }
+        }
+    }
+    if boolean(stack, "dns") == Some(true) {
+        switched.insert("dns".to_owned(), true);
+    }
+    let wanted = Wanted { profile: profile.unwrap_or_default(), switched, storage };
+    let selected = match select::select(&wanted, all) {
+        Ok(selected) => selected,
+        Err(choices) => {
+            for bad in choices {
+                // The line that names the component, else the one that brings it.
+                let at = components.and_then(|components| key_span(components, &bad.component));
+                let at = at.or_else(|| key_span(stack, "profile")).or_else(|| key_span(stack, "dns"));
+                found.mistake(at.or_else(|| key_span(root, "stack")).unwrap_or(0..0), bad.what).help(bad.help);
+            }
+            return;
+        }
+    };
+    for one in &selected {
+        let at = components.and_then(|components| key_span(components, &one.name));
+        let at = at.or_else(|| key_span(stack, "profile")).or_else(|| key_span(root, "stack")).unwrap_or(0..0);
+        if let Some(warning) = all.get(&one.name).and_then(|component| component.front.warning.clone()) {
+            found.warning(at, format!("{}: {warning}", one.name));
+        }
+    }
+    for (name, value) in components.into_iter().flat_map(|components| components.iter()) {
+        let is_there = selected.iter().any(|one| one.name == name.get_ref().as_ref());
+        let settings = value.get_ref().as_table();
+        let sets = settings.is_some_and(|settings| settings.keys().any(|key| key.get_ref() != "enabled"));
+        if sets && !is_there && all.contains_key(name.get_ref().as_ref()) {
+            let problem = found.warning(name.span(), format!("the lab does not have the component {}", name.get_ref()));
+            problem.help(format!("its settings count only with `enabled = true` or a profile that brings {}", name.get_ref()));
+        }
+    }
+}
+
+fn of_component(component: &Component, settings: &DeTable<'_>, folder: Option<&Path>, found: &mut Found) {
+    let name = &component.name;
+    let no_chart = component.front.chart.is_none();
+    for key in ["version", "values", "values_file"] {
+        if let Some(at) = key_span(settings, key).filter(|_| no_chart) {
+            let help = format!("a folder manifests/{name} of your own can replace it");
+            found.mistake(at, format!("{name} has no chart that could take `{key}`")).help(help);
+        }
+    }
+    if let Some(version) = text(settings, "version") {
+        let is_of_k3s = component.front.chart.as_ref().is_some_and(|chart| chart.config);
+        if is_of_k3s {
+            found.mistake(version.span, format!("the version of {name} comes with k3s")).help("set `k3s.version`");
+        } else if !is_version(version.value) {
+            let problem = found.mistake(version.span, format!("`{}` is not the version of a chart", version.value));
+            problem.help("write it like `1.2.3`, as its repository does");
+        }
+    }
+    let Some(file) = text(settings, "values_file").filter(|_| !no_chart) else { return };
+    if let Some(at) = key_span(settings, "values") {
+        let problem = found.mistake(at, "`values` and `values_file` are two ways to say the same");
+        problem.help("keep one of them");
+        return;
+    }
+    let Some(folder) = folder else { return };
+    match read(folder, &file) {
+        Ok(values) => {
+            found.values.insert(name.clone(), values);
+        }
+        Err((what, help)) => {
+            let problem = found.mistake(file.span, what);
+            if let Some(help) = help {
+                problem.help(help);
+            }
+        }
+    }
+}
+
+/// Digits, dots, and what semver.org allows after `-` and `+`.
+fn is_version(text: &str) -> bool {
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    bare.starts_with(|c: char| c.is_ascii_digit()) && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
+}
+
+/// The values in a file.
+fn read(folder: &Path, file: &Text<'_>) -> Result<BTreeMap<String, serde_json::Value>, (String, Option<String>)> {
+    let path = folder.join(file.value);
+    let shown = file.value;
+    let metadata = std::fs::metadata(&path).map_err(|e| (format!("cannot read {shown}: {e}"), None))?;
+    if metadata.len() > LARGEST {
+        return Err((format!("{shown} is larger than 1 MiB"), Some("that is no file of values".to_owned())));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| (format!("cannot read {shown}: {e}"), None))?;
+    let documents = wording::from_yaml::<BTreeMap<String, serde_json::Value>>(&text)
+        .map_err(|mistake| (format!("{shown}:{}: {}", mistake.line, mistake.what), mistake.help))?;
+    let count = documents.len();
+    match <[_; 1]>::try_from(documents) {
+        Ok([values]) => Ok(values),
+        Err(_) => Err((format!("{shown} has {count} documents, and values are one"), None)),
+    }
+}
