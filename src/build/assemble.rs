@@ -59,8 +59,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     let locked_images = containers::locked(plan, run)?;
     deb::fetch(&lock.packages, run.options.jobs, &run.context)?;
     let binary = obtain_k3s(plan, locked_k3s, run)?;
-    let mirror = plan.lab.k3s.charts.as_deref();
-    let charts = charts::fetch_locked(&locked_charts, mirror, &run.context)?;
+    let charts = charts::fetch_locked(&locked_charts, inputs::mirrors(plan), &run.context)?;
     let carried = locked_images.map_or_else(|| containers::current(plan, run), Ok)?;
     let archives = containers::archives(&carried, plan, run)?;
 

@@ -58,6 +58,12 @@ pub(super) fn charts<'o>(
     }
 }
 
+/// The mirrors of charts that a lab names.
+pub(super) fn mirrors(plan: &Plan) -> charts::Mirrors<'_> {
+    let k3s = &plan.lab.k3s;
+    charts::Mirrors { charts: k3s.charts.as_deref(), registries: k3s.registries.as_deref() }
+}
+
 /// Whether charts go into an image.
 fn has_charts(plan: &Plan, options: &BuildOptions) -> bool {
     plan.role.k3s == Some(K3sKind::Server) && options.k3s != K3sMode::FirstBoot
@@ -156,7 +162,7 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
     let mut left = BTreeSet::new();
     for plan in plans.iter().filter(|plan| has_charts(plan, run.options)) {
         let (charts, others) = named_charts(plan);
-        wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, plan.lab.k3s.charts.as_deref()))));
+        wanted.extend(charts.into_iter().map(|(chart, own)| (chart, (own, mirrors(plan)))));
         left.extend(others);
     }
     for chart in left {
@@ -165,8 +171,8 @@ fn resolve_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, Bu
             .warn(&format!("{chart}; its HelmChart is not in the lock, and the cluster looks for the chart itself"));
     }
     let mut locked = Vec::new();
-    for (chart, (own, mirror)) in wanted {
-        match charts::resolve(&chart, mirror, &run.context) {
+    for (chart, (own, mirrors)) in wanted {
+        match charts::resolve(&chart, mirrors, &run.context) {
             Err(e) if run.options.k3s == K3sMode::Auto && (e.is_unreachable() || own && e.is_refused()) => {
                 containers::left_out(
                     &format!("chart {} {}", chart.name, chart.version),

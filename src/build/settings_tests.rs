@@ -14,8 +14,8 @@ use crate::lock_file::Archives;
 use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
 use crate::secrets::Secrets;
-use crate::stack::Cluster;
 use crate::seed::{ARCHIVE, Seed, SeedRequest};
+use crate::stack::Cluster;
 use labimg_testkit::seed_files;
 use labimg_tree::Tree;
 

@@ -1,6 +1,7 @@
 //! Why a chart is not available.
 
 use super::ChartRef;
+use crate::containers::BadName;
 use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
@@ -26,6 +27,22 @@ pub enum ChartError {
         /// The chart.
         chart: Box<ChartRef>,
         /// Address of the index.
+        url: String,
+    },
+    /// The names of repository, chart and version make no address in a registry.
+    #[error("chart {} {} of {} has no address", chart.name, chart.version, chart.repository)]
+    Name {
+        /// The chart.
+        chart: Box<ChartRef>,
+        /// What is wrong.
+        source: BadName,
+    },
+    /// The registry does not give it out.
+    #[error("chart {} {}: {url} does not exist, or not for everybody", chart.name, chart.version)]
+    Refused {
+        /// The chart.
+        chart: Box<ChartRef>,
+        /// Address of its manifest.
         url: String,
     },
     /// The repository's index does not have it, or cannot be read.
@@ -71,6 +88,9 @@ pub enum IndexError {
     /// Not in Helm's format.
     #[error("it is not an index of a chart repository: {0}")]
     Format(String),
+    /// Not the manifest of a chart in a registry.
+    #[error("it is not the manifest of a chart: {0}")]
+    Manifest(String),
     /// It has no chart with this name.
     #[error("it has no chart of this name")]
     NoChart,
@@ -86,7 +106,10 @@ impl Fault for ChartError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Http { source, .. } => source.kind(),
-            Self::NoRepository { .. } | Self::Hash { .. } | Self::NoArchive { .. } => FaultKind::World,
+            Self::Name { .. } => FaultKind::Configuration,
+            Self::NoRepository { .. } | Self::Refused { .. } | Self::Hash { .. } | Self::NoArchive { .. } => {
+                FaultKind::World
+            }
             Self::Index { source, .. } => source.kind(),
             Self::Store(source) => source.kind(),
         }
@@ -96,6 +119,10 @@ impl Fault for ChartError {
         match self {
             Self::Http { source, .. } => source.help(),
             Self::NoRepository { .. } => Some("check the address of the repository".to_owned()),
+            Self::Name { source, .. } => source.help(),
+            Self::Refused { .. } => {
+                Some("check the chart's name and version, and your login there if the registry wants one".to_owned())
+            }
             Self::Index { source, .. } => source.help(),
             Self::NoArchive { .. } => {
                 Some("try again later: the repository serves something else in its place".to_owned())
@@ -109,7 +136,9 @@ impl Fault for ChartError {
 impl Fault for IndexError {
     fn kind(&self) -> FaultKind {
         match self {
-            Self::Format(_) | Self::NoChart | Self::NoVersion(_) | Self::Lacks(_) => FaultKind::World,
+            Self::Format(_) | Self::Manifest(_) | Self::NoChart | Self::NoVersion(_) | Self::Lacks(_) => {
+                FaultKind::World
+            }
         }
     }
 }
@@ -128,9 +157,11 @@ impl ChartError {
     pub fn is_refused(&self) -> bool {
         match self {
             Self::Http { source, .. } => !matches!(source, HttpError::Interrupted(_)),
-            Self::NoRepository { .. } => true,
-            Self::Index { source, .. } => matches!(source, IndexError::Format(_) | IndexError::Lacks(_)),
-            Self::Hash { .. } | Self::NoArchive { .. } | Self::Store(_) => false,
+            Self::NoRepository { .. } | Self::Refused { .. } => true,
+            Self::Index { source, .. } => {
+                matches!(source, IndexError::Format(_) | IndexError::Manifest(_) | IndexError::Lacks(_))
+            }
+            Self::Name { .. } | Self::Hash { .. } | Self::NoArchive { .. } | Self::Store(_) => false,
         }
     }
 }

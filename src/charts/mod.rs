@@ -4,6 +4,8 @@
 //! <repository>/index.yaml    lists the archives of all charts and versions, with their SHA-256
 //! ```
 //!
+//! Or it is a folder of a container registry ([`oci`]).
+//!
 //! A repository is only asked when a lock is made. An image that is built from the lock holds the archives, and k3s
 //! serves them to itself (docs.k3s.io, "Deploying Content in the Server's Static Directory"); in any other image a
 //! manifest names the repository, and the cluster downloads the chart.
@@ -11,6 +13,7 @@
 mod archive;
 mod error;
 pub mod index;
+pub mod oci;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,11 +39,17 @@ pub struct ChartRef {
     pub name: String,
     /// The exact version.
     pub version: String,
-    /// Base URL of the repository, without a trailing `/`.
+    /// Base URL of the repository (`https://`, or `oci://` for a folder of a registry), without a trailing `/`.
     pub repository: String,
 }
 
 impl ChartRef {
+    /// Whether it is in a container registry, not in a repository of charts alone.
+    #[must_use]
+    pub fn is_in_registry(&self) -> bool {
+        self.repository.starts_with(oci::SCHEME)
+    }
+
     /// The archive's name among the files that k3s serves: in one folder per repository, since two may have a chart
     /// with the same name, and k3s has its own charts there.
     #[must_use]
@@ -75,30 +84,32 @@ impl LockedChart {
     }
 }
 
+/// Mirrors that are asked in place of repositories.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mirrors<'a> {
+    /// Base URL of a mirror of chart repositories: `https://HOST/PATH` is requested at `<charts>/HOST/PATH`.
+    pub charts: Option<&'a str>,
+    /// Base URL of a mirror of registries: `HOST/REPOSITORY` is requested as `<registries>/v2/HOST/REPOSITORY`.
+    pub registries: Option<&'a str>,
+}
+
 /// Downloads a chart's archive into the store and checks it against the repository's index, if that has a hash.
-///
-/// `mirror` is the base URL of a mirror of repositories: `https://HOST/PATH` is requested at `<mirror>/HOST/PATH`.
 ///
 /// # Errors
 /// [`ChartError`]; [`ChartError::is_unreachable`] tells an unreachable repository from a wrong one.
-pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) -> Result<LockedChart, ChartError> {
+pub fn resolve(chart: &ChartRef, mirrors: Mirrors<'_>, context: &Context<'_>) -> Result<LockedChart, ChartError> {
     let phase = context.progress.phase(&format!("Looking up chart {}", chart.name), 0, Unit::Bytes);
     let failure = |source| ChartError::Http { chart: Box::new(chart.clone()), source };
-    let index_url = format!("{}/index.yaml", chart.repository);
-    let asked = through(mirror, &index_url);
-    let text = match context.http.get(&asked, INDEX_LIMIT) {
-        Ok(text) => text,
-        Err(HttpError::NotFound { url }) => {
-            return Err(ChartError::NoRepository { chart: Box::new(chart.clone()), url });
-        }
-        Err(source) => return Err(failure(source)),
+    let (asked, url, expected) = if chart.is_in_registry() {
+        let found = oci::find(chart, mirrors.registries, context)?;
+        (found.asked, found.url, Some(found.sha256))
+    } else {
+        let found = in_index(chart, mirrors.charts, context)?;
+        (through(mirrors.charts, &found.url), found.url, found.sha256)
     };
-    let wrong = |source| ChartError::Index { chart: Box::new(chart.clone()), url: shown(&asked), source };
-    let entry = index::find(&text, chart).map_err(wrong)?;
-    let url = entry.url;
-    let archive = context.http.get(&through(mirror, &url), ARCHIVE_LIMIT).map_err(failure)?;
+    let archive = context.http.get_as(&asked, None, ARCHIVE_LIMIT).map_err(failure)?;
     let found = Sha256::of(&archive);
-    if let Some(expected) = entry.sha256.filter(|expected| *expected != found) {
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
     }
     archive::check(&archive).map_err(|what| ChartError::NoArchive {
@@ -106,10 +117,28 @@ pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) ->
         url: shown(&url),
         what,
     })?;
-    phase.inc((text.len() + archive.len()) as u64);
+    phase.inc(archive.len() as u64);
     context.store.put(&archive, context.progress)?;
     let ChartRef { name, version, repository } = chart.clone();
     Ok(LockedChart { name, version, repository, size: archive.len() as u64, sha256: found, url: shown(&url) })
+}
+
+/// Looks up a chart in its repository's index.
+fn in_index(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) -> Result<index::Found, ChartError> {
+    let index_url = format!("{}/index.yaml", chart.repository);
+    let asked = through(mirror, &index_url);
+    let text = match context.http.get(&asked, INDEX_LIMIT) {
+        Ok(text) => text,
+        Err(HttpError::NotFound { url }) => {
+            return Err(ChartError::NoRepository { chart: Box::new(chart.clone()), url });
+        }
+        Err(source) => return Err(ChartError::Http { chart: Box::new(chart.clone()), source }),
+    };
+    index::find(&text, chart).map_err(|source| ChartError::Index {
+        chart: Box::new(chart.clone()),
+        url: shown(&asked),
+        source,
+    })
 }
 
 /// The locked archives, in the lock's order.
@@ -118,16 +147,23 @@ pub fn resolve(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>) ->
 /// [`ChartError::Store`].
 pub fn fetch_locked(
     charts: &[&LockedChart],
-    mirror: Option<&str>,
+    mirrors: Mirrors<'_>,
     context: &Context<'_>,
 ) -> Result<Vec<(ChartRef, Content)>, ChartError> {
     let request = |chart: &&LockedChart| {
-        let mut urls = vec![through(mirror, &chart.url), chart.url.clone()];
+        let reference = chart.reference();
+        let mirrored = match mirrors.registries.filter(|_| reference.is_in_registry()) {
+            Some(mirror) => oci::mirrored(&reference, &chart.sha256, mirror)?,
+            None if reference.is_in_registry() => chart.url.clone(),
+            None => through(mirrors.charts, &chart.url),
+        };
+        let mut urls = vec![mirrored, chart.url.clone()];
         urls.dedup();
         let name = format!("chart {} {}", chart.name, chart.version);
-        Request { name, sha256: chart.sha256, size: chart.size, urls }
+        Ok(Request { name, sha256: chart.sha256, size: chart.size, urls })
     };
-    context.store.fetch(&charts.iter().map(request).collect::<Vec<_>>(), 1, context.http, context.progress)?;
+    let requests = charts.iter().map(request).collect::<Result<Vec<_>, ChartError>>()?;
+    context.store.fetch(&requests, 1, context.http, context.progress)?;
     let content = |chart: &&LockedChart| {
         let archive = context.store.fetched(&chart.sha256, context.progress)?;
         Ok((chart.reference(), Content::whole(archive)))

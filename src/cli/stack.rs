@@ -196,7 +196,8 @@ fn row<'a>(component: &'a Component, stack: &'a Stack, lab: &Lab, nodes: u32) ->
 fn text(list: &List<'_>) -> String {
     let mut rows = vec![["", "NAME", "PROFILE", "MEMORY", "VERSION", "HOST"].map(str::to_owned)];
     for row in &list.components {
-        let memory = |m: Memory| if m.limits == 0 { format!("{}", m.requests) } else { format!("{}/{}", m.requests, m.limits) };
+        let memory =
+            |m: Memory| if m.limits == 0 { format!("{}", m.requests) } else { format!("{}/{}", m.requests, m.limits) };
         rows.push([
             if row.on { "on" } else { "" }.to_owned(),
             row.name.to_owned(),

@@ -67,7 +67,7 @@ impl ImageName {
 
     /// Base address of its repository in its registry, or in the mirror if there is one: `https://HOST/v2/REPOSITORY`,
     /// `<mirror>/v2/HOST/REPOSITORY`. A registry on this computer is accessed without TLS, as by container runtimes.
-    pub(super) fn address(&self, mirror: Option<&str>) -> String {
+    pub(crate) fn address(&self, mirror: Option<&str>) -> String {
         let Self { registry, repository, .. } = self;
         if let Some(mirror) = mirror {
             return format!("{}/v2/{registry}/{repository}", mirror.trim_end_matches('/'));
@@ -79,7 +79,7 @@ impl ImageName {
     }
 
     /// Its reference in the registry: the digest, else the tag.
-    pub(super) fn asked(&self) -> String {
+    pub(crate) fn asked(&self) -> String {
         let digest = self.digest.map(|digest| format!("sha256:{digest}"));
         digest.or_else(|| self.tag.clone()).unwrap_or_default()
     }

@@ -57,8 +57,8 @@ pub fn render(answers: &Answers) -> Result<String, TemplateError> {
 mod tests {
     use super::super::tests::known;
     use super::super::{Lab, Stack, parse, schema};
-    use crate::manifests::Profile;
     use super::*;
+    use crate::manifests::Profile;
 
     fn answers() -> Answers {
         Answers { name: "home".to_owned(), board: "rpi4".to_owned(), workers: 2, ssh_key: None }

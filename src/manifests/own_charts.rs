@@ -10,6 +10,7 @@ use serde_saphyr::Spanned;
 use super::SERVED;
 use super::objects::{self, Place};
 use crate::charts::ChartRef;
+use crate::charts::oci::SCHEME;
 use crate::wording::{self, Mistake};
 
 /// The kind of the objects that install charts.
@@ -39,9 +40,9 @@ impl OwnChart {
 #[derive(Debug, Clone, PartialEq)]
 struct Named {
     chart: ChartRef,
-    /// Byte ranges in the text: the value of `chart`, and the other fields that say where it comes from.
+    /// Byte ranges in the text: the value of `chart`, and those of the other fields that say where it comes from.
     at: Range<usize>,
-    others: [Range<usize>; 2],
+    others: Vec<Range<usize>>,
 }
 
 /// The `spec` of an object.
@@ -73,9 +74,18 @@ fn named(spec: &Fields) -> Result<Named, String> {
     if name.is_empty() {
         return Err("it names no chart".to_owned());
     }
-    if name.contains("://") {
-        return Err("it names an address, and a lock takes charts only from repositories (`repo`)".to_owned());
+    let in_registry = name.strip_prefix(SCHEME).and_then(|path| path.rsplit_once('/'));
+    if name.contains("://") && in_registry.is_none() {
+        let what =
+            "it names an address, and a lock takes charts only from repositories (`repo`) and registries (oci://)";
+        return Err(what.to_owned());
     }
+    let registry = in_registry.map(|(path, _)| format!("{SCHEME}{path}"));
+    let (name, repository) = match (&registry, in_registry) {
+        (Some(registry), Some((_, name))) if repository.is_empty() => (name, registry.as_str()),
+        (Some(_), _) => return Err("it names a registry and a repository (`repo`), of which Helm takes one".to_owned()),
+        _ => (name, repository),
+    };
     if !is_chart_name(name) {
         return Err(format!("`{name}` cannot be the name of a chart in a repository"));
     }
@@ -86,7 +96,9 @@ fn named(spec: &Fields) -> Result<Named, String> {
         return Err(format!("its `{field}` is only in the cluster"));
     }
     if !is_plain_address(repository) {
-        return Err("its repository is not an http or https address, or one with a password or parameters".to_owned());
+        return Err(
+            "its repository is not an http, https or oci address, or one with a password or parameters".to_owned()
+        );
     }
     if !is_one_version(version) {
         return Err("it names no single version: write one, such as `version: 1.2.3`".to_owned());
@@ -99,7 +111,7 @@ fn named(spec: &Fields) -> Result<Named, String> {
             repository: repository.trim_end_matches('/').to_owned(),
         },
         at: at("chart")?,
-        others: [at("repo")?, at("version")?],
+        others: if registry.is_some() { vec![at("version")?] } else { vec![at("repo")?, at("version")?] },
     })
 }
 
@@ -111,7 +123,7 @@ fn is_chart_name(name: &str) -> bool {
 
 /// An address that can be written to a lock, and used as a folder name below the charts of an image.
 fn is_plain_address(url: &str) -> bool {
-    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let rest = ["http://", "https://", SCHEME].iter().find_map(|scheme| url.strip_prefix(scheme));
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/+".contains(c);
     rest.is_some_and(|rest| {
         rest.chars().all(plain) && rest.trim_end_matches('/').split('/').all(|part| !["", ".", ".."].contains(&part))
@@ -138,7 +150,7 @@ pub(super) fn served(text: &str, is_here: impl Fn(&ChartRef) -> bool) -> Result<
         let address = format!("{SERVED}/{}", chart.file());
         edits.push((at, format!("\"{address}\"")));
         // For Kubernetes an empty value equals a missing one.
-        edits.extend(others.map(|range| (range, "\"\"".to_owned())));
+        edits.extend(others.into_iter().map(|range| (range, "\"\"".to_owned())));
         moved.push((line, place, address));
     }
     let Some(&(line, ..)) = moved.first() else { return Ok(text.to_owned()) };
@@ -176,7 +188,9 @@ fn expected(mut documents: Vec<Value>, moved: &[(usize, Option<Place>, String)])
         let spec = place.and_then(|place| place.of(&mut documents)).and_then(|object| object.get_mut("spec"));
         if let Some(spec) = spec.and_then(Value::as_object_mut) {
             let fields = [("chart", address.as_str()), ("repo", ""), ("version", "")];
-            spec.extend(fields.map(|(field, text)| (field.to_owned(), text.into())));
+            let there = fields.into_iter().filter(|(field, _)| *field != "repo" || spec.contains_key("repo"));
+            let there: Vec<_> = there.map(|(field, text)| (field.to_owned(), text.into())).collect();
+            spec.extend(there);
         }
     }
     documents
@@ -236,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn one_in_a_registry_is_found_and_changed() {
+        let text = MINE.replace("  repo: https://charts.example/stable/ # theirs\n", "");
+        let text = text.replace("'one'", "oci://x.example/charts/one");
+        let chart = find(&text)[0].chart().unwrap().clone();
+        assert_eq!((&chart.name[..], &chart.repository[..]), ("one", "oci://x.example/charts"));
+        let edited = served(&text, |_| true).unwrap();
+        assert!(
+            edited.contains("/static/charts/oci/x.example/charts/one-1.2.0.tgz\" # this\n  version: \"\"\n"),
+            "{edited}"
+        );
+    }
+
+    #[test]
     fn one_in_a_list_is_found_and_changed() {
         let list = format!("kind: List\napiVersion: v1\nitems:\n- {}\n", MINE.trim_end().replace('\n', "\n  "));
         assert_eq!(find(&list)[0].chart().unwrap().name, "one");
@@ -272,7 +299,8 @@ mod tests {
         for (from, to, needle) in [
             ("chart: 'one'", "name: one", "no chart"),
             ("chart: 'one'", "chart: https://x.example/one.tgz", "an address"),
-            ("chart: 'one'", "chart: oci://x.example/one", "an address"),
+            ("chart: 'one'", "chart: oci://x.example/one", "a registry and a repository"),
+            ("chart: 'one'", "chart: oci://", "an address"),
             ("chart: 'one'", "chart: ../one", "`../one` cannot be the name"),
             ("repo: https://charts.example/stable/", "set: {}", "no repository"),
             ("https://charts", "https://me:secret@charts", "password"),

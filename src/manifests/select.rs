@@ -249,7 +249,10 @@ mod tests {
             bad(Profile::None, &[("files", true)], false),
             "files needs the master's disk, and `storage.enabled` is false"
         );
-        assert_eq!(bad(Profile::None, &[("door", true), ("gate", true)], true), "gate and door cannot be there side by side");
+        assert_eq!(
+            bad(Profile::None, &[("door", true), ("gate", true)], true),
+            "gate and door cannot be there side by side"
+        );
         assert_eq!(bad(Profile::None, &[("fils", true)], true), "there is no component `fils`");
     }
 

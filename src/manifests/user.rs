@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::check::{self, BadName, Known, Name};
-use super::own_charts::{self, OwnChart};
-use super::component::{Component, FRONT_MATTER};
 use super::ManifestError;
+use super::check::{self, BadName, Known, Name};
+use super::component::{Component, FRONT_MATTER};
+use super::own_charts::{self, OwnChart};
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
 use crate::wording::Mistake;
@@ -47,7 +47,11 @@ impl OwnManifests {
     /// A file that cannot be read, or that k3s would not accept, with the line and what to do.
     pub fn read(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<Self, ManifestError> {
         let loaded = load(folder, of_program)?;
-        Ok(if loaded.files.is_empty() && loaded.components.is_empty() { loaded } else { Self { folder: folder.to_owned(), ..loaded } })
+        Ok(if loaded.files.is_empty() && loaded.components.is_empty() {
+            loaded
+        } else {
+            Self { folder: folder.to_owned(), ..loaded }
+        })
     }
 
     /// The files that hold a Secret, which anyone with the card can read.
@@ -141,7 +145,11 @@ fn load(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<OwnMa
             if let Some(other) = other.filter(|_| component.is_own) {
                 let path = folder.join(&component.name).join(FRONT_MATTER);
                 let what = format!("its {file} is the same for k3s as {other} of another component");
-                return Err(ManifestError::Name { path, what, help: Some("give the component another name".to_owned()) });
+                return Err(ManifestError::Name {
+                    path,
+                    what,
+                    help: Some("give the component another name".to_owned()),
+                });
             }
         }
     }

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use crate::k3s::config::joined;
 use crate::lab::Lab;
-use crate::manifests::select::BadChoice;
 use crate::manifests::OwnManifests;
+use crate::manifests::select::BadChoice;
 use crate::names::HostnameError;
 use crate::parts::board::Board;
 use crate::parts::role::{Role, Units};

@@ -203,7 +203,9 @@ mod tests {
         let shown = |secrets: &Secrets, name: &str| secrets.stack().value(name).unwrap().expose().to_owned();
         for name in ["db", "admin"] {
             assert_eq!(shown(&first, name), shown(&second, name));
-            assert!(shown(&first, name).len() == LENGTH && shown(&first, name).bytes().all(|b| b.is_ascii_alphanumeric()));
+            assert!(
+                shown(&first, name).len() == LENGTH && shown(&first, name).bytes().all(|b| b.is_ascii_alphanumeric())
+            );
         }
         assert_ne!(shown(&first, "db"), shown(&first, "admin"));
         assert_eq!(URL_SAFE.decode(shown(&first, "cookie")).unwrap().len(), KEY_BYTES);

@@ -42,7 +42,7 @@ pub(super) fn object(chosen: &Chosen, values: &str, is_here: bool, has_secrets: 
 fn place(chart: &ChartRef, is_here: bool, set: &mut impl FnMut(&str, Value) -> Option<Value>) {
     if is_here {
         set("chart", format!("{SERVED}/{}", chart.file()).into());
-    } else if chart.repository.starts_with("oci://") {
+    } else if chart.is_in_registry() {
         set("chart", format!("{}/{}", chart.repository, chart.name).into());
         set("version", chart.version.as_str().into());
     } else {

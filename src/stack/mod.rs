@@ -141,4 +141,3 @@ pub fn wanted(lab: &Lab) -> Wanted {
     }
     Wanted { profile: stack.profile, switched, storage: lab.storage.enabled }
 }
-

@@ -39,10 +39,7 @@ mod tests {
         let users = json!({ "a": { "b": 2, "l": [3] }, "n": null, "x": { "y": 1 } });
         let users = users.as_object().unwrap().clone().into_iter().collect();
         let ours = json!({ "a": { "b": 1, "c": 1, "l": [1, 2] }, "n": 1, "x": "text" });
-        assert_eq!(
-            merged(ours, &users),
-            json!({ "a": { "b": 2, "c": 1, "l": [3] }, "n": null, "x": { "y": 1 } })
-        );
+        assert_eq!(merged(ours, &users), json!({ "a": { "b": 2, "c": 1, "l": [3] }, "n": null, "x": { "y": 1 } }));
         assert_eq!(merged(Value::Null, &BTreeMap::new()), json!({}));
     }
 }

@@ -56,7 +56,23 @@ mod tests {
 
     #[test]
     fn what_older_yaml_takes_for_something_else_is_quoted() {
-        for text in ["yes", "no", "on", "off", "y", "n", "0600", "1e3", "null", "~", "12:30:45", "1_000", "0x1F", "2026-01-01", "="] {
+        for text in [
+            "yes",
+            "no",
+            "on",
+            "off",
+            "y",
+            "n",
+            "0600",
+            "1e3",
+            "null",
+            "~",
+            "12:30:45",
+            "1_000",
+            "0x1F",
+            "2026-01-01",
+            "=",
+        ] {
             let written = document("x", &json!({ "k": text })).unwrap();
             assert!(written.contains(['"', '\'']), "{written}");
         }

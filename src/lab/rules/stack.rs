@@ -35,7 +35,8 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
             // `select` says it with those that are switched.
             None if switched.contains_key(name.get_ref().as_ref()) => {}
             None => {
-                let wanted = Wanted { switched: BTreeMap::from([(name.get_ref().to_string(), true)]), ..Wanted::default() };
+                let wanted =
+                    Wanted { switched: BTreeMap::from([(name.get_ref().to_string(), true)]), ..Wanted::default() };
                 for bad in select::select(&wanted, all).err().into_iter().flatten().take(1) {
                     found.mistake(name.span(), bad.what).help(bad.help);
                 }
@@ -71,7 +72,10 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
         let sets = settings.is_some_and(|settings| settings.keys().any(|key| key.get_ref() != "enabled"));
         if sets && !is_there && all.contains_key(name.get_ref().as_ref()) {
             let problem = found.warning(name.span(), format!("the lab does not have the component {}", name.get_ref()));
-            problem.help(format!("its settings count only with `enabled = true` or a profile that brings {}", name.get_ref()));
+            problem.help(format!(
+                "its settings count only with `enabled = true` or a profile that brings {}",
+                name.get_ref()
+            ));
         }
     }
 }
@@ -117,7 +121,8 @@ fn of_component(component: &Component, settings: &DeTable<'_>, folder: Option<&P
 /// Digits, dots, and what semver.org allows after `-` and `+`.
 fn is_version(text: &str) -> bool {
     let bare = text.strip_prefix('v').unwrap_or(text);
-    bare.starts_with(|c: char| c.is_ascii_digit()) && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
+    bare.starts_with(|c: char| c.is_ascii_digit())
+        && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
 }
 
 /// The values in a file.

@@ -55,7 +55,12 @@ impl Component {
     ///
     /// # Errors
     /// A bad front matter, a missing one, a name that k3s would not accept.
-    fn of_files(name: &str, shown: String, files: BTreeMap<String, String>, is_own: bool) -> Result<Self, ManifestError> {
+    fn of_files(
+        name: &str,
+        shown: String,
+        files: BTreeMap<String, String>,
+        is_own: bool,
+    ) -> Result<Self, ManifestError> {
         let bad = |file: &str, Mistake { line, what, help }: Mistake| ManifestError::Component {
             file: format!("{shown}/{file}"),
             line,
@@ -71,12 +76,14 @@ impl Component {
         let front = front_matter(&front).map_err(|mistake| bad(FRONT_MATTER, mistake))?;
         let values = files.remove(VALUES);
         if values.is_some() != front.chart.is_some() {
-            let what = if values.is_some() { "it names no [chart] for values.yaml" } else { "its [chart] has no values.yaml" };
+            let what =
+                if values.is_some() { "it names no [chart] for values.yaml" } else { "its [chart] has no values.yaml" };
             return Err(bad(FRONT_MATTER, Mistake { line: 1, what: what.to_owned(), help: None }));
         }
         let (objects, texts): (BTreeMap<_, _>, BTreeMap<_, _>) =
             files.into_iter().partition(|(file, _)| file.ends_with(".yaml"));
-        let objects = objects.into_iter().map(|(file, text)| (file.trim_end_matches(".yaml").to_owned(), text)).collect();
+        let objects =
+            objects.into_iter().map(|(file, text)| (file.trim_end_matches(".yaml").to_owned(), text)).collect();
         let component = Self { name: name.to_owned(), front, shown: shown.clone(), is_own, values, objects, texts };
         for file in component.files() {
             let wrong = |BadName { what, help }| Mistake { line: 1, what: format!("{file}: {what}"), help: Some(help) };
@@ -115,8 +122,11 @@ impl Component {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(folder).map_err(read(folder))? {
             let path = entry.map_err(read(folder))?.path();
-            let bad =
-                |what: &str, help: Option<String>| ManifestError::Name { path: path.clone(), what: what.to_owned(), help };
+            let bad = |what: &str, help: Option<String>| ManifestError::Name {
+                path: path.clone(),
+                what: what.to_owned(),
+                help,
+            };
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.ok_or_else(|| bad("a name that is not UTF-8", None))?.to_owned();
             if name.starts_with('.') || name.ends_with('~') || name.starts_with("README") {
@@ -130,8 +140,8 @@ impl Component {
                 return Err(bad(&format!("larger than {} MiB", super::user::LIMIT >> 20), None));
             }
             let bytes = std::fs::read(&path).map_err(read(&path))?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| bad("not UTF-8", Some("save it as UTF-8 text".to_owned())))?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| bad("not UTF-8", Some("save it as UTF-8 text".to_owned())))?;
             files.insert(name, text);
         }
         Self::of_files(name, folder.display().to_string(), files, true)
@@ -168,7 +178,8 @@ fn front_matter(text: &str) -> Result<FrontMatter, Mistake> {
         return mistake(format!("its `link` \"{link}\" is not among its `hosts`"));
     }
     let named = front.namespaces.keys();
-    let unnamed = front.namespace.iter().find(|name| !named.clone().any(|known| known == *name) && *name != "kube-system");
+    let unnamed =
+        front.namespace.iter().find(|name| !named.clone().any(|known| known == *name) && *name != "kube-system");
     if let Some(name) = unnamed {
         return mistake(format!("its `namespace` {name} is not among its [namespaces]"));
     }
@@ -222,9 +233,13 @@ mod tests {
                 assert_eq!(check::name(&file), Ok(check::Name::Manifest), "{file}");
                 assert!(files.insert(file.clone()), "{file} comes from two components");
             }
-            for need in component.front.needs.iter().flat_map(|need| need.split('|')).chain(
-                component.front.conflicts.iter().map(String::as_str),
-            ) {
+            for need in component
+                .front
+                .needs
+                .iter()
+                .flat_map(|need| need.split('|'))
+                .chain(component.front.conflicts.iter().map(String::as_str))
+            {
                 assert!(all.contains_key(need), "{}: there is no {need}", component.name);
             }
         }
