@@ -160,7 +160,7 @@ fn rows() -> Vec<Row> {
             "stack.components.version",
             ("# stack", "components.nfs-storage = { version = \"4.0.17\" }"),
             Image(MASTER, STORAGE_CLASS),
-            "version: 4.0.17\n",
+            "version: \"4.0.17\"\n",
         ),
         (
             "stack.components.values",
@@ -184,6 +184,12 @@ fn rows() -> Vec<Row> {
             ("# worker", "address = \"10.0.0.9/24\"\ngateway = \"10.0.0.1\"\ndns = [\"9.9.9.9\"]"),
             InSeed(WORKER, NETWORK),
             "DNS=9.9.9.9\n",
+        ),
+        (
+            "nodes.memory",
+            ("# worker", "memory = \"4G\""),
+            Build(|folder| format!("{:?}", folder.lab.nodes.last().map(|node| &node.memory))),
+            "4G",
         ),
         ("nodes.packages", ("# worker", "packages = [\"tcpdump\"]"), Packages(WORKER), "tcpdump"),
         ("nodes.k3s", ("# worker", "k3s = { node-label = [\"c=d\"] }"), InSeed(WORKER, CONFIG), "\"c=d\""),

@@ -184,10 +184,7 @@ fn row<'a>(component: &'a Component, stack: &'a Stack, lab: &Lab, nodes: u32) ->
             Because::NeededBy(other) => Some(format!("needed by {other}")),
         }),
         phase: chosen.map(|chosen| chosen.phase),
-        memory: Memory {
-            requests: front.memory.requests + front.memory_per_node.requests * nodes,
-            limits: front.memory.limits + front.memory_per_node.limits * nodes,
-        },
+        memory: front.memory_in(nodes),
         hosts: front.hosts.iter().map(|name| stack::host(name, &lab.domain)).collect(),
         version: version.or_else(|| front.chart.as_ref()?.version.as_deref()),
     }

@@ -227,6 +227,9 @@ pub struct LabNode {
     /// DNS servers; the router's address when absent and `address` is given.
     #[serde(default)]
     pub dns: Vec<String>,
+    /// How much memory it has, such as `4G`: whether the stack fits is checked with it.
+    #[serde(default)]
+    pub memory: Option<String>,
     /// Debian packages to add to this node.
     #[serde(default)]
     pub packages: Vec<String>,
@@ -249,7 +252,26 @@ pub struct LabFolder {
     pub parts: Parts,
 }
 
+/// The number of MiB in a text such as `4G` or `512M`.
+#[must_use]
+pub fn mebibytes(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number = number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse::<u32>().ok())?.filter(|n| *n > 0)?;
+    match unit {
+        "G" => number.checked_mul(1024),
+        "M" => Some(number),
+        _ => None,
+    }
+}
+
 impl Lab {
+    /// Whether components come up one after the other, so that small boards are not overrun.
+    #[must_use]
+    pub fn is_phased(&self) -> bool {
+        let is_large = |node: &LabNode| node.memory.as_deref().and_then(mebibytes).is_some_and(|mib| mib >= 8 << 10);
+        self.stack.phased.unwrap_or_else(|| !self.nodes.iter().all(is_large))
+    }
+
     /// The first control plane node; the checks allow at most one.
     #[must_use]
     pub fn master(&self) -> Option<&LabNode> {

@@ -56,6 +56,10 @@ pub struct Board {
     pub title: String,
     /// Debian's name of the architecture, such as `arm64`.
     pub architecture: String,
+    /// How much memory there is on the board's variants, such as `4G`; empty when that is not known.
+    // Not part of the image ids: what is sold changes no image.
+    #[serde(default, skip_serializing)]
+    pub memory: Vec<String>,
     /// What users should know before they choose the board; one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -233,7 +233,7 @@ fn stack(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     if !plan.role.manifests {
         return Ok(());
     }
-    let phased = if manifests::is_phased(&plan.lab) { "yes" } else { "no" };
+    let phased = if plan.lab.is_phased() { "yes" } else { "no" };
     let conf = format!("# How the stack comes up.\nPHASED={phased}\nDOMAIN={}\n", plan.lab.domain);
     tree.write("etc/labimg/stack.conf", 0o644, conf)?;
     let Some(secrets) = request.secrets else { return Ok(()) };

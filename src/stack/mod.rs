@@ -114,17 +114,10 @@ impl Stack {
     #[must_use]
     pub fn memory(&self, nodes: u32) -> Memory {
         self.chosen.iter().fold(Memory::default(), |sum, chosen| {
-            let one = memory_of(chosen, nodes);
+            let one = chosen.component.front.memory_in(nodes);
             Memory { requests: sum.requests + one.requests, limits: sum.limits + one.limits }
         })
     }
-}
-
-/// The memory that a component takes in a cluster of this many nodes, in MiB.
-#[must_use]
-pub fn memory_of(chosen: &Chosen, nodes: u32) -> Memory {
-    let (once, each) = (chosen.component.front.memory, chosen.component.front.memory_per_node);
-    Memory { requests: once.requests + each.requests * nodes, limits: once.limits + each.limits * nodes }
 }
 
 /// The component that answers for names to the network.

@@ -4,6 +4,7 @@
 mod addresses;
 mod k3s;
 mod keys;
+mod memory;
 mod networks;
 mod nodes;
 mod password;
@@ -67,6 +68,7 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
     let fixed = addresses::check(root, found);
     storage::check(root, &fixed, found);
     networks::check(root, &fixed, found);
+    memory::check(root, parts, found);
     stack::check(root, folder, parts, found);
 }
 

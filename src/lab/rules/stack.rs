@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Found, Text, key_span, section, text};
+use super::{Found, Text, key_span, memory, section, text};
 use crate::manifests::select::{self, Wanted};
 use crate::manifests::{Component, Profile};
 use crate::parts::Parts;
@@ -59,6 +59,7 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
             return;
         }
     };
+    memory::fits(root, &selected, all, parts, found);
     for one in &selected {
         let at = components.and_then(|components| key_span(components, &one.name));
         let at = at.or_else(|| key_span(stack, "profile")).or_else(|| key_span(root, "stack")).unwrap_or(0..0);

@@ -2,7 +2,6 @@
 //! stack are rendered for the cluster. Files of the lab folder are added, and replace those with the same name.
 
 use crate::charts::ChartRef;
-use crate::lab::Lab;
 use crate::manifests::{ManifestError, OwnManifests};
 use crate::stack::{self, Cluster, Files};
 use labimg_tree::{Content, Tree, TreeError};
@@ -65,19 +64,13 @@ pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, own: &OwnManifests) -> Resu
     for (name, content) in &files {
         tree.write(format!("{FOLDER}/{name}"), 0o600, content.clone())?;
     }
-    if is_phased(cluster.lab) {
+    if cluster.lab.is_phased() {
         for name in stack::held_back(cluster.stack, &files) {
             tree.write(format!("{FOLDER}/{name}"), 0o600, "")?;
         }
     }
     tree.write(LIST, 0o644, stack::list(cluster, &files))?;
     Ok(())
-}
-
-/// Whether components come up one after the other.
-#[must_use]
-pub fn is_phased(lab: &Lab) -> bool {
-    lab.stack.phased.unwrap_or(true)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
-use crate::lab::LabNode;
+use crate::lab::{Lab, LabNode};
 use crate::parts::Parts;
 use crate::plan::target::lone_lab;
 use crate::stack::Stack;

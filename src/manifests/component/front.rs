@@ -145,6 +145,16 @@ impl FrontMatter {
         self.profiles.iter().any(|brings| brings.is_of(profile))
     }
 
+    /// The memory that it takes in a cluster of this many nodes.
+    #[must_use]
+    pub fn memory_in(&self, nodes: u32) -> Memory {
+        let (once, each) = (self.memory, self.memory_per_node);
+        Memory {
+            requests: once.requests.saturating_add(each.requests.saturating_mul(nodes)),
+            limits: once.limits.saturating_add(each.limits.saturating_mul(nodes)),
+        }
+    }
+
     /// Whether every lab has it.
     #[must_use]
     pub fn is_always(&self) -> bool {
