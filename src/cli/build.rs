@@ -99,6 +99,8 @@ struct Images {
     images: Vec<Built>,
     /// Beside the `lab.toml`; works as soon as the cluster's API answers.
     kubeconfig: Option<PathBuf>,
+    /// Where the lab's page is, if it has one.
+    domain: Option<String>,
 }
 
 pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
@@ -151,7 +153,12 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
             reporter.note(&format!("{step:<28} {:>8.3} s", took.as_secs_f64()));
         }
     }
-    out.result(&Images { images, kubeconfig }, text)
+    let domain = outputs.first().filter(|_| kubeconfig.is_some()).and_then(|output| {
+        let plan = &output.target.plan;
+        let serves = plan.stack.components().iter().any(|chosen| !chosen.component.front.hosts.is_empty());
+        serves.then(|| plan.lab.domain.clone())
+    });
+    out.result(&Images { images, kubeconfig, domain }, text)
 }
 
 /// The path of each image. Generic images with the same plan are built once.
@@ -243,6 +250,9 @@ fn text(result: &Images) -> String {
     if let Some(path) = &result.kubeconfig {
         let _ =
             writeln!(text, "Then:            labimg status --wait, kubectl --kubeconfig {} get nodes", path.display());
+    }
+    if let Some(domain) = &result.domain {
+        let _ = writeln!(text, "Open:            https://{domain}, after `labimg hosts` and `labimg trust`");
     }
     text
 }

@@ -10,6 +10,7 @@ mod clean;
 mod completions;
 mod diff;
 mod export;
+mod hosts;
 mod inputs;
 mod inspect;
 mod lock;
@@ -24,6 +25,7 @@ mod size;
 mod stack;
 mod status;
 mod tied;
+mod trust;
 mod update;
 
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ enum Command {
     Roles(roles::RolesArgs),
     Stack(stack::StackArgs),
     Status(status::StatusArgs),
+    Hosts(hosts::HostsArgs),
+    Trust(trust::TrustArgs),
     Secrets(secrets::SecretsArgs),
     Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
@@ -118,6 +122,8 @@ pub fn run() -> ExitCode {
         Command::Roles(args) => roles::run(args, &out),
         Command::Stack(args) => stack::run(args, &out),
         Command::Status(args) => status::run(args, &out, &reporter),
+        Command::Hosts(args) => hosts::run(args, &out),
+        Command::Trust(args) => trust::run(args, &out),
         Command::Secrets(args) => secrets::run(args, &out, &reporter),
         Command::Cache(args) => cache::run(args, &out, &reporter),
         Command::Completions(args) => completions::run::<Cli>(args),

@@ -9,10 +9,13 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::Output;
 use super::report::Reporter;
-use crate::lab;
-use crate::secrets::{self, Listed, Rotate, Secrets};
+use crate::lab::{self, LabFolder};
+use crate::plan::PlanError;
+use crate::secrets::{self, Listed, Rotate, Secrets, StackNames};
+use crate::stack::{Stack, UsedIn};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::Progress;
+use labimg_tree::suggest::{did_you_mean, nearest};
 
 /// Show or renew the keys of a lab
 #[derive(Debug, Args)]
@@ -26,8 +29,12 @@ pub struct SecretsArgs {
 
 #[derive(Debug, Subcommand)]
 enum SecretsCommand {
-    /// List what there is, with fingerprints and last days; never a secret
-    Show,
+    /// List what there is, with fingerprints and last days; with a name, print that password of the stack
+    #[command(after_help = "Example:\n  labimg secrets show lab-admin      the password for the first login")]
+    Show {
+        /// A password of the stack, as the list names it
+        name: Option<String>,
+    },
     /// Make another kubeconfig, whose certificate is valid for a year; no card changes
     #[command(
         after_help = "A certificate cannot be called back: whoever has a copy of the old kubeconfig may use it until its last \
@@ -36,7 +43,7 @@ enum SecretsCommand {
     Kubeconfig,
     /// Make new secrets and keep the old ones in `secrets/old-DATE/`
     #[command(
-        group(ArgGroup::new("what").args(["tokens", "certificates", "host_keys", "all"]).required(true).multiple(true)),
+        group(ArgGroup::new("what").args(["tokens", "certificates", "host_keys", "stack", "all"]).required(true).multiple(true)),
         after_help = "Example:\n  labimg secrets rotate --tokens\n\n\
                       A running cluster knows nothing of the new ones: flash the cards that are named. The cluster's database \
                       belongs to the old tokens and certificates."
@@ -51,7 +58,10 @@ enum SecretsCommand {
         /// SSH host keys of all nodes
         #[arg(long)]
         host_keys: bool,
-        /// All of these
+        /// A password of the stack, by name; no card has to be flashed again for it
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["tokens", "certificates", "host_keys", "all"])]
+        stack: Vec<String>,
+        /// All of these but the stack's
         #[arg(long)]
         all: bool,
         /// Do not ask
@@ -82,6 +92,19 @@ enum SecretsCommandError {
     /// The user said no.
     #[error("nothing was changed")]
     Declined,
+    /// The stack has no password of this name.
+    #[error("the stack has no password `{name}`")]
+    NoPassword {
+        /// The name given.
+        name: String,
+        /// Similar names, best first.
+        near: Vec<String>,
+        /// All names.
+        all: Vec<String>,
+    },
+    /// It was never made.
+    #[error("the password `{0}` was not made yet")]
+    NotMade(String),
     /// The clock is wrong, so dates of certificates would be wrong.
     #[error("this computer's clock is before 1970")]
     Clock,
@@ -90,16 +113,34 @@ enum SecretsCommandError {
 impl Fault for SecretsCommandError {
     fn kind(&self) -> FaultKind {
         match self {
-            Self::Declined | Self::Clock => FaultKind::World,
+            Self::NoPassword { .. } => FaultKind::Usage,
+            Self::Declined | Self::NotMade(_) | Self::Clock => FaultKind::World,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoPassword { near, all, .. } => {
+                let there = if all.is_empty() {
+                    "the stack of this lab has none: `labimg stack` lists it".to_owned()
+                } else {
+                    format!("there are {}", all.join(", "))
+                };
+                Some(did_you_mean(near).into_iter().chain([there]).collect::<Vec<_>>().join("\n"))
+            }
+            Self::NotMade(_) => Some("`labimg build` makes it".to_owned()),
+            Self::Declined | Self::Clock => None,
         }
     }
 }
 
 pub fn run(args: &SecretsArgs, out: &Output, reporter: &Reporter) -> Outcome {
     match &args.command {
-        SecretsCommand::Show => show(&args.lab, out),
+        SecretsCommand::Show { name: None } => show(&args.lab, out),
+        SecretsCommand::Show { name: Some(name) } => show_one(&args.lab, name, out),
         SecretsCommand::Kubeconfig => kubeconfig(&args.lab, out),
-        SecretsCommand::Rotate { tokens, certificates, host_keys, all, yes } => {
+        SecretsCommand::Rotate { stack, yes, .. } if !stack.is_empty() => rotate_stack(&args.lab, stack, *yes, out),
+        SecretsCommand::Rotate { tokens, certificates, host_keys, all, yes, .. } => {
             let what =
                 Rotate { tokens: *tokens || *all, certificates: *certificates || *all, host_keys: *host_keys || *all };
             rotate(&args.lab, what, *yes, out, reporter)
@@ -109,8 +150,80 @@ pub fn run(args: &SecretsArgs, out: &Output, reporter: &Reporter) -> Outcome {
 
 fn show(dir: &Path, out: &Output) -> Outcome {
     let folder = lab::load(dir)?;
-    let found = Secrets::open_existing(&folder.dir.join(secrets::FOLDER), &folder.lab, now()?)?;
+    let dir = folder.dir.join(secrets::FOLDER);
+    let mut found = Secrets::open_existing(&dir, &folder.lab, now()?)?;
+    found.read_stack(&dir, &stack_of(&folder)?.secret_names(), now()?)?;
     out.result(&found.list(), |listed| text(listed))
+}
+
+/// For programs: a password of the stack.
+#[derive(Serialize)]
+struct Password<'a> {
+    name: &'a str,
+    value: &'a str,
+    used: Vec<UsedIn>,
+}
+
+fn stack_of(folder: &LabFolder) -> Result<Stack, PlanError> {
+    Stack::of(&folder.lab, folder.parts.components()).map_err(|choices| PlanError::Stack { choices })
+}
+
+/// Fails unless the stack has a password of this name.
+fn check_name(name: &str, names: &StackNames) -> Result<(), SecretsCommandError> {
+    let all: Vec<String> = names.passwords.iter().chain(&names.cookies).cloned().collect();
+    if all.iter().any(|known| known == name) {
+        return Ok(());
+    }
+    let near = nearest(name, all.iter().map(String::as_str));
+    Err(SecretsCommandError::NoPassword { name: name.to_owned(), near, all })
+}
+
+fn show_one(dir: &Path, name: &str, out: &Output) -> Outcome {
+    let folder = lab::load(dir)?;
+    let stack = stack_of(&folder)?;
+    let names = stack.secret_names();
+    // As the list shows it.
+    let name = name.strip_prefix("stack/").unwrap_or(name);
+    check_name(name, &names)?;
+    let path = folder.dir.join(secrets::FOLDER);
+    let mut found = Secrets::open_existing(&path, &folder.lab, now()?)?;
+    found.read_stack(&path, &names, now()?)?;
+    let value = found.stack().value(name).ok_or_else(|| SecretsCommandError::NotMade(name.to_owned()))?;
+    out.result(&Password { name, value: value.expose(), used: stack.uses_of(name) }, |one| format!("{}\n", one.value))
+}
+
+/// For programs: passwords of the stack that were made anew.
+#[derive(Debug, Serialize)]
+struct RotatedStack {
+    kept: PathBuf,
+    names: Vec<String>,
+    used: Vec<UsedIn>,
+}
+
+fn rotate_stack(dir: &Path, names: &[String], yes: bool, out: &Output) -> Outcome {
+    let folder = lab::load(dir)?;
+    let stack = stack_of(&folder)?;
+    let wanted = stack.secret_names();
+    for name in names {
+        check_name(name, &wanted)?;
+    }
+    let question = format!("Make new passwords for {}?", names.join(", "));
+    if !yes && !Output::confirm(&question, "this replaces passwords, and nobody can be asked", "say --yes")? {
+        return Err(SecretsCommandError::Declined.into());
+    }
+    let path = folder.dir.join(secrets::FOLDER);
+    let mut found = Secrets::open_existing(&path, &folder.lab, now()?)?;
+    let kept = secrets::rotate_stack(&path, &mut found, &wanted, names, now()?)?;
+    let used = names.iter().flat_map(|name| stack.uses_of(name)).collect();
+    out.result(&RotatedStack { kept, names: names.to_vec(), used }, |done| {
+        let mut text = format!("New: {}. The old ones are in {}\n", done.names.join(", "), done.kept.display());
+        text += "`labimg stack apply` gives them to a running cluster; the next card of the master has them too.\n";
+        for UsedIn { component, secret, key, rotation } in &done.used {
+            let more = rotation.as_ref().map(|more| format!(": {more}")).unwrap_or_default();
+            text += &format!("  {component}: Secret {secret}, key {key}{more}\n");
+        }
+        text
+    })
 }
 
 fn text(listed: &[Listed]) -> String {

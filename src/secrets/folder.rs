@@ -124,9 +124,10 @@ impl Folder {
         if !self.has(group) {
             return Ok(false);
         }
-        make_folder(old)?;
+        let kept = old.join(group);
+        make_folder(kept.parent().unwrap_or(old))?;
         let path = self.path(group);
-        std::fs::rename(&path, old.join(group)).map_err(SecretsError::io("rename", &path))?;
+        std::fs::rename(&path, kept).map_err(SecretsError::io("rename", &path))?;
         sync(old)?;
         sync(&self.dir)?;
         Ok(true)

@@ -6,6 +6,9 @@ use super::certificate;
 use super::{Secrets, host_key};
 use labimg_tree::hash::Sha256;
 
+/// The kind of the lab's own certificate authority.
+pub const LAB_AUTHORITY: &str = "the lab's own authority";
+
 /// What may be shown of one secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
@@ -45,7 +48,7 @@ impl Secrets {
         let admin = format!("{}/{}", super::ADMIN, super::CLIENT_CERTIFICATE);
         all.push(certificate(admin, "administrator's certificate", &self.admin_certificate));
         if let Some((pem, _)) = self.stack.authority() {
-            all.push(certificate(format!("{}/ca", super::stack::GROUP), "the lab's own authority", pem));
+            all.push(certificate(format!("{}/ca", super::stack::GROUP), LAB_AUTHORITY, pem));
         }
         for name in self.stack.names() {
             all.push(plain(format!("{}/{name}", super::stack::GROUP), "password of the stack"));

@@ -39,8 +39,8 @@ use folder::Folder;
 use labimg_tree::hash::Sha256;
 
 pub use error::SecretsError;
-pub use list::Listed;
-pub use rotate::{Rotate, Rotation, renew_administrator, rotate};
+pub use list::{LAB_AUTHORITY, Listed};
+pub use rotate::{Rotate, Rotation, renew_administrator, rotate, rotate_stack};
 pub use secret::Secret;
 pub use stack::{StackNames, StackSecrets};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::Folder;
-use super::{ADMIN, HOST_KEYS, Secrets, SecretsError, TLS, TOKENS, certificate, check_name, complete};
+use super::{ADMIN, HOST_KEYS, Secrets, SecretsError, StackNames, TLS, TOKENS, certificate, check_name, complete, stack};
 use crate::lab::Lab;
 
 /// Which secrets are replaced. Node passwords stay: k3s stores them in its database and refuses a node with another
@@ -69,6 +69,29 @@ pub fn renew_administrator(dir: &Path, lab: &Lab, now: i64) -> Result<Rotation, 
     }
     complete(&folder, lab, now)?;
     Ok(Rotation { secrets: Secrets::read(&folder, lab, now)?, kept, reflash: Vec::new() })
+}
+
+/// Moves passwords and keys of the stack to `old-DATE/stack/` and makes others.
+///
+/// # Errors
+/// As [`rotate`].
+pub fn rotate_stack(
+    dir: &Path,
+    secrets: &mut Secrets,
+    wanted: &StackNames,
+    names: &[String],
+    now: i64,
+) -> Result<PathBuf, SecretsError> {
+    let folder = Folder::open(dir)?;
+    folder.remove_unfinished()?;
+    let kept = unused(&folder, now);
+    for name in names {
+        check_name(name)?;
+        folder.retire(&format!("{}/{name}", stack::GROUP), &kept)?;
+    }
+    drop(folder);
+    secrets.open_stack(dir, wanted, now)?;
+    Ok(kept)
 }
 
 /// `old-2026-11-24`, with a number when that exists.

@@ -21,7 +21,7 @@ use crate::manifests::component::{Component, Memory};
 use crate::manifests::select::{self, BadChoice, Because, Wanted};
 
 pub use render::{Cluster, EXPORT, Files, NAMESPACES, held_back, host, link, list, render};
-pub use secrets::{SECRETS, secret_objects};
+pub use secrets::{SECRETS, UsedIn, secret_objects};
 
 /// A component of a lab's stack.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Chosen, Stack, yaml};
@@ -29,7 +30,40 @@ pub(super) fn wanted<'c>(chosen: &'c Chosen, stack: &'c Stack) -> impl Iterator<
     secrets.filter(|secret| secret.with.as_ref().is_none_or(|other| stack.has(other)))
 }
 
+/// Where a password or key is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsedIn {
+    /// The component whose Secret it is in.
+    pub component: String,
+    /// The Secret, as `namespace/name`.
+    pub secret: String,
+    /// The key in it.
+    pub key: String,
+    /// What a new value does not reach by itself, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+}
+
 impl Stack {
+    /// Where the password or key of this name is used.
+    #[must_use]
+    pub fn uses_of(&self, name: &str) -> Vec<UsedIn> {
+        let mut uses = Vec::new();
+        for chosen in self.components() {
+            for (front, (key, value)) in wanted(chosen, self).flat_map(|front| front.data.iter().map(move |d| (front, d))) {
+                if matches!(value, SecretValue::Password(used) | SecretValue::Cookie(used) if used == name) {
+                    uses.push(UsedIn {
+                        component: chosen.name().to_owned(),
+                        secret: format!("{}/{}", front.namespace, front.name),
+                        key: key.clone(),
+                        rotation: front.rotation.clone(),
+                    });
+                }
+            }
+        }
+        uses
+    }
+
     /// The secrets that all components want.
     #[must_use]
     pub fn secret_names(&self) -> StackNames {

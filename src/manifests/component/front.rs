@@ -230,6 +230,9 @@ pub struct SecretFront {
     /// The component without which it is not wanted.
     #[serde(default)]
     pub with: Option<String>,
+    /// What a new value of it does not reach by itself, and what to do.
+    #[serde(default)]
+    pub rotation: Option<String>,
     /// Key → value.
     pub data: BTreeMap<String, SecretValue>,
 }
