@@ -55,11 +55,11 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     };
     // Before any download: if the lock lacks something, the build fails at once.
     let locked_k3s = inputs::k3s(plan, run.options)?;
-    let locked_charts = inputs::charts(plan, run.options, run.context.progress)?;
+    let locked_charts = inputs::charts(plan, run)?;
     let locked_images = containers::locked(plan, run)?;
     deb::fetch(&lock.packages, run.options.jobs, &run.context)?;
     let binary = obtain_k3s(plan, locked_k3s, run)?;
-    let charts = charts::fetch_locked(&locked_charts, inputs::mirrors(plan), &run.context)?;
+    let charts = charts::fetch_locked(&locked_charts.iter().collect::<Vec<_>>(), inputs::mirrors(plan), &run.context)?;
     let carried = locked_images.map_or_else(|| containers::current(plan, run), Ok)?;
     let archives = containers::archives(&carried, plan, run)?;
 

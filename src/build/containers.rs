@@ -48,7 +48,7 @@ fn carries(plan: &Plan, options: &BuildOptions) -> bool {
 
 /// Whether a plan asks for the images of k3s itself.
 fn asks_for_k3s(plan: &Plan, options: &BuildOptions) -> bool {
-    carries(plan, options) && plan.lab.k3s.embed_images && options.k3s_bin.is_none()
+    carries(plan, options) && plan.lab.embeds_images() && options.k3s_bin.is_none()
 }
 
 /// Whether a plan asks for any other images.
@@ -63,9 +63,9 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
         return Ok(others);
     }
     let mut named = plan.lab.k3s.images.clone();
-    if plan.lab.k3s.embed_images {
+    if plan.lab.embeds_images() {
         others.extend(plan.own_manifests.images()?.into_iter().map(|name| (name, true)));
-        named.extend(plan.stack.images());
+        named.extend(plan.stack.images().images);
     }
     others.extend(named.into_iter().map(|name| (name, false)));
     Ok(others)
@@ -73,7 +73,7 @@ fn asked_others(plan: &Plan, options: &BuildOptions) -> Result<BTreeMap<ImageNam
 
 /// The images of a plan, as in the lock; `None` without one.
 pub(super) fn locked(plan: &Plan, run: &Run<'_>) -> Result<Option<Carried>, BuildError> {
-    if plan.lab.k3s.embed_images && plan.role.k3s.is_some() && run.options.k3s_bin.is_some() {
+    if plan.lab.embeds_images() && plan.role.k3s.is_some() && run.options.k3s_bin.is_some() {
         run.context.progress.warn(
             "the container images of k3s itself are not in the image: which ones a k3s from a file runs is not known",
         );
@@ -86,7 +86,9 @@ pub(super) fn locked(plan: &Plan, run: &Run<'_>) -> Result<Option<Carried>, Buil
     let mut locked = Vec::new();
     for (name, own) in asked_others(plan, run.options)? {
         match file.container(&name, architecture) {
-            Err(e) if own => left_out(&format!("container image {name}"), "image", &e, run.context.progress),
+            Err(e) if own && !plan.lab.stack.airgap => {
+                left_out(&format!("container image {name}"), "image", &e, run.context.progress)
+            }
             found => locked.push(found?.clone()),
         }
     }

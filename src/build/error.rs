@@ -26,6 +26,8 @@ use labimg_tree::fault::{Fault, FaultKind};
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // Each variant is the error of the module it is named after.
 pub enum BuildError {
+    #[error("--k3s first-boot leaves k3s to the internet, and `stack.airgap` is to do without")]
+    Airgap,
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
@@ -93,6 +95,7 @@ impl Fault for BuildError {
             Self::Seed(source) => source.kind(),
             Self::Tree(source) => source.kind(),
             Self::Image(source) => source.kind(),
+            Self::Airgap => FaultKind::Usage,
             Self::Ids(_) => FaultKind::Ours,
         }
     }
@@ -119,6 +122,7 @@ impl Fault for BuildError {
             Self::Seed(source) => source.help(),
             Self::Tree(source) => source.help(),
             Self::Image(source) => source.help(),
+            Self::Airgap => Some("leave --k3s out, or set `stack.airgap = false`".to_owned()),
             Self::Ids(_) => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::{BuildError, BuildOptions, Run, alone, containers};
+use super::{BuildError, BuildOptions, Run, airgap, alone, containers};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
 use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
@@ -36,24 +36,22 @@ pub(super) fn k3s<'o>(plan: &Plan, options: &'o BuildOptions) -> Result<Option<&
 }
 
 /// The locked charts of an image's manifests. If none are in the image, the cluster downloads them.
-pub(super) fn charts<'o>(
-    plan: &Plan,
-    options: &'o BuildOptions,
-    reporter: &dyn Progress,
-) -> Result<Vec<&'o LockedChart>, BuildError> {
-    match &options.locked {
-        Some(file) if has_charts(plan, options) => {
+pub(super) fn charts(plan: &Plan, run: &Run<'_>) -> Result<Vec<LockedChart>, BuildError> {
+    match &run.options.locked {
+        Some(file) if has_charts(plan, run.options) => {
             let mut locked = Vec::new();
             for (chart, own) in named_charts(plan).0 {
                 match file.chart(&chart) {
-                    Err(e @ LockFileError::NoChart { other: None, .. }) if own => {
-                        containers::left_out(&format!("chart {} {}", chart.name, chart.version), "image", &e, reporter);
+                    Err(e @ LockFileError::NoChart { other: None, .. }) if own && !plan.lab.stack.airgap => {
+                        let what = format!("chart {} {}", chart.name, chart.version);
+                        containers::left_out(&what, "image", &e, run.context.progress);
                     }
-                    found => locked.push(found?),
+                    found => locked.push(found?.clone()),
                 }
             }
             Ok(locked)
         }
+        None if plan.lab.stack.airgap => resolve_charts(&[plan], run),
         _ => Ok(Vec::new()),
     }
 }
@@ -135,6 +133,7 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 /// # Errors
 /// See [`BuildError`].
 pub fn lock(plans: &[&Plan], options: &BuildOptions, progress: &dyn Progress) -> Result<LockFile, BuildError> {
+    let options = &airgap::options(plans, options, progress)?;
     alone(options, progress, |run| {
         let mut images: Vec<(ImageKey, Lock)> = Vec::new();
         for plan in plans {

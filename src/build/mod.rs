@@ -1,5 +1,6 @@
 //! The whole way from plans to images: each step of the data flow once, in order.
 
+mod airgap;
 mod answers;
 mod assemble;
 mod containers;
@@ -95,6 +96,8 @@ pub struct Built {
     pub size: u64,
     /// Bytes of the image that count, without its holes.
     pub occupied: u64,
+    /// Container images in it, before they are packed: how many, and their bytes.
+    pub containers: (usize, u64),
     /// Bytes used in each partition, by name.
     pub used: Vec<(String, u64)>,
     /// Number of packages in it.
@@ -134,6 +137,7 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
             plans.push(&output.target.plan);
         }
     }
+    let options = &airgap::options(&plans, options, progress)?;
     let context = Context { store: &store, http: &http, progress };
     let mut built: Vec<(usize, Built)> = Vec::new();
     std::thread::scope(|scope| {
@@ -189,6 +193,10 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
         date: assembled.date,
         size: summary.layout.size,
         occupied: summary.occupied,
+        containers: {
+            let all = &assembled.manifest.containers;
+            (all.len(), all.iter().map(|one| one.size).sum())
+        },
         used: summary.layout.partitions.iter().zip(&summary.usage).map(|(p, u)| (p.name.clone(), u.0)).collect(),
         packages: assembled.manifest.packages.len(),
         pending: assembled.pending.clone(),

@@ -149,6 +149,7 @@ fn rows() -> Vec<Row> {
         ("storage.k3s", ("# storage", "k3s = false"), InSeed(MASTER, STORAGE), "K3S_DB=no\n"),
         ("stack.profile", ("# stack", "profile = \"minimal\""), Image(MASTER, LIST), "cert-manager"),
         ("stack.dns", ("# stack", "dns = true"), Image(MASTER, LIST), "dns"),
+        ("stack.airgap", ("# stack", "airgap = true"), Build(|folder| folder.lab.embeds_images().to_string()), "true"),
         ("stack.phased", ("# stack", "phased = false"), InSeed(MASTER, "etc/labimg/stack.conf"), "PHASED=no\n"),
         (
             "stack.components.enabled",

@@ -221,10 +221,14 @@ fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporte
 fn text(result: &Images) -> String {
     let mut text = String::new();
     for built in &result.images {
+        let containers = match built.containers {
+            (0, _) => String::new(),
+            (count, size) => format!(", {count} container images of {}", HumanBytes(size)),
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{}: {} ({} of data), {} packages",
+            "{}: {} ({} of data), {} packages{containers}",
             built.image.display(),
             HumanBytes(built.size),
             HumanBytes(built.occupied),

@@ -57,7 +57,7 @@ pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     // Finds mistakes that only show when board, role and files are combined.
     let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
     target::of_lab(&checked.folder, &[], &flags)?;
-    if checked.folder.lab.k3s.embed_images {
+    if checked.folder.lab.embeds_images() {
         checked.folder.parts.manifests().images()?;
     }
     out.result(&summary(&checked), text)

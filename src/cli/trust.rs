@@ -89,17 +89,13 @@ fn commands(file: &Path, lab: &str) -> Vec<(&'static str, String)> {
     vec![
         (
             "Debian, Ubuntu",
-            format!(
-                "sudo cp {path} /usr/local/share/ca-certificates/labimg-{lab}.crt && sudo update-ca-certificates"
-            ),
+            format!("sudo cp {path} /usr/local/share/ca-certificates/labimg-{lab}.crt && sudo update-ca-certificates"),
         ),
         ("Fedora", format!("sudo cp {path} /etc/pki/ca-trust/source/anchors/labimg-{lab}.pem && sudo update-ca-trust")),
         ("Arch", format!("sudo trust anchor {path}")),
         (
             "macOS",
-            format!(
-                "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}"
-            ),
+            format!("sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}"),
         ),
         ("Windows (as administrator)", format!("certutil -addstore -f Root {path}")),
         (
@@ -107,7 +103,10 @@ fn commands(file: &Path, lab: &str) -> Vec<(&'static str, String)> {
             format!("certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n labimg-{lab} -i {path}   (of libnss3-tools)"),
         ),
         ("Firefox", format!("Settings, Certificates, View Certificates, Authorities, Import: {path}")),
-        ("Android, iOS", format!("send {path} to the phone, open it there, and let it be installed as a CA certificate")),
+        (
+            "Android, iOS",
+            format!("send {path} to the phone, open it there, and let it be installed as a CA certificate"),
+        ),
     ]
 }
 

@@ -185,6 +185,8 @@ pub struct Stack {
     /// Whether components come up one after the other, so that small boards are not overrun; when absent, they do unless every
     /// node is known to have 8 GB.
     pub phased: Option<bool>,
+    /// Whether the cards hold all charts and container images, so that the cluster comes up without the internet.
+    pub airgap: bool,
     /// Settings of single components, by name.
     pub components: BTreeMap<String, StackComponent>,
 }
@@ -265,6 +267,12 @@ pub fn mebibytes(text: &str) -> Option<u32> {
 }
 
 impl Lab {
+    /// Whether the cards hold the container images of k3s and of all manifests.
+    #[must_use]
+    pub fn embeds_images(&self) -> bool {
+        self.k3s.embed_images || self.stack.airgap
+    }
+
     /// Whether components come up one after the other, so that small boards are not overrun.
     #[must_use]
     pub fn is_phased(&self) -> bool {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::folder::Folder;
-use super::{ADMIN, HOST_KEYS, Secrets, SecretsError, StackNames, TLS, TOKENS, certificate, check_name, complete, stack};
+use super::{
+    ADMIN, HOST_KEYS, Secrets, SecretsError, StackNames, TLS, TOKENS, certificate, check_name, complete, stack,
+};
 use crate::lab::Lab;
 
 /// Which secrets are replaced. Node passwords stay: k3s stores them in its database and refuses a node with another

@@ -6,6 +6,7 @@
 //! which the node takes away.
 
 mod charts;
+mod images;
 mod render;
 mod secrets;
 mod template;
@@ -15,11 +16,11 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use crate::charts::ChartRef;
-use crate::containers::ImageName;
 use crate::lab::{Lab, StackComponent};
 use crate::manifests::component::{Component, Memory};
 use crate::manifests::select::{self, BadChoice, Because, Wanted};
 
+pub use images::StackImages;
 pub use render::{Cluster, EXPORT, Files, NAMESPACES, held_back, host, link, list, render};
 pub use secrets::{SECRETS, UsedIn, secret_objects};
 
@@ -93,12 +94,6 @@ impl Stack {
     #[must_use]
     pub fn charts(&self) -> Vec<ChartRef> {
         self.chosen.iter().filter_map(Chosen::chart).collect()
-    }
-
-    /// The container images that run for it.
-    #[must_use]
-    pub fn images(&self) -> Vec<ImageName> {
-        self.chosen.iter().flat_map(|chosen| chosen.component.front.images.clone()).collect()
     }
 
     /// Packaged components of k3s that are switched off.

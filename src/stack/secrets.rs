@@ -50,7 +50,9 @@ impl Stack {
     pub fn uses_of(&self, name: &str) -> Vec<UsedIn> {
         let mut uses = Vec::new();
         for chosen in self.components() {
-            for (front, (key, value)) in wanted(chosen, self).flat_map(|front| front.data.iter().map(move |d| (front, d))) {
+            for (front, (key, value)) in
+                wanted(chosen, self).flat_map(|front| front.data.iter().map(move |d| (front, d)))
+            {
                 if matches!(value, SecretValue::Password(used) | SecretValue::Cookie(used) if used == name) {
                     uses.push(UsedIn {
                         component: chosen.name().to_owned(),
