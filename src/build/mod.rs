@@ -25,7 +25,7 @@ use answers::Answers;
 use assemble::{Assembled, assemble};
 use labimg_debian::lock::mirror::Mirror;
 use labimg_disk::write::{self, ImageSpec};
-use labimg_store::http::Http;
+use labimg_store::http::{Http, Logins};
 use labimg_store::{Context, Store};
 use labimg_tree::progress::Progress;
 
@@ -129,8 +129,7 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
     for output in outputs {
         write::check_output(&output.path)?;
     }
-    let store = Store::open(&options.cache)?;
-    let http = Http::new()?.remembering(store.dir());
+    let (store, http) = open(options)?;
     let mut plans: Vec<&Plan> = Vec::new();
     for output in outputs {
         if !plans.contains(&&output.target.plan) {
@@ -155,14 +154,20 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
     Ok(built.into_iter().map(|(_, built)| built).collect())
 }
 
+/// The cache and the network.
+fn open(options: &BuildOptions) -> Result<(Store, Http), BuildError> {
+    let store = Store::open(&options.cache)?;
+    let http = Http::new()?.remembering(store.dir()).with_logins(Logins::usual());
+    Ok((store, http))
+}
+
 /// Does something that asks each of its questions only once.
 fn alone<T>(
     options: &BuildOptions,
     progress: &dyn Progress,
     work: impl FnOnce(&Run<'_>) -> Result<T, BuildError>,
 ) -> Result<T, BuildError> {
-    let store = Store::open(&options.cache)?;
-    let http = Http::new()?.remembering(store.dir());
+    let (store, http) = open(options)?;
     let context = Context { store: &store, http: &http, progress };
     work(&Run { options, context, answers: &Answers::default() })
 }

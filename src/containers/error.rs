@@ -17,13 +17,15 @@ pub enum ContainerError {
         /// The cause.
         source: HttpError,
     },
-    /// The registry does not have it, or not for anonymous users.
-    #[error("container image {name}: the registry gives no such image to anyone who asks ({url})")]
+    /// The registry does not have it, or not for who asks.
+    #[error("container image {name}: the registry gives no such image to {} ({url})", who(source))]
     Refused {
         /// The image.
         name: Box<ImageName>,
         /// The requested address.
         url: String,
+        /// Its answer.
+        source: HttpError,
     },
     /// The registry's document about it cannot be used.
     #[error("container image {name}: {url} cannot be used")]
@@ -78,6 +80,12 @@ pub enum DocumentError {
     Index,
 }
 
+/// Who asked, as far as that says something.
+fn who(answer: &HttpError) -> &'static str {
+    let has_login = matches!(answer, HttpError::Denied { login: Some(_), .. });
+    if has_login { "the login that it was shown" } else { "anyone who asks" }
+}
+
 impl Fault for ContainerError {
     fn kind(&self) -> FaultKind {
         match self {
@@ -90,10 +98,10 @@ impl Fault for ContainerError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Http { source, .. } => source.help(),
-            Self::Refused { .. } => {
-                Some("check the name; an image that needs a password cannot be put into images".to_owned())
+            Self::Http { source, .. } | Self::Refused { source: source @ HttpError::Denied { .. }, .. } => {
+                source.help()
             }
+            Self::Refused { .. } => Some("check the name".to_owned()),
             Self::Document { source, .. } => source.help(),
             Self::Hash { .. } => Some("try again, or leave out the mirror of registries".to_owned()),
             Self::Archive(_) => None,
@@ -120,7 +128,7 @@ impl ContainerError {
         matches!(self, Self::Http { source, .. } if source.is_transient())
     }
 
-    /// True when the registry does not have it, or not for anonymous users.
+    /// True when the registry does not have it, or not for who asks.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })

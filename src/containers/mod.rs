@@ -17,7 +17,6 @@ mod reference;
 
 use std::collections::BTreeMap;
 
-use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use document::{ImageManifest, Meaning, Part};
@@ -173,11 +172,11 @@ fn document(
     sha256: Option<Sha256>,
     source: &Source<'_>,
 ) -> Result<Vec<u8>, ContainerError> {
-    let refused = || ContainerError::Refused { name: Box::new(name.clone()), url: shown(url) };
     let text = source.context.http.get_as(url, Some(document::ACCEPT), DOCUMENT_LIMIT).map_err(|e| match e {
         // Some registries answer 401 or 403 for what does not exist.
-        HttpError::NotFound { .. }
-        | HttpError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => refused(),
+        HttpError::NotFound { .. } | HttpError::Denied { .. } => {
+            ContainerError::Refused { name: Box::new(name.clone()), url: shown(url), source: e }
+        }
         e => ContainerError::Http { name: Box::new(name.clone()), source: e },
     })?;
     let found = Sha256::of(&text);

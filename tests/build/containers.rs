@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 
 use labimg_tree::hash::Sha256;
 use serde_json::{Value, json};
@@ -196,6 +197,58 @@ fn a_registry_that_wants_a_token_gets_one() {
 
     server.always(&mine.tag, Act::Status(401, challenge));
     fails(&mut locked.command("lock"), 1, &[MINE, "gives no such image to anyone who asks"]);
+}
+
+/// A registry's password is taken from where container tools keep it, and shown to that registry alone.
+#[test]
+fn a_registry_that_wants_a_password_gets_that_of_the_usual_files() {
+    let (locked, [_, mine]) = carrying();
+    let server = &locked.bench.server;
+    let challenge = format!("WWW-Authenticate: Bearer realm=\"{}\"\r\n", server.url("/token"));
+    server.file("/token", r#"{"token": "for-me"}"#);
+    let home = locked.bench.dir.path().join("home");
+    std::fs::create_dir_all(home.join(".docker")).unwrap();
+    let config = home.join(".docker/config.json");
+    let host = server.url("").replace("http://", "");
+    let lock = || {
+        server.next(&mine.tag, [Act::Status(401, challenge.clone())]);
+        let mut command = locked.command("lock");
+        let path = format!("{}:{}", home.join("bin").display(), std::env::var("PATH").unwrap());
+        command.env("HOME", &home).env("PATH", path);
+        command
+    };
+    let last_token = || server.seen().iter().rev().find(|s| s.path == "/token").and_then(|s| s.authorization.clone());
+
+    // `me:s3cret`, for the owner's images alone.
+    std::fs::write(&config, format!(r#"{{"auths":{{"{host}/quay.io/me":{{"auth":"bWU6czNjcmV0"}}}}}}"#)).unwrap();
+    let output = succeeds(lock().arg("--json"));
+    assert!(!(stdout(&output) + &stderr(&output)).contains("s3cret"), "{}", stderr(&output));
+    assert_eq!(last_token().as_deref(), Some("Basic bWU6czNjcmV0"));
+    for seen in server.seen().iter().filter(|seen| seen.path != "/token") {
+        let is_mine = seen.path.contains("/me/mine/");
+        assert!(seen.authorization.as_deref().is_none_or(|a| is_mine && a == "Bearer for-me"), "{seen:?}");
+    }
+
+    // A program that keeps it.
+    let helper = home.join("bin/docker-credential-test");
+    std::fs::create_dir_all(home.join("bin")).unwrap();
+    let script = format!(
+        "#!/bin/sh\nread -r server\n[ \"$1 $server\" = 'get {host}' ] && echo '{{\"Username\":\"me\",\"Secret\":\"kept\"}}'\n"
+    );
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&config, format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"test"}}"#)).unwrap();
+    succeeds(&mut lock());
+    assert_eq!(last_token().as_deref(), Some("Basic bWU6a2VwdA=="));
+
+    server.always("/token", Act::Status(401, String::new()));
+    fails(&mut lock(), 1, &[MINE, "to the login that it was shown", "docker-credential-test", "config.json"]);
+    std::fs::write(&config, "{}").unwrap();
+    fails(&mut lock(), 1, &[MINE, "gives no such image to anyone who asks", &config.display().to_string()]);
+    std::fs::write(&config, "{").unwrap();
+    fails(&mut lock(), 2, &[MINE, &config.display().to_string(), "it ends too early"]);
+    std::fs::write(&config, r#"{"credsStore":"gone"}"#).unwrap();
+    fails(&mut lock(), 1, &[MINE, "docker-credential-gone gives no login", "no such program"]);
 }
 
 #[test]

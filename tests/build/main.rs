@@ -136,7 +136,12 @@ fn labimg() -> Command {
     } else {
         Command::new(program)
     };
-    command.env_remove("LABIMG_MIRROR").env_remove("LABIMG_CACHE");
+    for setting in
+        ["LABIMG_MIRROR", "LABIMG_CACHE", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"]
+    {
+        command.env_remove(setting);
+    }
+    command.env("HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

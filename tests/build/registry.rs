@@ -13,6 +13,11 @@ use crate::charts::exported;
 use crate::locked::Locked;
 use crate::{fails, run, stderr, stdout, succeeds};
 
+/// Who may use the registry: `me`, whose password is `s3cret`, as `htpasswd -B` writes it.
+const HTPASSWD: &str = "me:$2b$04$R/Y0iFFm5u2iwcaacHkMLOu.qIJbAuyvgqAKzU7XGH53gqMJhrjre\n";
+/// `me:s3cret` in base64.
+const ME: &str = "bWU6czNjcmV0";
+
 /// A server that is stopped when the test ends.
 struct Running(Child);
 
@@ -44,7 +49,7 @@ fn ask(port: u16, method: &str, path: &str, kind: &str, body: &[u8]) -> String {
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nAuthorization: Basic {ME}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
     )
     .unwrap();
     stream.write_all(body).unwrap();
@@ -111,9 +116,13 @@ fn an_image_of_a_registry_comes_to_the_container_runtime() {
     let dir = locked.bench.dir.path();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = dir.join("registry.yml");
+    let htpasswd = dir.join("htpasswd");
+    std::fs::write(&htpasswd, HTPASSWD).unwrap();
     let text = format!(
-        "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"127.0.0.1:{port}\" }}\n",
-        dir.join("registry").display()
+        "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"127.0.0.1:{port}\" }}\n\
+         auth: {{ htpasswd: {{ realm: lab, path: {} }} }}\n",
+        dir.join("registry").display(),
+        htpasswd.display()
     );
     std::fs::write(&config, text).unwrap();
     let _registry = start(Command::new("docker-registry").arg("serve").arg(&config), &dir.join("registry.log"));
@@ -124,14 +133,30 @@ fn an_image_of_a_registry_comes_to_the_container_runtime() {
     let lab = locked.dir.join("lab.toml");
     let text = std::fs::read_to_string(&lab).unwrap();
     let with = |image: &str| text.replace("[k3s]\n", &format!("[k3s]\nimages = [\"{image}\"]\n"));
-    std::fs::write(&lab, with(&name.replace("app:", "none:"))).unwrap();
-    fails(&mut locked.command("lock"), 1, &["lab/none:1.0", "gives no such image to anyone who asks"]);
+    let logins = dir.join("auth.json");
+    let lock = || {
+        let mut command = locked.command("lock");
+        command.env("REGISTRY_AUTH_FILE", &logins);
+        command
+    };
+    let login = |auth: &str| {
+        std::fs::write(&logins, format!(r#"{{"auths":{{"127.0.0.1:{port}":{{"auth":"{auth}"}}}}}}"#)).unwrap();
+    };
     std::fs::write(&lab, with(&name)).unwrap();
-    succeeds(&mut locked.command("lock"));
+    std::fs::write(&logins, "{}").unwrap();
+    fails(&mut lock(), 1, &["lab/app:1.0", "401 Unauthorized to a request without a login", "auth.json"]);
+    // `me:wrong`.
+    login("bWU6d3Jvbmc=");
+    fails(&mut lock(), 1, &["lab/app:1.0", "401 Unauthorized to the login from", "auth.json"]);
+    login(ME);
+    std::fs::write(&lab, with(&name.replace("app:", "none:"))).unwrap();
+    fails(&mut lock(), 1, &["lab/none:1.0", "gives no such image to anyone who asks"]);
+    std::fs::write(&lab, with(&name)).unwrap();
+    succeeds(&mut lock());
     let lock = std::fs::read_to_string(&locked.lock).unwrap();
     assert!(lock.contains(&format!("name = \"{name}\"")) && lock.contains(&sha256.to_string()), "{lock}");
     let (mut command, image) = locked.build("node.img");
-    succeeds(&mut command);
+    succeeds(command.env("REGISTRY_AUTH_FILE", &logins));
     let archive = dir.join("images.tar");
     let (_, tar) = exported(&image, "var/lib/rancher/k3s/agent/images/labimg-images.tar").unwrap();
     std::fs::write(&archive, tar).unwrap();

@@ -2,7 +2,7 @@
 //! request.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,6 +39,8 @@ pub struct Seen {
     pub range: Option<String>,
     /// The header `Authorization`.
     pub authorization: Option<String>,
+    /// What was posted.
+    pub body: String,
     /// Number of the connection, from 0.
     pub connection: usize,
 }
@@ -140,7 +142,7 @@ fn converse(stream: &TcpStream, connection: usize, state: &State) -> std::io::Re
             return Ok(());
         }
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        let (mut range, mut authorization) = (None, None);
+        let (mut range, mut authorization, mut length) = (None, None, 0);
         loop {
             let mut header = String::new();
             reader.read_line(&mut header)?;
@@ -153,11 +155,15 @@ fn converse(stream: &TcpStream, connection: usize, state: &State) -> std::io::Re
                 match name.to_ascii_lowercase().as_str() {
                     "range" => range = value,
                     "authorization" => authorization = value,
+                    "content-length" => length = value.and_then(|value| value.parse().ok()).unwrap_or_default(),
                     _ => {}
                 }
             }
         }
-        state.seen.lock().unwrap().push(Seen { path: path.clone(), range: range.clone(), authorization, connection });
+        let mut body = String::new();
+        reader.by_ref().take(length).read_to_string(&mut body)?;
+        let seen = Seen { path: path.clone(), range: range.clone(), authorization, body, connection };
+        state.seen.lock().unwrap().push(seen);
         let act = state.next.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
         let act = act.or_else(|| state.always.lock().unwrap().get(&path).cloned()).unwrap_or(Act::Serve);
         if !reply(stream, &path, range.as_deref(), &act, state)? {

@@ -1,13 +1,11 @@
-//! Tokens of container registries. A request without a token is answered with the address where to get one, and for a
-//! public repository anyone gets one there (distribution.github.io, "Token Authentication Specification"; RFC 6750, 3).
+//! Tokens of container registries. A request without a token is answered with the address where to get one. For a
+//! public repository anyone gets one there, for others who has a login (distribution.github.io, "Token Authentication
+//! Specification" and `OAuth2` tokens; RFC 6750, 3).
 
-use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::StatusCode;
-use reqwest::blocking::{Client, Response};
-use reqwest::header::WWW_AUTHENTICATE;
+use reqwest::Url;
+use reqwest::blocking::Response;
 use serde::Deserialize;
 
 use super::{HttpError, Settings, answer, broken, shown};
@@ -15,50 +13,9 @@ use super::{HttpError, Settings, answer, broken, shown};
 /// Largest token answer that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// Tokens received so far: the repository's address → the token.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tokens(Arc<Mutex<BTreeMap<String, String>>>);
-
-impl Tokens {
-    /// The token for an address, if there is one.
-    pub(super) fn of(&self, url: &str) -> Option<String> {
-        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(repository(url)?).cloned()
-    }
-
-    /// Gets the token that an answer asks for. False when it asks for none, or for another kind of login.
-    pub(super) fn get(
-        &self,
-        refused: &Response,
-        url: &str,
-        client: &Client,
-        settings: &Settings,
-    ) -> Result<bool, HttpError> {
-        let challenges = refused.headers().get_all(WWW_AUTHENTICATE);
-        let challenge = challenges.iter().find_map(|value| Challenge::parse(value.to_str().ok()?));
-        let (Some(challenge), Some(repository)) = (challenge, repository(url)) else { return Ok(false) };
-        if refused.status() != StatusCode::UNAUTHORIZED {
-            return Ok(false);
-        }
-        let token = challenge.ask(client, settings)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned(), token);
-        Ok(true)
-    }
-}
-
-/// The part of an address up to the repository's name (OCI Distribution Specification, "Endpoints").
-fn repository(url: &str) -> Option<&str> {
-    if !url.contains("/v2/") {
-        return None;
-    }
-    // A part of the name may itself be `manifests` or `blobs`.
-    let end = url.rfind("/manifests/").max(url.rfind("/blobs/"))?;
-    Some(&url[..=end])
-}
-
 /// A registry's answer that says where to get a token.
 #[derive(Debug, PartialEq, Eq)]
-struct Challenge {
+pub(super) struct Challenge {
     realm: String,
     /// `service` and `scope`, as the registry gave them.
     query: Vec<(&'static str, String)>,
@@ -66,7 +23,7 @@ struct Challenge {
 
 impl Challenge {
     /// `Bearer realm="…",service="…",scope="…"` (RFC 9110, 11.6.1).
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.trim().split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return None;
@@ -86,7 +43,29 @@ impl Challenge {
         Some(Self { realm: realm?, query })
     }
 
-    fn ask(&self, client: &Client, settings: &Settings) -> Result<String, HttpError> {
+    /// Where a token is to be had.
+    pub(super) fn url(&self) -> Result<Url, HttpError> {
+        let mut url = self.parsed(Url::parse(&self.realm))?;
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(url)
+    }
+
+    /// Where a token is to be had for an identity token, and what is posted there.
+    pub(super) fn form(&self, identity: &str) -> Result<(Url, String), HttpError> {
+        let mut fields = vec![("grant_type", "refresh_token"), ("client_id", "labimg"), ("refresh_token", identity)];
+        fields.extend(self.query.iter().map(|(name, value)| (*name, value.as_str())));
+        let form = self.parsed(Url::parse_with_params("form:", fields))?;
+        Ok((self.parsed(Url::parse(&self.realm))?, form.query().unwrap_or_default().to_owned()))
+    }
+
+    fn parsed<E: std::fmt::Display>(&self, url: Result<Url, E>) -> Result<Url, HttpError> {
+        url.map_err(|e| HttpError::BadUrl { url: shown(&self.realm), cause: e.to_string().into() })
+    }
+
+    /// The token in an answer.
+    pub(super) fn read(&self, answered: reqwest::Result<Response>, settings: &Settings) -> Result<String, HttpError> {
         #[derive(Deserialize)]
         struct Given {
             token: Option<String>,
@@ -94,10 +73,8 @@ impl Challenge {
         }
         let url = shown(&self.realm);
         let no_token = |cause: &str| HttpError::Cut { url: url.clone(), received: 0, cause: cause.into() };
-        let parsed = reqwest::Url::parse_with_params(&self.realm, &self.query);
-        let parsed = parsed.map_err(|e| HttpError::BadUrl { url: url.clone(), cause: e.to_string().into() })?;
         let mut text = Vec::new();
-        let response = answer(client.get(parsed).send(), &url, settings)?;
+        let response = answer(answered, &url, settings)?;
         response.take(LIMIT).read_to_end(&mut text).map_err(|e| broken(&e, &url, 0, settings))?;
         let given: Given = serde_json::from_slice(&text).map_err(|_| no_token("the answer is not a token"))?;
         let token = given.token.or(given.access_token).filter(|token| !token.is_empty());
@@ -142,18 +119,6 @@ mod tests {
         for none in ["", "Bearer", "Bearer ", "Basic realm=\"x\"", "Bearer service=\"x\"", "Bearer realm=\"x"] {
             assert_eq!(Challenge::parse(none), None, "{none}");
         }
-    }
-
-    #[test]
-    fn a_token_is_for_one_repository() {
-        let of = |url| repository(url);
-        assert_eq!(of("https://r.example/v2/a/b/manifests/1"), Some("https://r.example/v2/a/b/"));
-        assert_eq!(of("https://r.example/v2/a/b/blobs/sha256:00"), Some("https://r.example/v2/a/b/"));
-        assert_eq!(
-            of("https://r.example/v2/a/manifests/b/blobs/sha256:00"),
-            Some("https://r.example/v2/a/manifests/b/")
-        );
-        assert_eq!(of("https://mirror.example/debian/dists/trixie/InRelease"), None);
     }
 
     proptest! {

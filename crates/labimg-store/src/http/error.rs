@@ -7,6 +7,7 @@ use reqwest::blocking::Response;
 use reqwest::header::RETRY_AFTER;
 
 use super::Settings;
+use super::login::LoginError;
 use super::tls::tls_words;
 use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
@@ -84,6 +85,26 @@ pub enum HttpError {
         /// How long the server asks to wait before the next attempt.
         retry_after: Option<Duration>,
     },
+    /// A container registry does not give it to who asks.
+    #[error("{url}: the server answered {status} {}", login.as_ref().map_or("to a request without a login".to_owned(), |place| format!("to the login from {place}")))]
+    Denied {
+        /// The address.
+        url: String,
+        /// The HTTP status.
+        status: StatusCode,
+        /// Where the login is from that it was shown.
+        login: Option<String>,
+        /// Where logins were looked for.
+        places: Vec<String>,
+    },
+    /// There is a login that cannot be used.
+    #[error("{url}: the server asks for a login")]
+    Login {
+        /// The address.
+        url: String,
+        /// Why it cannot be used.
+        source: Box<LoginError>,
+    },
     /// The answer ended too early or was malformed.
     #[error("{url}: the transfer was cut after {received} bytes")]
     Cut {
@@ -125,6 +146,8 @@ impl HttpError {
             Self::BadUrl { .. }
             | Self::Tls { .. }
             | Self::NotFound { .. }
+            | Self::Denied { .. }
+            | Self::Login { .. }
             | Self::TooLarge { .. }
             | Self::Setup(_)
             | Self::Interrupted(_) => false,
@@ -156,9 +179,11 @@ impl Fault for HttpError {
             | Self::Slow { .. }
             | Self::NotFound { .. }
             | Self::Status { .. }
+            | Self::Denied { .. }
             | Self::Cut { .. }
             | Self::TooLarge { .. }
             | Self::Setup(_) => FaultKind::World,
+            Self::Login { source, .. } => source.kind(),
             Self::Interrupted(source) => source.kind(),
         }
     }
@@ -172,6 +197,8 @@ impl Fault for HttpError {
             Self::Timeout { .. } | Self::Slow { .. } | Self::Cut { .. } => "try again, or use another mirror",
             Self::NotFound { .. } => "check the address: a newer file may have replaced this one",
             Self::Status { status, .. } => advice(*status),
+            Self::Denied { url, login, places, .. } => return Some(login_help(url, login.is_some(), places)),
+            Self::Login { source, .. } => return source.help(),
             Self::TooLarge { .. } => "check the address",
             Self::Setup(_) | Self::Interrupted(_) => return None,
         };
@@ -187,6 +214,15 @@ fn advice(status: StatusCode) -> &'static str {
         429 | 500.. => "try again later, or use another mirror: the server is busy or broken",
         _ => "check the address",
     }
+}
+
+fn login_help(url: &str, had_login: bool, places: &[String]) -> String {
+    if had_login {
+        return "check that the login is still good and may read this".to_owned();
+    }
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let looked = if places.is_empty() { String::new() } else { format!(": there is none in {}", places.join(", ")) };
+    format!("check the name; if it needs a login, `podman login {host}` or `docker login {host}` keeps one{looked}")
 }
 
 pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Settings) -> Result<Response, HttpError> {

@@ -6,12 +6,15 @@
 //! Connections are reused for the next file of the same host.
 //!
 //! Proxies come from `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; certificate authorities come from the
-//! system or `SSL_CERT_FILE`, or from Mozilla's list when the system has none. Tokens that a container registry gives
-//! to anyone are fetched and sent (`bearer`).
+//! system or `SSL_CERT_FILE`, or from Mozilla's list when the system has none. Container registries are shown the
+//! tokens and logins that they ask for (`access`).
 
+mod access;
 mod bearer;
 mod body;
 mod error;
+mod guarded;
+mod login;
 mod reach;
 mod tls;
 
@@ -22,17 +25,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use reqwest::blocking::{Client, Response};
-use reqwest::header::{ACCEPT, RANGE};
+use reqwest::Url;
+use reqwest::blocking::{Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::header::{ACCEPT, AUTHORIZATION, RANGE};
 
 use labimg_tree::interrupt::{self, Interrupted};
 
-use bearer::Tokens;
+use access::{Access, Grant, is_denial, repository};
 pub use body::Body;
 use body::{Event, Pace};
 pub use error::HttpError;
 use error::{answer, broken};
 pub use error::{chain, innermost};
+pub use login::{LoginError, Logins};
 use reach::Reach;
 pub use tls::{certificate_words, tls_words};
 
@@ -104,7 +109,7 @@ impl Settings {
 pub struct Http {
     client: Client,
     settings: Settings,
-    tokens: Tokens,
+    access: Access,
     reach: Reach,
     stop: Option<Arc<AtomicBool>>,
 }
@@ -123,27 +128,8 @@ impl Http {
     /// # Errors
     /// As [`Http::new`].
     pub fn with(settings: Settings) -> Result<Self, HttpError> {
-        // An error means that a provider is already installed, which is just as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            Client::builder()
-                .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(settings.connect_timeout)
-                // In the blocking client this limits each wait (for the answer, for the next bytes), not the whole
-                // transfer.
-                .timeout(settings.read_timeout)
-                .pool_max_idle_per_host(32)
-                .tcp_keepalive(Duration::from_secs(30))
-        };
-        // The first attempt fails on a system without any certificate authority.
-        let client = match builder().build() {
-            Ok(client) => client,
-            Err(_) => builder()
-                .tls_backend_preconfigured(bundled_authorities())
-                .build()
-                .map_err(|e| HttpError::Setup(innermost(&e).into()))?,
-        };
-        Ok(Self { client, settings, tokens: Tokens::default(), reach: Reach::default(), stop: None })
+        let client = client(&settings, |builder| builder)?;
+        Ok(Self { client, settings, access: Access::default(), reach: Reach::default(), stop: None })
     }
 
     /// Remembers for some minutes, in a file of the folder `dir`, which hosts could not be reached: they are asked only
@@ -152,6 +138,12 @@ impl Http {
     pub fn remembering(self, dir: &Path) -> Self {
         self.reach.remember(&dir.join("unreachable"));
         self
+    }
+
+    /// Shows these logins to container registries that ask for one.
+    #[must_use]
+    pub fn with_logins(self, logins: Logins) -> Self {
+        Self { access: Access::with(logins), ..self }
     }
 
     /// How long to wait after attempt number `attempt` (from 1) to get `url` failed with `error`; `None` when the error
@@ -300,29 +292,58 @@ impl Http {
         body.begun(first?, offset)
     }
 
-    /// An answer that holds the file. A registry that wants a token is asked again with one.
+    /// An answer that holds the file. A registry that wants a token or a login is asked again with it.
     fn ask(&self, url: &str, accept: Option<&'static str>, offset: u64) -> Result<Response, HttpError> {
-        let ask = || {
-            let mut request = self.client.get(url);
+        let adorn = |mut request: RequestBuilder| {
             if offset > 0 {
                 request = request.header(RANGE, format!("bytes={offset}-"));
             }
-            if let Some(accept) = accept {
-                request = request.header(ACCEPT, accept);
-            }
-            if let Some(token) = self.tokens.of(url) {
-                request = request.bearer_auth(token);
-            }
-            request.send()
+            accept.into_iter().fold(request, |request, accept| request.header(ACCEPT, accept))
         };
-        let mut answered = ask();
+        let ask = || match (self.access.of(url), Url::parse(url)) {
+            (Some(Grant { header, login: Some(_) }), Ok(parsed)) => {
+                self.access.guarded().get(&parsed, &header, &self.settings, adorn)
+            }
+            (grant, _) => {
+                let headers = grant.into_iter().map(|grant| (AUTHORIZATION, grant.header)).collect();
+                Ok(adorn(self.client.get(url)).headers(headers).send())
+            }
+        };
+        let mut answered = ask()?;
         if let Ok(refused) = &answered
-            && self.tokens.get(refused, url, &self.client, &self.settings)?
+            && self.access.get(refused, url, self)?
         {
-            answered = ask();
+            answered = ask()?;
         }
-        answer(answered, &shown(url), &self.settings)
+        answer(answered, &shown(url), &self.settings).map_err(|e| match e {
+            HttpError::Status { status, .. } if is_denial(status) && repository(url).is_some() => {
+                self.access.denied(shown(url), status, self.access.of(url).and_then(|grant| grant.login))
+            }
+            e => e,
+        })
     }
+}
+
+/// A client of the HTTP library, with settings of its own by `more`.
+fn client(settings: &Settings, more: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, HttpError> {
+    // An error means that a provider is already installed, which is just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        let builder = Client::builder()
+            .user_agent(concat!("labimg/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect_timeout)
+            // In the blocking client this limits each wait (for the answer, for the next bytes), not the whole
+            // transfer.
+            .timeout(settings.read_timeout)
+            .pool_max_idle_per_host(32)
+            .tcp_keepalive(Duration::from_secs(30));
+        more(builder)
+    };
+    // The first attempt fails on a system without any certificate authority.
+    builder().build().or_else(|_| {
+        let bundled = builder().tls_backend_preconfigured(bundled_authorities()).build();
+        bundled.map_err(|e| HttpError::Setup(innermost(&e).into()))
+    })
 }
 
 fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
@@ -333,7 +354,7 @@ fn check(stop: Option<&AtomicBool>) -> Result<(), Interrupted> {
 /// The address for messages, without its password. A user name without a password is a token, so it is left out too.
 #[must_use]
 pub fn shown(url: &str) -> String {
-    match reqwest::Url::parse(url) {
+    match Url::parse(url) {
         // These fail only for addresses that cannot hold a password.
         Ok(mut parsed) if parsed.password().is_some() => {
             let _ = parsed.set_password(Some("***"));
@@ -352,5 +373,7 @@ fn bundled_authorities() -> rustls::ClientConfig {
     rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
+#[cfg(test)]
+mod login_tests;
 #[cfg(test)]
 pub(super) mod tests;

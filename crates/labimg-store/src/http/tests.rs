@@ -14,7 +14,7 @@ pub(crate) fn quick() -> Http {
     Http::with(settings()).unwrap()
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         connect_timeout: Duration::from_secs(5),
         read_timeout: Duration::from_millis(400),
@@ -176,6 +176,8 @@ fn a_host_that_could_not_be_reached_is_asked_once_until_it_answers() {
     let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let answer = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        // An answer before the question is none.
+        let _ = stream.read(&mut [0; 4096]);
         std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
         stream.read_to_end(&mut Vec::new())
     });
