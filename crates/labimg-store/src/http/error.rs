@@ -6,9 +6,9 @@ use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::RETRY_AFTER;
 
-use super::Settings;
 use super::login::LoginError;
 use super::tls::tls_words;
+use super::{Settings, redirect};
 use labimg_tree::fault::{Cause, Fault, FaultKind};
 use labimg_tree::interrupt::Interrupted;
 
@@ -116,6 +116,15 @@ pub enum HttpError {
         #[source]
         cause: Cause,
     },
+    /// The server sends on to an address that is not asked.
+    #[error("{url}: the server sends astray")]
+    Redirect {
+        /// The address.
+        url: String,
+        /// Where to, and why that is not asked.
+        #[source]
+        cause: Cause,
+    },
     /// The file is larger than the caller accepts.
     #[error("{url}: larger than the {limit} bytes that such a file may have")]
     TooLarge {
@@ -148,6 +157,7 @@ impl HttpError {
             | Self::NotFound { .. }
             | Self::Denied { .. }
             | Self::Login { .. }
+            | Self::Redirect { .. }
             | Self::TooLarge { .. }
             | Self::Setup(_)
             | Self::Interrupted(_) => false,
@@ -181,6 +191,7 @@ impl Fault for HttpError {
             | Self::Status { .. }
             | Self::Denied { .. }
             | Self::Cut { .. }
+            | Self::Redirect { .. }
             | Self::TooLarge { .. }
             | Self::Setup(_) => FaultKind::World,
             Self::Login { source, .. } => source.kind(),
@@ -199,6 +210,7 @@ impl Fault for HttpError {
             Self::Status { status, .. } => advice(*status),
             Self::Denied { url, login, places, .. } => return Some(login_help(url, login.is_some(), places)),
             Self::Login { source, .. } => return source.help(),
+            Self::Redirect { .. } => "check the address, or use another mirror",
             Self::TooLarge { .. } => "check the address",
             Self::Setup(_) | Self::Interrupted(_) => return None,
         };
@@ -229,6 +241,7 @@ pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Se
     let url = url.to_owned();
     let response = match result {
         Ok(response) => response,
+        Err(e) if e.is_redirect() => return Err(HttpError::Redirect { url, cause: innermost(&e).into() }),
         Err(e) if e.is_builder() => return Err(HttpError::BadUrl { url, cause: innermost(&e).into() }),
         Err(e) if chain(&e).any(<dyn std::error::Error>::is::<rustls::Error>) => {
             return Err(HttpError::Tls { url, cause: innermost(&e).into() });
@@ -247,6 +260,10 @@ pub(super) fn answer(result: reqwest::Result<Response>, url: &str, settings: &Se
     match response.status() {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
         StatusCode::NOT_FOUND => Err(HttpError::NotFound { url }),
+        status if status.is_redirection() => {
+            let cause = redirect::not_followed(response.headers()).to_string().into();
+            Err(HttpError::Redirect { url, cause })
+        }
         status => {
             let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
             Err(HttpError::Status { url, status, retry_after })

@@ -10,10 +10,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 
-use super::{HttpError, Settings, client, shown};
-
-/// Most redirects that are followed.
-const REDIRECTS: usize = 10;
+use super::{HttpError, Settings, client, redirect, shown};
 
 /// The clients for such requests; clones share connections.
 #[derive(Clone, Default)]
@@ -42,8 +39,8 @@ impl Guarded {
         settings: &Settings,
         adorn: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<reqwest::Result<Response>, HttpError> {
-        let (mut at, mut login) = (url.clone(), Some(login));
-        for _ in 0..=REDIRECTS {
+        let (mut at, mut login, mut previous) = (url.clone(), Some(login), Vec::new());
+        loop {
             let mut request = adorn(self.client(&at, login.is_some(), settings)?.get(at.clone()));
             if let Some(login) = login {
                 request = request.header(AUTHORIZATION, login);
@@ -57,9 +54,12 @@ impl Guarded {
             };
             // It does not come back with a later redirect.
             login = login.filter(|_| next.origin() == url.origin());
+            previous.push(at);
+            if let Err(astray) = redirect::check(&previous, &next) {
+                return Err(HttpError::Redirect { url: shown(url.as_str()), cause: astray.to_string().into() });
+            }
             at = next;
         }
-        Err(HttpError::Cut { url: shown(url.as_str()), received: 0, cause: "redirected too often".into() })
     }
 
     /// Posts a form that holds a login. No redirect is followed: its body would be sent on.

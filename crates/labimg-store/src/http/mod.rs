@@ -16,6 +16,7 @@ mod error;
 mod guarded;
 mod login;
 mod reach;
+mod redirect;
 mod tls;
 
 use std::io::Read;
@@ -335,6 +336,7 @@ fn client(settings: &Settings, more: impl Fn(ClientBuilder) -> ClientBuilder) ->
             // In the blocking client this limits each wait (for the answer, for the next bytes), not the whole
             // transfer.
             .timeout(settings.read_timeout)
+            .redirect(redirect::policy())
             .pool_max_idle_per_host(32)
             .tcp_keepalive(Duration::from_secs(30));
         more(builder)
