@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use labimg_tree::human::HumanBytes;
+use labimg_tree::human::{HumanBytes, total};
 
 use crate::changes::{Change, Version};
 
@@ -10,7 +10,7 @@ use crate::changes::{Change, Version};
 pub fn changes_text<'c>(changes: impl IntoIterator<Item = &'c Change>) -> String {
     let mut text = String::new();
     let versions = |all: &[Version]| all.iter().map(|v| v.version.as_str()).collect::<Vec<_>>().join(", ");
-    let size = |all: &[Version]| all.iter().map(|v| v.size).sum::<u64>();
+    let size = |all: &[Version]| total(all.iter().map(|v| v.size));
     for Change { name, from, to } in changes {
         let (old, new) = (size(from), size(to));
         let _ = match (from.is_empty(), to.is_empty()) {

@@ -223,7 +223,10 @@ impl Phase {
 
 impl progress::Phase for Phase {
     fn inc(&self, count: u64) {
-        let done = self.done.fetch_add(count, Ordering::Relaxed) + count;
+        // Sizes that others name may come to more than there is.
+        let sum = |done: u64| done.saturating_add(count);
+        let done =
+            sum(self.done.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |done| Some(sum(done))).unwrap_or(0));
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         } else if let Ok(mut said) = self.said.try_lock()

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use labimg_tree::human::HumanBytes;
+use labimg_tree::human::{HumanBytes, total};
 use serde::Serialize;
 
 use super::Outcome;
@@ -130,7 +130,7 @@ fn text(updated: &Updated) -> String {
             let _ = writeln!(text, "      {why}");
         }
     }
-    let download: u64 = updated.changes.iter().flat_map(|s| &s.change.to).map(|v| v.size).sum();
+    let download = total(updated.changes.iter().flat_map(|s| &s.change.to).map(|v| v.size));
     let what = if updated.names.is_empty() { "everything".to_owned() } else { list(&updated.names) };
     let _ = match updated.changes.len() {
         0 => writeln!(

@@ -51,6 +51,7 @@ use crate::wording;
 use labimg_debian::lock::{ArchiveName, Lock, LockedPackage};
 use labimg_tree::files;
 use labimg_tree::hash::Sha256;
+use labimg_tree::human::total;
 
 pub use cluster::ClusterParts;
 pub use error::LockFileError;
@@ -288,7 +289,7 @@ impl LockFile {
     /// Number of packages, and their total size in bytes.
     #[must_use]
     pub fn totals(&self) -> (usize, u64) {
-        (self.packages.len(), self.packages.iter().map(|p| p.size).sum())
+        (self.packages.len(), total(self.packages.iter().map(|p| p.size)))
     }
 
     /// Images other than these, as `worker on rpi4`.

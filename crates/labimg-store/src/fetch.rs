@@ -21,6 +21,7 @@ use super::slot::{self, Slot};
 use super::sound::{BLOB, Found};
 use super::{Failed, SourceError, Store, StoreError};
 use labimg_tree::hash::Sha256;
+use labimg_tree::human::total;
 use labimg_tree::interrupt;
 use labimg_tree::progress::{Phase, Progress, Unit};
 
@@ -71,7 +72,7 @@ impl Store {
         }
         self.must_write(|| missing.iter().map(Missing::name).collect())?;
 
-        let left = missing.iter().map(|missing| missing.request.size - self.begun(missing.request)).sum();
+        let left = total(missing.iter().map(|missing| missing.request.size - self.begun(missing.request)));
         self.check_room(left)?;
         let stop = Arc::new(AtomicBool::new(false));
         let run = Run {

@@ -22,6 +22,11 @@ impl fmt::Display for HumanBytes {
     }
 }
 
+/// What several sizes that others name come to, at most [`u64::MAX`]: an index, a lock or a record may name any.
+pub fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +39,6 @@ mod tests {
             .collect();
         assert_eq!(texts, ["0 B", "1023 B", "1.00 KiB", "1.50 KiB", "1.00 MiB", "1024.00 MiB", "16.00 EiB"]);
         assert_eq!(format!("{:>8}", HumanBytes(1)), "     1 B");
+        assert_eq!((total([1, 2]), total([u64::MAX, 2])), (3, u64::MAX));
     }
 }

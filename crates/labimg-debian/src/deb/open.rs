@@ -6,6 +6,7 @@ use super::{Deb, DebError, plain};
 use crate::lock::LockedPackage;
 use labimg_store::{Context, Request, Store, StoreError};
 use labimg_tree::hash::Sha256;
+use labimg_tree::human::total;
 use labimg_tree::progress::{Progress, Unit};
 
 /// Has everything in the store that [`open_all`] needs: each package's plain form, or else the package file.
@@ -14,7 +15,7 @@ use labimg_tree::progress::{Progress, Unit};
 /// As [`Store::fetch`].
 pub fn fetch(packages: &[LockedPackage], jobs: usize, context: &Context<'_>) -> Result<(), StoreError> {
     let lacking = {
-        let phase = context.progress.phase("Verifying packages", packages.iter().map(|p| p.size).sum(), Unit::Bytes);
+        let phase = context.progress.phase("Verifying packages", total(packages.iter().map(|p| p.size)), Unit::Bytes);
         let lacks = |package: &&LockedPackage| {
             let there = context.store.has_derived(plain::KIND, &package.sha256, context.progress);
             phase.inc(package.size);
@@ -66,7 +67,7 @@ pub fn open_all(
     packages: &[LockedPackage],
     reporter: &dyn Progress,
 ) -> Result<Vec<(LockedPackage, Deb)>, DebError> {
-    let phase = reporter.phase("Reading packages", packages.iter().map(|p| p.size).sum(), Unit::Bytes);
+    let phase = reporter.phase("Reading packages", total(packages.iter().map(|p| p.size)), Unit::Bytes);
     let mut opened: Vec<(usize, Result<Deb, DebError>)> = largest_first(packages)
         .into_par_iter()
         .with_max_len(1)
