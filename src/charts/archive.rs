@@ -2,11 +2,12 @@
 //! Structure").
 
 use std::io::{self, Read};
-use std::path::Component;
+use std::path::{Component, Path};
 
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
+use super::ChartRef;
 use crate::wording;
 
 /// Most bytes that an archive may unpack to; Helm has the same limit.
@@ -21,11 +22,11 @@ struct Head {
     version: Option<String>,
 }
 
-/// Checks that Helm could install it: the archive is whole and says which chart it is.
+/// Checks that Helm could install it: the archive is whole, stays in its own folder, and says that it is this chart.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(archive: &[u8]) -> Result<(), String> {
+pub(super) fn check(archive: &[u8], chart: &ChartRef) -> Result<(), String> {
     if !archive.starts_with(&[0x1f, 0x8b]) {
         return Err(if archive.is_empty() { "it is empty" } else { "it is not a gzipped archive" }.to_owned());
     }
@@ -36,7 +37,15 @@ pub(super) fn check(archive: &[u8]) -> Result<(), String> {
     let mut members = tar::Archive::new(&mut unpacked);
     for member in members.entries().map_err(damaged)? {
         let mut member = member.map_err(damaged)?;
-        let path = member.path().map_err(damaged)?;
+        let path = member.path().map_err(damaged)?.into_owned();
+        let target = member.link_name().map_err(damaged)?.unwrap_or_default();
+        // The target of a symbolic link counts from the link's folder.
+        let depth = if member.header().entry_type().is_symlink() { path.components().count() - 1 } else { 0 };
+        if let Some(out) =
+            [(path.as_path(), 0), (&target, depth)].into_iter().find(|(path, depth)| leads_out(path, *depth))
+        {
+            return Err(format!("`{}` in it leads out of it", out.0.display()));
+        }
         let mut parts = path.components().filter(|part| *part != Component::CurDir);
         let is_head = parts.next().is_some() && parts.next().is_some_and(|p| p.as_os_str() == "Chart.yaml");
         if is_head && parts.next().is_none() && head.is_none() {
@@ -51,12 +60,32 @@ pub(super) fn check(archive: &[u8]) -> Result<(), String> {
     }
     let head = head.ok_or("it has no Chart.yaml")?;
     let heads = wording::from_yaml::<Head>(&head).map_err(|mistake| format!("its Chart.yaml, {mistake}"))?;
-    let says_what = |head: &Head| [&head.name, &head.version].iter().all(|t| t.as_ref().is_some_and(|t| !t.is_empty()));
-    if heads.len() == 1 && heads.iter().all(says_what) {
-        Ok(())
-    } else {
-        Err("its Chart.yaml has no name or no version".to_owned())
+    let [Head { name: Some(name), version: Some(version) }] = heads.as_slice() else {
+        return Err("its Chart.yaml has no name or no version".to_owned());
+    };
+    // An index is made from these (helm.sh/docs, "Helm Repo Index").
+    if *name != chart.name || bare(version) != bare(&chart.version) {
+        return Err(format!("it is chart {name} {version}"));
     }
+    Ok(())
+}
+
+/// A version without the `v` that some write before it.
+pub(super) fn bare(version: &str) -> &str {
+    version.strip_prefix('v').unwrap_or(version)
+}
+
+/// Whether a path is absolute, or goes up further than the archive, from a folder `depth` below its top.
+fn leads_out(path: &Path, mut depth: usize) -> bool {
+    path.components().any(|part| match part {
+        Component::CurDir => false,
+        Component::Normal(_) => {
+            depth += 1;
+            false
+        }
+        Component::ParentDir => depth.checked_sub(1).map(|up| depth = up).is_none(),
+        Component::RootDir | Component::Prefix(_) => true,
+    })
 }
 
 #[cfg(test)]
@@ -77,15 +106,33 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap()
     }
 
+    /// A good archive with a symbolic link more.
+    fn linked(path: &str, target: &str) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(HEAD.len() as u64);
+        tar.append_data(&mut header, "one/Chart.yaml", HEAD.as_bytes()).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, path, target).unwrap();
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    fn chart(version: &str) -> ChartRef {
+        ChartRef { name: "one".into(), version: version.into(), repository: "https://charts.example".into() }
+    }
+
     const HEAD: &str = "apiVersion: v2\nname: one\nversion: 1.2.0\n";
 
     #[test]
     fn charts_are_taken() {
+        assert_eq!(check(&linked("one/files/x", "../../one/y"), &chart("1.2.0")), Ok(()));
         for files in [
             &[("one/Chart.yaml", HEAD)][..],
             &[("one/values.yaml", ""), ("one/Chart.yaml", HEAD), ("one/charts/two/Chart.yaml", "nonsense: [")],
         ] {
-            assert_eq!(check(&packed(files)), Ok(()), "{files:?}");
+            assert_eq!(check(&packed(files), &chart("1.2.0")), Ok(()), "{files:?}");
         }
     }
 
@@ -104,9 +151,13 @@ mod tests {
             (packed(&[("Chart.yaml", HEAD), ("one/x/Chart.yaml", HEAD)]), "no Chart.yaml"),
             (packed(&[("one/Chart.yaml", "name: one\n")]), "no version"),
             (packed(&[("one/Chart.yaml", "")]), "no name"),
+            (packed(&[("one/Chart.yaml", &HEAD.replace("one", "two"))]), "it is chart two 1.2.0"),
+            (packed(&[("one/Chart.yaml", &HEAD.replace("1.2", "1.3"))]), "it is chart one 1.3.0"),
+            (linked("one/x", "/etc/passwd"), "`/etc/passwd` in it leads out"),
+            (linked("one/x", "../../y"), "`../../y` in it leads out"),
             (packed(&[("one/Chart.yaml", "name: [\n")]), "Chart.yaml, line"),
         ] {
-            let what = check(&bytes).unwrap_err();
+            let what = check(&bytes, &chart("v1.2.0")).unwrap_err();
             assert!(what.contains(needle), "{needle}: {what}");
         }
     }
@@ -115,6 +166,6 @@ mod tests {
     fn an_archive_that_grows_without_end_is_not_read_to_it() {
         let mut zip = GzEncoder::new(Vec::new(), Compression::fast());
         io::copy(&mut io::repeat(0).take(UNPACKED_LIMIT + (1 << 20)), &mut zip).unwrap();
-        assert!(check(&zip.finish().unwrap()).unwrap_err().contains("more than 100 MiB"));
+        assert!(check(&zip.finish().unwrap(), &chart("1.2.0")).unwrap_err().contains("more than 100 MiB"));
     }
 }

@@ -7,6 +7,9 @@ use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
+/// What helps against a repository that serves something else.
+const ELSEWHERE: &str = "try again later, or use another mirror of charts (`k3s.charts`)";
+
 /// Why a chart is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
@@ -124,10 +127,7 @@ impl Fault for ChartError {
                 Some("check the chart's name and version, and your login there if the registry wants one".to_owned())
             }
             Self::Index { source, .. } => source.help(),
-            Self::NoArchive { .. } => {
-                Some("try again later: the repository serves something else in its place".to_owned())
-            }
-            Self::Hash { .. } => None,
+            Self::NoArchive { .. } | Self::Hash { .. } => Some(ELSEWHERE.to_owned()),
             Self::Store(source) => source.help(),
         }
     }
@@ -140,6 +140,16 @@ impl Fault for IndexError {
                 FaultKind::World
             }
         }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Format(_) | Self::Lacks(_) => ELSEWHERE,
+            Self::NoChart | Self::NoVersion(_) => {
+                "check the chart's name and version where it is named; a mirror (`k3s.charts`) may lack it yet"
+            }
+        };
+        Some(help.to_owned())
     }
 }
 

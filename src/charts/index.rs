@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::archive::bare;
 use super::{ChartRef, IndexError};
 use crate::wording;
 use labimg_tree::hash::Sha256;
@@ -45,7 +46,6 @@ pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
     let [mut index] = <[Index; 1]>::try_from(documents)
         .map_err(|all| IndexError::Format(format!("it has {} documents, and one is expected", all.len())))?;
     let versions = index.entries.remove(&chart.name).ok_or(IndexError::NoChart)?;
-    let bare = |version: &str| version.strip_prefix('v').unwrap_or(version).to_owned();
     let Some(entry) = versions.iter().find(|e| bare(&e.version) == bare(&chart.version)) else {
         // Helm writes them newest first.
         return Err(IndexError::NoVersion(versions.into_iter().take(NAMED).map(|e| e.version).collect()));
@@ -58,6 +58,10 @@ pub fn find(text: &[u8], chart: &ChartRef) -> Result<Found, IndexError> {
     let url = index.and_then(|index| index.join(url)).map_err(|_| IndexError::Lacks("no valid address"))?;
     if !["http", "https"].contains(&url.scheme()) {
         return Err(IndexError::Lacks("no address by http or https, but one of another kind,"));
+    }
+    // Neither a hash nor TLS would say whose archive it is.
+    if sha256.is_none() && url.scheme() == "http" && chart.repository.starts_with("https:") {
+        return Err(IndexError::Lacks("no SHA-256, and an address without TLS,"));
     }
     Ok(Found { url: url.into(), sha256 })
 }
@@ -106,6 +110,8 @@ mod tests {
             error("entries: 7\n", "one", "1.0.0")
                 .contains("not an index of a chart repository: line 1: a set of fields")
         );
+        let open = index().replace("[/two.tgz]", "['http://elsewhere.example/two.tgz']");
+        assert!(error(&open, "two", "1.0.0").contains("no SHA-256, and an address without TLS"));
         assert!(find(&[0xff], &chart("one", "1")).is_err());
     }
 }

@@ -110,11 +110,11 @@ pub fn resolve(chart: &ChartRef, mirrors: Mirrors<'_>, context: &Context<'_>) ->
     let archive = context.http.get_as(&asked, None, ARCHIVE_LIMIT).map_err(failure)?;
     let found = Sha256::of(&archive);
     if let Some(expected) = expected.filter(|expected| *expected != found) {
-        return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&url), expected, found });
+        return Err(ChartError::Hash { chart: Box::new(chart.clone()), url: shown(&asked), expected, found });
     }
-    archive::check(&archive).map_err(|what| ChartError::NoArchive {
+    archive::check(&archive, chart).map_err(|what| ChartError::NoArchive {
         chart: Box::new(chart.clone()),
-        url: shown(&url),
+        url: shown(&asked),
         what,
     })?;
     phase.inc(archive.len() as u64);
