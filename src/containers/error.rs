@@ -118,6 +118,17 @@ impl Fault for DocumentError {
             }
         }
     }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Format(_) | Self::Digest(_) | Self::Index => {
+                "try again later, or use another mirror of registries (`k3s.registries`)"
+            }
+            Self::Old(_) => "use a newer tag of the image",
+            Self::NoPlatform { .. } => "name an image, or a tag of it, that is for the board's architecture",
+        };
+        Some(help.to_owned())
+    }
 }
 
 impl ContainerError {

@@ -136,8 +136,9 @@ impl Fault for K3sError {
             Self::Url(_) => help(names::MIRROR_HELP),
             Self::NoRelease { .. } => help("is that the version you mean? A mirror may not have it yet"),
             Self::Http { source, .. } => source.help(),
-            Self::Sums { source, .. } => source.help(),
-            Self::NoSize { .. } | Self::Other { .. } => help("use another mirror, or --k3s-bin FILE"),
+            Self::Sums { .. } | Self::NoSize { .. } | Self::Other { .. } => {
+                help("use another mirror, or --k3s-bin FILE")
+            }
             Self::Open { .. } => help(
                 "give the mirror https, or build where its checksums can be had from the project's own releases, or from a lock \
                  that was made there",

@@ -144,20 +144,6 @@ fn charts_of_the_lab_folder_s_own_manifests_are_locked_too() {
 }
 
 #[test]
-fn a_chart_that_is_not_what_the_index_says_is_no_chart() {
-    let locked = Locked::new();
-    let other = Sha256::of("other");
-    repository(&locked.bench, &archive(), &other);
-    let old = std::fs::read_to_string(&locked.lock).unwrap();
-    fails(&mut locked.command("lock"), 1, &[NAME, &Sha256::of(archive()).to_string(), &other.to_string()]);
-    locked.bench.server.file(&format!("{REPOSITORY}/index.yaml"), "entries: {}\n");
-    fails(&mut locked.command("lock"), 1, &[NAME, "index.yaml", "no chart of this name"]);
-    locked.bench.server.always(&format!("{REPOSITORY}/index.yaml"), Act::Status(404, String::new()));
-    fails(&mut locked.command("lock"), 1, &[NAME, "there is no repository of charts", "index.yaml does not exist"]);
-    assert_eq!(std::fs::read_to_string(&locked.lock).unwrap(), old, "the lock was written all the same");
-}
-
-#[test]
 fn a_repository_that_cannot_be_reached_is_told_and_then_missed() {
     let locked = Locked::new();
     let lab = locked.dir.join("lab.toml");

@@ -252,28 +252,6 @@ fn a_registry_that_wants_a_password_gets_that_of_the_usual_files() {
 }
 
 #[test]
-fn a_container_image_that_is_not_right_is_told() {
-    let (locked, [_, mine]) = carrying();
-    let server = &locked.bench.server;
-    let old = std::fs::read_to_string(&locked.lock).unwrap();
-    server.always(&mine.manifest, Act::Instead(b"{}".to_vec()));
-    fails(
-        &mut locked.command("lock"),
-        1,
-        &[MINE, &mine.manifest, &format!("has another SHA-256, {}", Sha256::of("{}"))],
-    );
-    let amd64 = json!({ "digest": "x", "size": 1, "platform": { "os": "linux", "architecture": "amd64" } });
-    server.always(&mine.tag, Act::Instead(json!({ "schemaVersion": 2, "manifests": [amd64] }).to_string().into()));
-    fails(&mut locked.command("lock"), 1, &[MINE, "not for linux/arm64, but for linux/amd64"]);
-    server.always(&mine.tag, Act::Status(404, String::new()));
-    fails(&mut locked.command("lock"), 1, &[MINE, "gives no such image to anyone who asks", &mine.tag]);
-    assert_eq!(std::fs::read_to_string(&locked.lock).unwrap(), old, "the lock was written all the same");
-    let (mut command, image) = locked.build("node.img");
-    fails(&mut command, 2, &["no container images of k3s", "`labimg lock` adds it"]);
-    assert!(!image.exists());
-}
-
-#[test]
 fn a_registry_that_cannot_be_reached_is_told_and_then_missed() {
     let (locked, _) = carrying();
     let lab = locked.dir.join("lab.toml");

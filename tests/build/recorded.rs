@@ -88,7 +88,7 @@ fn path_of(package: &LockedPackage) -> String {
 }
 
 /// The hash from the line ` HASH SIZE PATH` in the `SHA256` field, which is the last field.
-pub fn index_hash(release: &str, path: &str) -> Sha256 {
+fn index_hash(release: &str, path: &str) -> Sha256 {
     let line = release.lines().rfind(|line| line.split_whitespace().nth(2) == Some(path));
     line.unwrap_or_else(|| panic!("no {path}")).split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -24,7 +24,10 @@ fn flip(path: &Path) {
 }
 
 /// The size of an image, and its data without holes, each with its place.
-fn content(image: &Path) -> (u64, Vec<(u64, Vec<u8>)>) {
+pub type Bytes = (u64, Vec<(u64, Vec<u8>)>);
+
+/// What is in an image.
+pub fn content(image: &Path) -> Bytes {
     let file = File::open(image).unwrap();
     let (mut found, mut at) = (Vec::new(), 0);
     while let Ok(start) = seek(&file, SeekFrom::Data(at)) {

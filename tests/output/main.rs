@@ -18,6 +18,7 @@ mod golden;
 mod image;
 mod in_place;
 mod lab;
+mod lies;
 mod locked;
 mod mirror;
 mod mutations;

@@ -28,6 +28,10 @@ pub enum Act {
     Status(u16, String),
     /// Send the file with chunked encoding, without a length.
     Chunked,
+    /// Send these bytes as the whole answer, head and all, then close.
+    Raw(Vec<u8>),
+    /// Begin an answer with these bytes, then send others without end.
+    Endless(Vec<u8>),
 }
 
 /// A received request.
@@ -91,6 +95,18 @@ impl Server {
     /// Adds a file.
     pub fn file(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.state.files.lock().unwrap().insert(path.to_owned(), Arc::new(bytes.into()));
+    }
+
+    /// One with the same added files, and without any fault.
+    pub fn like(other: &Self) -> Self {
+        let server = Self::start();
+        server.state.files.lock().unwrap().clone_from(&other.state.files.lock().unwrap());
+        server
+    }
+
+    /// The added file of this path.
+    pub fn content(&self, path: &str) -> Option<Arc<Vec<u8>>> {
+        self.state.files.lock().unwrap().get(path).cloned()
     }
 
     /// Serves the files below `folder` for paths without an added file.
@@ -190,11 +206,26 @@ fn reply(mut stream: &TcpStream, path: &str, range: Option<&str>, act: &Act, sta
         write!(stream, "HTTP/1.1 {status} Because\r\n{headers}Content-Length: 0\r\n\r\n")?;
         return Ok(true);
     }
-    let Some(file) = find(path, state) else {
-        write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
-        return Ok(true);
+    if let Act::Raw(answer) = act {
+        stream.write_all(answer)?;
+        return Ok(false);
+    }
+    if let Act::Endless(head) = act {
+        stream.write_all(head)?;
+        while !state.stop.load(Ordering::SeqCst) {
+            stream.write_all(&[b'x'; 16 << 10])?;
+        }
+        return Ok(false);
+    }
+    let found = find(path, state);
+    let file = match (act, &found) {
+        (Act::Instead(bytes), _) => bytes.as_slice(),
+        (_, Some(file)) => file.as_slice(),
+        (_, None) => {
+            write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+            return Ok(true);
+        }
     };
-    let file = if let Act::Instead(bytes) = act { bytes } else { file.as_slice() };
     let start = range
         .filter(|_| !matches!(act, Act::IgnoreRange))
         .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());

@@ -12,6 +12,9 @@ use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 
+/// What helps when an archive is wrong in itself.
+pub(super) const ANOTHER_MIRROR: &str = "try again later, or choose another mirror with --mirror";
+
 /// Why a lock could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -61,7 +64,7 @@ pub enum LockError {
         path: String,
     },
     /// A verified index cannot be decompressed.
-    #[error("{url}, as it lies in the cache, cannot be unpacked")]
+    #[error("the index {url} cannot be unpacked")]
     Unpack {
         /// The index file.
         url: String,
@@ -137,18 +140,17 @@ impl Fault for LockError {
             Self::Mirror { source, .. } => source.help(),
             Self::Signature { source, .. } => source.help(),
             Self::Release { source, .. } => source.help(),
-            Self::Index { source, .. } => source.help(),
             Self::Store(source) => source.help(),
             Self::Resolve(source) => source.help(),
             Self::NoSuite { .. } => Some(
                 "check the suite's name and the mirror's address; --mirror ARCHIVE,SECURITY names both archives"
                     .to_owned(),
             ),
-            Self::Unpack { .. } | Self::Digest(_) => Some("`labimg cache verify` finds damaged files".to_owned()),
+            Self::Unpack { .. } | Self::Index { .. } | Self::NoIndex { .. } => Some(ANOTHER_MIRROR.to_owned()),
+            Self::Digest(_) => Some("`labimg cache verify` finds damaged files".to_owned()),
             Self::Table { .. } => Some("delete the file: the next run makes it again".to_owned()),
             Self::Control { .. } => Some("`labimg lock` writes the lock anew".to_owned()),
             Self::Moved { .. } => Some("`labimg update` without a name renews everything".to_owned()),
-            Self::NoIndex { .. } => None,
         }
     }
 }

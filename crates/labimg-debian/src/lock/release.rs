@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::error::ANOTHER_MIRROR;
 use crate::deb822::{Deb822Error, Stanza};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
@@ -113,7 +114,7 @@ impl Fault for ReleaseError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Syntax(_) | Self::Missing(_) | Self::Field { .. } => None,
+            Self::Syntax(_) | Self::Missing(_) | Self::Field { .. } => Some(ANOTHER_MIRROR.to_owned()),
             Self::OtherSuite { .. } => Some("check the suite's name and the mirror's address".to_owned()),
             Self::Expired { .. } => Some(
                 "choose another mirror with --mirror, if this one is no longer updated; or set this computer's clock"

@@ -78,7 +78,10 @@ impl Fault for PackagesError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Tree { source, .. } => source.help(),
-            Self::Control { .. } | Self::Entry { .. } | Self::Overwrite { .. } | Self::Interrupted(_) => None,
+            Self::Control { .. } | Self::Entry { .. } | Self::Overwrite { .. } => {
+                Some("choose another version of it, or another mirror with --mirror".to_owned())
+            }
+            Self::Interrupted(_) => None,
         }
     }
 }
