@@ -16,6 +16,8 @@ mod prepare;
 mod report;
 mod root;
 mod seed;
+mod stack;
+mod stack_api;
 mod storage;
 mod values;
 mod wifi;
