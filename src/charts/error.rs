@@ -144,7 +144,7 @@ impl Fault for IndexError {
 
     fn help(&self) -> Option<String> {
         let help = match self {
-            Self::Format(_) | Self::Lacks(_) => ELSEWHERE,
+            Self::Format(_) | Self::Manifest(_) | Self::Lacks(_) => ELSEWHERE,
             Self::NoChart | Self::NoVersion(_) => {
                 "check the chart's name and version where it is named; a mirror (`k3s.charts`) may lack it yet"
             }
