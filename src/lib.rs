@@ -31,5 +31,6 @@ pub mod secrets;
 pub mod seed;
 pub mod ssh_key;
 pub mod stack;
+mod user_name;
 mod wifi;
 mod wording;

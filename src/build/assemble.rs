@@ -110,6 +110,7 @@ pub(super) fn node_files<'a>(
     pending: &'a [String],
 ) -> NodeFiles<'a> {
     NodeFiles {
+        user: &plan.user,
         hostname: &plan.role.name,
         hosts: &plan.added.hosts,
         timezone: &plan.lab.timezone,
@@ -159,9 +160,12 @@ fn node_layers(
     }
     let pending: Vec<String> = pending.iter().map(|p| p.package.clone()).collect();
     let archives = inputs::archives_for_nodes(options);
+    if let Some(what) = Accounts::of(tree)?.taken(&plan.user) {
+        return Err(BuildError::User { user: plan.user.clone(), what });
+    }
     node::apply(tree, &node_files(plan, &archives, partuuids, &pending))?;
     for (name, files) in &plan.own_files {
-        overlay::apply_own(tree, name, files)?;
+        overlay::apply_own(tree, name, files, &plan.user)?;
     }
     units::apply(tree, &plan.units)?;
     manifests::serve(tree, charts)?;

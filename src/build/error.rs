@@ -68,6 +68,8 @@ pub enum BuildError {
     Tree(#[from] TreeError),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("`user = \"{user}\"` in lab.toml: the image has a {what} of this name already")]
+    User { user: String, what: &'static str },
     #[error("the image's identifiers cannot be made")]
     Ids(#[from] serde_json::Error),
 }
@@ -96,6 +98,7 @@ impl Fault for BuildError {
             Self::Tree(source) => source.kind(),
             Self::Image(source) => source.kind(),
             Self::Airgap => FaultKind::Usage,
+            Self::User { .. } => FaultKind::Configuration,
             Self::Ids(_) => FaultKind::Ours,
         }
     }
@@ -123,6 +126,7 @@ impl Fault for BuildError {
             Self::Tree(source) => source.help(),
             Self::Image(source) => source.help(),
             Self::Airgap => Some("leave --k3s out, or set `stack.airgap = false`".to_owned()),
+            Self::User { .. } => Some("choose another name".to_owned()),
             Self::Ids(_) => None,
         }
     }

@@ -86,6 +86,8 @@ pub struct Built {
     pub board: String,
     /// The node's role.
     pub role: String,
+    /// Who logs in.
+    pub user: String,
     /// The node's name; `None` in a generic image.
     pub hostname: Option<String>,
     /// Debian's code name.
@@ -193,6 +195,7 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
         image: output.path.clone(),
         board: plan.board.name.clone(),
         role: plan.role.name.clone(),
+        user: plan.user.clone(),
         hostname: output.seeded.then(|| node.name.clone()),
         suite: plan.suite.clone(),
         date: assembled.date,

@@ -87,6 +87,8 @@ fn rows() -> Vec<Row> {
             InSeed(WORKER, "home/lab/.ssh/authorized_keys"),
             "HR4f you@home\n",
         ),
+        ("user", ("# top", "user = \"me\""), Image(WORKER, "etc/passwd"), "me:x:1000:1000:labimg,,,:/home/me:"),
+        ("user", ("# top", "user = \"me\""), InSeed(WORKER, "home/me/.ssh/authorized_keys"), "HR4f me@home\n"),
         (
             "password_hash",
             ("# top", "password_hash = \"$5$salt$0123456789012345678901234567890123456789012\""),

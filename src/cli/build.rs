@@ -46,7 +46,7 @@ pub struct BuildArgs {
     /// Leave out what makes it one node's image: no name, no key, no secret in it; the same bytes for all nodes of the role
     #[arg(long)]
     generic: bool,
-    /// A public key that may log in as the user `lab`: the key itself or a file; may be given more than once
+    /// A public key that may log in: the key itself or a file; may be given more than once
     #[arg(long, value_name = "FILE|KEY")]
     ssh_key: Vec<String>,
     #[command(flatten)]
@@ -246,8 +246,8 @@ fn text(result: &Images) -> String {
     }
     if let Some(first) = result.images.iter().find(|b| b.login) {
         let login = match &first.hostname {
-            Some(name) if first.board != "virt" => format!("lab@{name}.local"),
-            _ => "-p 2222 lab@127.0.0.1".to_owned(),
+            Some(name) if first.board != "virt" => format!("{}@{name}.local", first.user),
+            _ => format!("-p 2222 {}@127.0.0.1", first.user),
         };
         let _ = writeln!(text, "Log in:          ssh {login}");
     }

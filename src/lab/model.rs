@@ -11,6 +11,7 @@ use crate::containers::ImageName;
 use crate::manifests::Profile;
 use crate::parts::Parts;
 use crate::parts::role::{FOUNDER, K3sKind};
+use crate::user_name::USER;
 
 /// A cluster: the whole of a `lab.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +32,10 @@ pub struct Lab {
     /// Public keys that may log in: files (relative to the lab folder, `~/` allowed) or the keys themselves.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
-    /// Hash of a password (crypt(5)) with which the user `lab` can log in on a node's console and use `sudo`; SSH never takes
+    /// Name of the user who logs in and may use `sudo`.
+    #[serde(default = "default_user")]
+    pub user: String,
+    /// Hash of a password (crypt(5)) with which the user can log in on a node's console and use `sudo`; SSH never takes
     /// a password. None when absent.
     #[serde(default)]
     pub password_hash: Option<String>,
@@ -63,6 +67,7 @@ impl Default for Lab {
             timezone: default_timezone(),
             locale: default_locale(),
             ssh_keys: Vec::new(),
+            user: default_user(),
             password_hash: None,
             packages: Vec::new(),
             wifi: None,
@@ -76,6 +81,10 @@ impl Default for Lab {
 
 fn default_domain() -> String {
     "lab.home.arpa".to_owned()
+}
+
+fn default_user() -> String {
+    USER.to_owned()
 }
 
 fn default_timezone() -> String {

@@ -48,6 +48,13 @@ impl Accounts {
         Ok(Self { users: table("etc/passwd")?, groups: table("etc/group")? })
     }
 
+    /// What has this name already: `user` or `group`.
+    #[must_use]
+    pub fn taken(&self, name: &str) -> Option<&'static str> {
+        let has = |table: &[(String, u32)]| table.iter().any(|(known, _)| known == name);
+        has(&self.users).then_some("user").or_else(|| has(&self.groups).then_some("group"))
+    }
+
     /// The numbers of owner and group; `None` where none is named.
     ///
     /// # Errors

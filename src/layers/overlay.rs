@@ -4,10 +4,11 @@
 use include_dir::{Dir, DirEntry};
 
 use super::accounts::{Accounts, NoAccount};
-use super::node::{UID, USER};
+use super::node::UID;
 use crate::parts::overlay::{built_in, is_script, usual_mode};
 use crate::parts::reserved::HOSTS;
 use crate::parts::{OwnFile, OwnKind};
+use crate::user_name;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Kind, Tree, TreeError, TreePath};
 
@@ -86,12 +87,12 @@ const OF_LAB: &str = " of the lab folder";
 ///
 /// # Errors
 /// A file of the tree in the place of a folder, or the other way round; an owner whom the image does not have.
-pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile]) -> Result<(), OverlayError> {
+pub fn apply_own(tree: &mut Tree, name: &str, files: &[OwnFile], user: &str) -> Result<(), OverlayError> {
     tree.begin_layer(format!("overlay {name}{OF_LAB}"));
     let error = |source| OverlayError::Tree { overlay: format!("{name}{OF_LAB}"), source };
     let accounts = Accounts::of(tree).map_err(error)?;
     for file in files.iter().filter(|file| file.path != HOSTS) {
-        lay(tree, file, &accounts).map_err(|e| match e {
+        lay(tree, file, &accounts, user).map_err(|e| match e {
             LayError::Tree(source) => error(source),
             LayError::Account(missing) => {
                 OverlayError::Account { overlay: name.to_owned(), path: file.path.clone(), missing }
@@ -116,12 +117,12 @@ impl From<TreeError> for LayError {
     }
 }
 
-/// Lays one file of the user over a tree, in the current layer. It belongs to root, below the user's home folder to the user,
-/// unless `modes.toml` names others.
+/// Lays one file of the user over a tree, in the current layer. It belongs to root, below the home folder of `user` to that
+/// user, unless `modes.toml` names others.
 ///
 /// # Errors
 /// See [`LayError`].
-pub fn lay(tree: &mut Tree, file: &OwnFile, accounts: &Accounts) -> Result<(), LayError> {
+pub fn lay(tree: &mut Tree, file: &OwnFile, accounts: &Accounts, user: &str) -> Result<(), LayError> {
     let path = tree.place(&file.path)?;
     let new = missing_folders(tree, &path);
     match &file.kind {
@@ -130,7 +131,7 @@ pub fn lay(tree: &mut Tree, file: &OwnFile, accounts: &Accounts) -> Result<(), L
         OwnKind::Link(target) => tree.symlink(&path, target.as_str())?,
         OwnKind::File(content) => tree.write(&path, file.mode.unwrap_or(0o644), content.clone())?,
     }
-    let home = format!("home/{USER}");
+    let home = user_name::home(user);
     let is_in_home =
         |path: &&TreePath| path.as_bytes().strip_prefix(home.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"));
     for path in new.iter().chain([&path]).filter(is_in_home) {
@@ -203,7 +204,7 @@ mod tests {
         apply(&mut tree, "common").unwrap();
         let mode = |path: &str| tree.get(path).unwrap().mode;
         assert_eq!(mode("usr/lib/labimg/grow"), 0o755);
-        assert_eq!(mode("etc/sudoers.d/labimg"), 0o440);
+        assert_eq!(usual_mode("etc/sudoers.d/mine", false), 0o440);
         assert_eq!(mode("etc/systemd/network/20-wired.network"), 0o644);
         assert_eq!(tree.get("usr/lib/labimg/grow").unwrap().mtime, 7);
     }
@@ -244,7 +245,7 @@ mod tests {
             own("srv/closed", OwnKind::Folder, Some(0o700)),
             file("home/lab/.config/app/conf", 0o600),
         ];
-        apply_own(&mut tree, "common", &files).unwrap();
+        apply_own(&mut tree, "common", &files, "lab").unwrap();
         let mode = |path: &str| tree.get(path).unwrap().mode;
         assert_eq!(
             [mode("etc/motd"), mode("var/spool"), mode("srv/new"), mode("srv/closed")],
@@ -273,22 +274,22 @@ mod tests {
             let owners = Owners { user: Some(user.to_owned()), group: Some(group.to_owned()) };
             [OwnFile { owners, ..file("srv/x", 0o640) }]
         };
-        apply_own(&mut tree, "common", &owned("www-data", "adm")).unwrap();
+        apply_own(&mut tree, "common", &owned("www-data", "adm"), "lab").unwrap();
         let ids = |tree: &Tree| tree.get("srv/x").map(|inode| (inode.uid, inode.gid));
         assert_eq!(ids(&tree), Some((33, 4)));
-        apply_own(&mut tree, "common", &owned("990", "991")).unwrap();
+        apply_own(&mut tree, "common", &owned("990", "991"), "lab").unwrap();
         assert_eq!(ids(&tree), Some((990, 991)));
-        let error = one_line(&apply_own(&mut tree, "common", &owned("www-dada", "adm")).unwrap_err());
+        let error = one_line(&apply_own(&mut tree, "common", &owned("www-dada", "adm"), "lab").unwrap_err());
         assert!(error.starts_with("overlays/common/srv/x is to belong to the user `www-dada`"), "{error}");
         assert!(error.contains("did you mean `www-data`?"), "{error}");
-        assert!(apply_own(&mut tree, "common", &owned("root", "www-data")).is_err(), "no such group");
+        assert!(apply_own(&mut tree, "common", &owned("root", "www-data"), "lab").is_err(), "no such group");
     }
 
     #[test]
     fn a_folder_in_the_way_is_named() {
         let mut tree = Tree::new(7);
         tree.mkdir("etc", 0o755).unwrap();
-        let error = one_line(&apply_own(&mut tree, "common", &[file("etc", 0o644)]).unwrap_err());
+        let error = one_line(&apply_own(&mut tree, "common", &[file("etc", 0o644)], "lab").unwrap_err());
         assert!(
             error.contains("overlay common of the lab folder cannot be laid over the system: /etc: a folder stands"),
             "{error}"

@@ -9,8 +9,6 @@ pub const HOSTS: &str = "etc/hosts";
 pub const K3S_CONFIG: &str = "etc/rancher/k3s/config.yaml";
 /// The folder of further settings of k3s, which counts after [`K3S_CONFIG`].
 pub const K3S_CONFIG_FOLDER: &str = "etc/rancher/k3s/config.yaml.d/";
-/// The keys that may log in: lines of overlays are added to the node's own.
-pub const AUTHORIZED_KEYS: &str = "home/lab/.ssh/authorized_keys";
 
 /// A path that overlays cannot have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

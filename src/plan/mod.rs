@@ -21,6 +21,7 @@ use crate::parts::role::{Role, Units};
 use crate::parts::{OwnFile, Parts, UnknownPart, overlay};
 use crate::ssh_key::SshKeyError;
 use crate::stack::Stack;
+use crate::user_name::USER;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
 
@@ -154,9 +155,17 @@ pub struct Plan {
     pub stack: Arc<Stack>,
     /// Units to enable, disable or mask: those of the common role, then of the role.
     pub units: Units,
+    /// Name of the user who logs in: a seed is for images that have this user.
+    #[serde(skip_serializing_if = "is_usual_user")]
+    pub user: String,
     /// The cluster that the image is for, with the settings of overlays. It is not part of the image ids: with one more node the image stays the same.
     #[serde(skip)]
     pub lab: Lab,
+}
+
+/// The ids of images from before there was a choice stay the same.
+fn is_usual_user(user: &str) -> bool {
+    user == USER
 }
 
 impl Plan {
@@ -212,6 +221,7 @@ impl Plan {
             suite: request.suite.clone(),
             extra_suites,
             packages,
+            user: lab.user.clone(),
             lab,
         })
     }

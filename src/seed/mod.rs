@@ -14,13 +14,14 @@ use crate::lab::{DiskRule, Lab, Wifi};
 use crate::layers::accounts::{Accounts, NoAccount};
 use crate::layers::k3s::CONFIG;
 use crate::layers::manifests;
-use crate::layers::node::{UID, USER};
+use crate::layers::node::UID;
 use crate::layers::overlay::{self, LayError};
 use crate::manifests::ManifestError;
 use crate::parts::role::{FOUNDER, K3sKind};
 use crate::plan::target::Target;
 use crate::secrets::Secrets;
 use crate::stack;
+use crate::user_name;
 use crate::wifi;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::{Tree, TreeError, TreePath};
@@ -135,7 +136,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     let mut tree = Tree::new(date);
     tree.write("etc/hostname", 0o644, format!("{name}\n"))?;
     tree.write("etc/hosts", 0o644, crate::layers::node::hosts(name, &plan.added.hosts))?;
-    login(&mut tree, ssh_keys)?;
+    login(&mut tree, &lab.user, ssh_keys)?;
     network(&mut tree, request.target)?;
     let master = lab.master().map_or("", |m| m.name.as_str());
     let conf = format!(
@@ -146,7 +147,7 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     );
     tree.write("etc/labimg/node.conf", 0o644, conf)?;
     if let Some(hash) = &lab.password_hash {
-        tree.write("etc/labimg/password", 0o600, format!("{USER}:{hash}\n"))?;
+        tree.write("etc/labimg/password", 0o600, format!("{}:{hash}\n", lab.user))?;
     }
     if role == FOUNDER && lab.storage.enabled {
         let uuid = request.secrets.and_then(|s| s.storage_uuid(name));
@@ -158,12 +159,12 @@ fn tree(request: &SeedRequest<'_>) -> Result<Tree, SeedError> {
     Ok(tree)
 }
 
-fn login(tree: &mut Tree, keys: &[String]) -> Result<(), TreeError> {
+fn login(tree: &mut Tree, user: &str, keys: &[String]) -> Result<(), TreeError> {
     if keys.is_empty() {
         return Ok(());
     }
-    let folder = TreePath::new(format!("home/{USER}/.ssh"))?;
-    let file = folder.join("authorized_keys")?;
+    let file = TreePath::new(user_name::authorized_keys(user))?;
+    let Some(folder) = file.parent() else { return Ok(()) };
     tree.mkdir(&folder, 0o700)?;
     tree.write(&file, 0o600, keys.iter().map(|k| format!("{k}\n")).collect::<String>())?;
     for path in [folder, file] {
@@ -216,7 +217,7 @@ fn storage(lab: &Lab, uuid: Option<Uuid>) -> String {
 fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     for (folder, files) in &request.target.secret_files {
         for file in files {
-            overlay::lay(tree, file, request.accounts).map_err(|e| match e {
+            overlay::lay(tree, file, request.accounts, &request.target.plan.lab.user).map_err(|e| match e {
                 LayError::Tree(source) => SeedError::Tree(source),
                 LayError::Account(missing) => {
                     SeedError::Account { folder: folder.clone(), path: file.path.clone(), missing }
@@ -287,7 +288,7 @@ fn k3s(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
 mod tests {
     use super::*;
     use crate::lab::{LabFolder, LabNode};
-    use crate::parts::reserved::{self, AUTHORIZED_KEYS, HOSTS, K3S_CONFIG};
+    use crate::parts::reserved::{self, HOSTS, K3S_CONFIG};
     use crate::parts::{OwnFile, OwnKind, Owners, Parts};
     use crate::plan::target::{self, Flags};
 
@@ -384,7 +385,7 @@ mod tests {
                     continue;
                 }
                 files += 1;
-                let is_joined = [HOSTS, K3S_CONFIG, AUTHORIZED_KEYS].contains(&path.as_str());
+                let is_joined = [HOSTS, K3S_CONFIG, "home/lab/.ssh/authorized_keys"].contains(&path.as_str());
                 assert!(is_joined || reserved::forbids_path(&path, true).is_some(), "{path}");
             }
         }

@@ -285,9 +285,16 @@ fn export_holds_every_file_as_it_is() {
 
 /// The lists that come from Debian's packages are those of the packages in an image.
 #[test]
-fn time_zones_and_countries_are_those_of_the_image() {
+fn time_zones_countries_and_accounts_are_those_of_the_image() {
     let volume = root_volume();
     let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+    let taken = lines(include_str!("../../src/taken-users.txt"));
+    for file in ["/etc/passwd", "/etc/group"] {
+        let accounts = String::from_utf8(volume.read(file).unwrap()).unwrap();
+        for name in accounts.lines().map(|line| line.split(':').next().unwrap()).filter(|name| *name != "lab") {
+            assert!(taken.contains(&name), "{file} has {name}, which src/taken-users.txt lacks");
+        }
+    }
     let zone = |name: &str| volume.read(&format!("/usr/share/zoneinfo/{name}")).is_ok();
     let zones = lines(include_str!("../../src/lab/timezones.txt"));
     for name in &zones {

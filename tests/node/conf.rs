@@ -113,6 +113,7 @@ fn mistakes_are_reported_with_their_line() {
         ("hostname=localhost\n", 1, "every computer calls itself so"),
         (&long, 1, "at most 63"),
         ("hostnam=a\n", 1, "no setting `hostnam`"),
+        ("user=me\n", 1, "set `user` in lab.toml"),
         ("ssh_key=AAAAC3Nza\n", 1, "begins with its kind"),
         ("ssh_key=ssh-ed25519 AAAAC3Nza\n", 1, "no whole public key"),
         ("ssh_key=-----BEGIN OPENSSH PRIVATE KEY-----\n", 1, "private key"),

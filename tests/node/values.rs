@@ -75,6 +75,7 @@ fn lab_text(kind: &str, row: &Row) -> String {
     let keys = match kind {
         "ssh_key" => format!("ssh_keys = [{value}]\n"),
         "package" => format!("packages = [{value}]\n"),
+        "user" => format!("user = {value}\n"),
         _ => String::new(),
     };
     let wifi = match kind {
@@ -145,6 +146,7 @@ pub fn seed_file(lab: &Lab, path: &str) -> String {
 fn ask_lab(kind: &str, row: &Row) -> Answer {
     match lab::parse(&lab_text(kind, row), None, &PARTS) {
         Ok((lab, _)) if kind == "package" => Ok(lab.packages.concat()),
+        Ok((lab, _)) if kind == "user" => Ok(lab.user),
         Ok((lab, _)) => Ok(result(kind, |path| seed_file(&lab, path))),
         Err(problems) => Err(problems
             .iter()
@@ -204,7 +206,7 @@ fn ask_flag(kind: &str, row: &Row) -> Answer {
 /// Where the answers to a row differ from what it says, or from each other.
 fn wrong_answers(kind: &str, row: &Row, conf: Option<Answer>) -> String {
     let mut answers = vec![("lab", &row.lab, ask_lab(kind, row))];
-    if kind != "package" {
+    if !["package", "user"].contains(&kind) {
         answers.push(("conf", &row.conf, conf.unwrap_or_else(|| ask_conf(&conf_text(kind, row), kind))));
     }
     if ["host_name", "package", "ssh_key"].contains(&kind) {

@@ -4,6 +4,7 @@ use toml::de::DeTable;
 
 use super::{Found, Text, section, sections, text, texts};
 use crate::names::{better, host_fault, is_dns_domain, label_fault};
+use crate::user_name::user_fault;
 use crate::wifi;
 use labimg_tree::suggest::{did_you_mean, nearest_of_many};
 
@@ -21,6 +22,11 @@ pub(in crate::lab) fn timezones() -> impl Iterator<Item = &'static str> {
 pub(super) fn check(root: &DeTable<'_>, found: &mut Found) {
     if let Some(name) = text(root, "name") {
         name_is(label_fault(name.value), &name, found);
+    }
+    if let Some(user) = text(root, "user")
+        && let Some(why) = user_fault(user.value)
+    {
+        found.mistake(user.span, format!("`{}` cannot be the user's name: {why}", user.value));
     }
     if let Some(domain) = text(root, "domain") {
         check_domain(&domain, found);

@@ -2,11 +2,14 @@
 //! particular node comes later, with its [seed](crate::seed).
 
 use crate::plan::BUILT_IN_LOCALE;
+use crate::user_name;
 use labimg_tree::{Tree, TreeError, TreePath};
 
 /// The values that differ between images.
 #[derive(Debug, Clone)]
 pub struct NodeFiles<'a> {
+    /// Name of the user who logs in.
+    pub user: &'a str,
     /// Host name without a domain, until a seed sets the node's own.
     pub hostname: &'a str,
     /// Lines of the user for `/etc/hosts`, each with its newline.
@@ -33,9 +36,7 @@ pub struct NodeFiles<'a> {
     pub pending: &'a [String],
 }
 
-/// The user who logs in.
-pub const USER: &str = "lab";
-/// The first uid for normal users (Debian Policy 9.2.2).
+/// The uid of the user who logs in: the first for normal users (Debian Policy 9.2.2).
 pub const UID: u32 = 1000;
 
 /// The `hosts(5)` file of a node with this name, and with the user's lines.
@@ -57,7 +58,7 @@ pub fn apply(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     tree.write("etc/hosts", 0o644, hosts(name, node.hosts))?;
     mounts(tree, node)?;
     sources(tree, node)?;
-    user(tree)?;
+    user(tree, node.user)?;
     for path in ["etc/default/locale", "etc/locale.conf"] {
         tree.write(path, 0o644, format!("LANG={}\n", node.locale))?;
     }
@@ -121,23 +122,29 @@ fn sources(tree: &mut Tree, node: &NodeFiles<'_>) -> Result<(), TreeError> {
     )
 }
 
-/// A user with a home folder and no password; `sudo` through the group and the overlay's rule.
-fn user(tree: &mut Tree) -> Result<(), TreeError> {
-    add_line(tree, "etc/passwd", &format!("{USER}:x:{UID}:{UID}:labimg,,,:/home/{USER}:/bin/bash"))?;
-    add_line(tree, "etc/group", &format!("{USER}:x:{UID}:"))?;
+/// A user with a home folder and no password, who may use `sudo`.
+fn user(tree: &mut Tree, user: &str) -> Result<(), TreeError> {
+    // The scripts of the first boot go by it.
+    tree.write("usr/lib/labimg/user", 0o644, format!("{user}\n"))?;
+    let rule = format!(
+        "# The user has no password to ask for: the SSH key is the proof.\n{user} ALL=(ALL:ALL) NOPASSWD: ALL\n"
+    );
+    tree.write("etc/sudoers.d/labimg", 0o440, rule)?;
+    add_line(tree, "etc/passwd", &format!("{user}:x:{UID}:{UID}:labimg,,,:/home/{user}:/bin/bash"))?;
+    add_line(tree, "etc/group", &format!("{user}:x:{UID}:"))?;
     // `*` matches no password; the third field is the day of the last change, which must not be zero for PAM.
     let day = tree.time() / 86_400;
-    add_line(tree, "etc/shadow", &format!("{USER}:*:{day}:0:99999:7:::"))?;
-    add_line(tree, "etc/gshadow", &format!("{USER}:!::"))?;
+    add_line(tree, "etc/shadow", &format!("{user}:*:{day}:0:99999:7:::"))?;
+    add_line(tree, "etc/gshadow", &format!("{user}:!::"))?;
     for file in ["etc/group", "etc/gshadow"] {
         for group in ["adm", "sudo", "systemd-journal"] {
-            add_member(tree, file, group, USER)?;
+            add_member(tree, file, group, user)?;
         }
     }
     for file in ["etc/subuid", "etc/subgid"] {
-        add_line(tree, file, &format!("{USER}:100000:65536"))?;
+        add_line(tree, file, &format!("{user}:100000:65536"))?;
     }
-    let home = TreePath::new(format!("home/{USER}"))?;
+    let home = TreePath::new(user_name::home(user))?;
     tree.mkdir(&home, 0o700)?;
     let skel: Vec<(TreePath, _)> = tree
         .below(&TreePath::new("etc/skel")?)
@@ -194,6 +201,7 @@ mod tests {
 
     fn node() -> NodeFiles<'static> {
         NodeFiles {
+            user: "lab",
             hostname: "master",
             hosts: "192.168.1.5\tprinter\n",
             timezone: "Etc/UTC",
@@ -230,6 +238,27 @@ mod tests {
         assert!(tree.read_text("etc/group").unwrap().contains("adm:x:4:lab\nsudo:x:27:other,lab\n"));
         assert_eq!(tree.get("home/lab").unwrap().mode, 0o700);
         assert_eq!(tree.get("home/lab/.profile").unwrap().uid, 1000);
+    }
+
+    #[test]
+    fn another_name_is_everywhere() {
+        let mut tree = base();
+        apply(&mut tree, &NodeFiles { user: "me", ..node() }).unwrap();
+        for (path, line) in [
+            ("etc/passwd", "me:x:1000:1000:labimg,,,:/home/me:/bin/bash"),
+            ("etc/group", "sudo:x:27:other,me"),
+            ("etc/shadow", "me:*:20000:0:99999:7:::"),
+            ("etc/gshadow", "adm:*::me"),
+            ("etc/subuid", "me:100000:65536"),
+            ("etc/sudoers.d/labimg", "me ALL=(ALL:ALL) NOPASSWD: ALL"),
+            ("usr/lib/labimg/user", "me"),
+        ] {
+            let text = tree.read_text(path).unwrap();
+            assert!(text.lines().any(|found| found == line), "{path}: {text}");
+            assert!(!text.contains("lab:") && !text.contains("lab "), "{path}: {text}");
+        }
+        assert_eq!(tree.get("etc/sudoers.d/labimg").unwrap().mode, 0o440);
+        assert_eq!((tree.get("home/me/.profile").unwrap().uid, tree.contains("home/lab")), (1000, false));
     }
 
     #[test]

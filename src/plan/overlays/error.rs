@@ -2,6 +2,7 @@
 
 use super::LARGEST;
 use crate::parts::reserved::{K3S_CONFIG, K3S_CONFIG_FOLDER, Reserved};
+use crate::user_name::{USER, home};
 use crate::wording::Mistake;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::suggest::did_you_mean;
@@ -16,6 +17,16 @@ pub enum OverlayFileError {
         folder: String,
         /// The path below it.
         path: String,
+    },
+    /// It is in the home folder of a user who is called otherwise.
+    #[error("{folder}/{path} lies in the home folder of `{USER}`, and the user is called `{user}`")]
+    Home {
+        /// The folder, such as `overlays/common`.
+        folder: String,
+        /// The path below it.
+        path: String,
+        /// The user's name.
+        user: String,
     },
     /// Something else has this place.
     #[error("{folder}/{path} cannot go onto the nodes: {}", reserved.why)]
@@ -103,6 +114,7 @@ impl Fault for OverlayFileError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Firmware { .. }
+            | Self::Home { .. }
             | Self::Reserved { .. }
             | Self::Line { .. }
             | Self::Both { .. }
@@ -122,6 +134,7 @@ impl Fault for OverlayFileError {
                     "lines for config.txt and arguments of the kernel are the board's: put them into boards/NAME.toml";
                 Some(text.to_owned())
             }
+            Self::Home { user, .. } => Some(format!("put it below {}", home(user))),
             Self::Reserved { reserved, .. } => Some(reserved.instead.to_owned()),
             Self::Line { mistake, .. } => mistake.help.clone(),
             Self::Both { .. } | Self::Twice { .. } => Some("keep one of the two".to_owned()),

@@ -10,10 +10,11 @@ use serde_json::Value;
 use super::{Plan, Request};
 use crate::k3s::config;
 use crate::lab::{K3sFile, Lab, LabNode, k3s_settings};
-use crate::parts::reserved::{AUTHORIZED_KEYS, HOSTS, K3S_CONFIG, K3S_CONFIG_FOLDER, forbids};
+use crate::parts::reserved::{HOSTS, K3S_CONFIG, K3S_CONFIG_FOLDER, forbids};
 use crate::parts::role::{COMMON, K3sKind, Role};
 use crate::parts::{OwnFile, OwnKind, Parts};
 use crate::ssh_key;
+use crate::user_name::{self, USER};
 use crate::wording::Mistake;
 use labimg_tree::suggest::nearest;
 
@@ -43,13 +44,15 @@ impl Added {
         parts: &Parts,
     ) -> Result<Self, OverlayFileError> {
         let mut added = Self::default();
+        let keys = user_name::authorized_keys(&request.lab.user);
         for (overlay, files) in own_files {
             for file in files {
                 let at = At { folder: format!("overlays/{overlay}"), is_common: overlay == COMMON, file };
                 at.check_place(firmware, &request.lab)?;
                 match file.path.as_str() {
                     HOSTS => added.hosts.push_str(&hosts(&at)?),
-                    AUTHORIZED_KEYS => added.ssh_keys.extend(ssh_keys(&at)?),
+                    // Lines of overlays are added to the node's own.
+                    path if path == keys => added.ssh_keys.extend(ssh_keys(&at)?),
                     path if path == K3S_CONFIG || path.starts_with(K3S_CONFIG_FOLDER) => {
                         let Some(kind) = role.k3s else { continue };
                         let settings = k3s(&at, kind, role, &request.lab, parts)?;
@@ -96,7 +99,7 @@ pub(super) fn secret_files(
             let at = At { folder: format!("secrets/files/{name}"), is_common: name == COMMON, file };
             let (folder, path) = (at.folder.clone(), file.path.clone());
             at.check_place(&plan.board.firmware.mount, &plan.lab)?;
-            if [HOSTS, AUTHORIZED_KEYS, K3S_CONFIG].contains(&path.as_str()) {
+            if [HOSTS, K3S_CONFIG].contains(&path.as_str()) || path == user_name::authorized_keys(&plan.lab.user) {
                 return Err(OverlayFileError::NotJoined { folder, path });
             }
             let is_there = |other: &OwnFile| other.path == path && !(other.is_folder() && file.is_folder());
@@ -161,6 +164,10 @@ impl At<'_> {
         let (folder, path) = (self.folder.clone(), self.file.path.clone());
         if path.starts_with(&format!("{}/", firmware.trim_matches('/'))) {
             return Err(OverlayFileError::Firmware { folder, path });
+        }
+        let usual_home = format!("{}/", user_name::home(USER));
+        if lab.user != USER && path.starts_with(&usual_home) {
+            return Err(OverlayFileError::Home { folder, path, user: lab.user.clone() });
         }
         match forbids(self.file, lab.wifi.is_some()) {
             Some(reserved) => Err(OverlayFileError::Reserved { folder, path, reserved }),

@@ -49,6 +49,24 @@ fn what_labimg_writes_as_well_is_joined() {
 }
 
 #[test]
+fn the_user_s_files_lie_in_the_user_s_home() {
+    let path = "common/home/me/.ssh/authorized_keys";
+    let me = |path: &str, text: &str| plan("worker", &[(path, text)], |lab| lab.user = "me".to_owned());
+    assert_eq!(me(path, KEY).unwrap().added.ssh_keys, [KEY]);
+    assert!(plan("worker", &[(path, KEY)], |_| {}).unwrap().added.ssh_keys.is_empty());
+    let error = one_line(&me("common/home/lab/.bashrc", "x").unwrap_err());
+    assert!(
+        error.starts_with("overlays/common/home/lab/.bashrc lies in the home folder of `lab`, and the user"),
+        "{error}"
+    );
+    assert!(error.contains("called `me`") && error.contains("below home/me"), "{error}");
+    // A seed is not for images with another user.
+    let ids = |plan: &Plan| serde_json::to_string(plan).unwrap();
+    let usual = plan("worker", &[], |_| {}).unwrap();
+    assert!(!ids(&usual).contains("\"user\"") && ids(&me("common/srv/x", "").unwrap()).contains("\"user\":\"me\""));
+}
+
+#[test]
 fn settings_for_all_roles_go_where_they_count() {
     let text = "flannel-backend: host-gw\nnode-label: [x=y]\n";
     let of = |role: &str| {
