@@ -147,8 +147,8 @@ fn deployed(component: &Component) -> Vec<String> {
     component.files().into_iter().filter(|file| *file != first).collect()
 }
 
-/// The list of components for the node: phase, name, namespace, files, host, kind and title, with tabs between; one line a
-/// component.
+/// The list of components for the node: phase, name, namespace, files, host, kind, title and the name of the chart in the
+/// cluster, with tabs between; one line a component.
 #[must_use]
 pub fn list(cluster: &Cluster<'_>, files: &Files) -> String {
     let line = |chosen: &Chosen| {
@@ -158,7 +158,8 @@ pub fn list(cluster: &Cluster<'_>, files: &Files) -> String {
         let kind = if chosen.chart().is_some() { "chart" } else { "objects" };
         let namespace = front.namespace.as_deref().unwrap_or("-");
         let (phase, name, title) = (chosen.phase, chosen.name(), &front.title);
-        format!("{phase}\t{name}\t{namespace}\t{}\t{host}\t{kind}\t{title}\n", own.join(","))
+        let release = front.chart.as_ref().and_then(|chart| chart.release.as_deref()).unwrap_or(name);
+        format!("{phase}\t{name}\t{namespace}\t{}\t{host}\t{kind}\t{title}\t{release}\n", own.join(","))
     };
     cluster.stack.components().iter().map(line).collect()
 }

@@ -24,9 +24,14 @@ give_up() { say "$*" >&2; exit 1; }
 
 mkdir -p $run
 chmod 700 $run
-echo "STAND-IN for k3s, not k3s"
+[ "${1-}" = kubectl ] || echo "STAND-IN for k3s, not k3s"
 
-[ "$(basename "$0")" = k3s ] || fail "called as $0: the stand-in has no kubectl, crictl or ctr"
+[ "$(basename "$0")" = k3s ] || fail "called as $0: the stand-in has no crictl or ctr"
+if [ "${1-}" = kubectl ]; then
+    [ -e $run/deploy.pl ] || give_up "no server runs here"
+    shift
+    exec perl $run/deploy.pl "$@"
+fi
 [ $# = 1 ] || fail "arguments are '$*', not one of server, agent"
 case $1 in
     server | agent) kind=$1 ;;
@@ -247,6 +252,126 @@ if [ "$ROLE" = master ]; then
         -extfile $run/serving.ext -out $run/serving.crt 2>$run/serving.log || fail "no certificate: $(cat $run/serving.log)"
     mkdir -p $lib/server/stand-in-nodes
 
+    cat >$run/deploy.pl <<'PERL'
+# STAND-IN for k3s's deploy controller, Helm controller and kubectl. It applies the files of the manifests folder as far as
+# shows whether they fit together: each object has kind and name, its namespace is there, a chart waits for its Secrets. What
+# it applied stays in a folder, as in a database. No chart is installed and no pod runs.
+use strict;
+use warnings;
+
+my $run = $ENV{STAND_IN_RUN} // "/run/k3s-stand-in";
+my $lib = $ENV{STAND_IN_LIB} // "/var/lib/rancher/k3s";
+umask 077;
+my $manifests = "$lib/server/manifests";
+my $applied = "$lib/server/stand-in-applied";
+mkdir $applied;
+
+sub content { my ($path) = @_; open my $f, "<:raw", $path or return; local $/; my $c = <$f>; close $f; $c }
+sub store { my ($path, $text) = @_; open my $f, ">", "$path.$$" or die "$path: $!"; print $f $text; close $f; rename "$path.$$", $path or die "$path: $!" }
+sub broken { my ($what) = @_; open my $f, ">>", "$run/failed"; print $f "$what\n"; close $f }
+sub sha256 { my ($path) = @_; (split " ", `sha256sum $path`)[0] }
+
+# A field of `metadata`, or of the document.
+sub field {
+    my ($text, $name) = @_;
+    my ($metadata) = $text =~ /^metadata:[ ]*(\{[^\n]*\}|\n(?:[ ]+[^\n]*\n)+)/m or return;
+    my ($value) = $metadata =~ /(?:^|[\n{,])[ ]*"?$name"?:[ ]*"?([^",}\n]+?)"?[ ]*(?:[,}\n]|$)/ or return;
+    $value;
+}
+
+# The objects of a text, as [kind, namespace, name, text].
+sub objects {
+    my ($file, $text) = @_;
+    my @all;
+    for my $document (split /^---.*\n/m, $text) {
+        next unless $document =~ /^[^#\s]/m;
+        my ($kind) = $document =~ /^kind:[ ]*"?([A-Za-z]+)"?[ ]*$/m;
+        my $name = field($document, "name");
+        broken("$file has a document without kind or name"), next unless defined $kind && defined $name;
+        push @all, [$kind, field($document, "namespace") // "kube-system", $name, $document];
+    }
+    @all;
+}
+
+# What was applied: name of the file → [checksum, objects as `kind/namespace/name` …].
+sub state {
+    my %all;
+    for my $path (glob "$applied/*.yaml") {
+        my ($name) = $path =~ m{([^/]+)$};
+        my ($sum, @objects) = split /\n/, content($path) // "";
+        $all{$name} = [$sum, @objects] if defined $sum;
+    }
+    %all;
+}
+
+# One pass over the folder, as k3s makes one every 15 seconds.
+sub deploy {
+    my %state = state();
+    my %known = map { $_ => 1 } map { my (undef, @objects) = @$_; @objects } values %state;
+    for my $path (glob "$manifests/*.yaml") {
+        my ($name) = $path =~ m{([^/]+)$};
+        next if -e "$path.skip";
+        my $sum = sha256($path) // next;
+        next if $state{$name} && $state{$name}[0] eq $sum;
+        my $text = content($path) // next;
+        if ($text =~ /\0/) { next }
+        my @objects = objects($name, $text);
+        my %own = map { $$_[2] => 1 } grep { $$_[0] eq "Namespace" } @objects;
+        # In a namespace that is not there an object is refused, and the file is tried again.
+        next if grep { $$_[1] ne "kube-system" && !$known{"Namespace/kube-system/$$_[1]"} && !$own{$$_[1]} } grep { $$_[0] ne "Namespace" } @objects;
+        my @names = map { join "/", @$_[0, 1, 2] } @objects;
+        store("$applied/$name", join("\n", $sum, @names) . "\n");
+        $known{$_} = 1 for @names;
+    }
+    state();
+}
+
+# The HelmCharts that were applied: name → whether all Secrets that they wait for are there.
+sub charts {
+    my %state = deploy();
+    my %known = map { $_ => 1 } map { my (undef, @objects) = @$_; @objects } values %state;
+    my %charts;
+    for my $name (keys %state) {
+        for my $object (objects($name, content("$manifests/$name") // "")) {
+            next unless $$object[0] eq "HelmChart";
+            my ($secrets) = $$object[3] =~ /^  valuesSecrets:\n((?:[ ]{2,}[ -][^\n]*\n)+)/m;
+            my @wanted = ($secrets // "") =~ /name:[ ]*"?([^"\s]+)/g;
+            $charts{$$object[2]} = !grep { !$known{"Secret/$$object[1]/$_"} } @wanted;
+        }
+    }
+    %charts;
+}
+
+# `kubectl get … -o go-template-file=stack-facts.gotemplate`: the lines that the template makes.
+sub facts {
+    my %state = deploy();
+    my %charts = charts();
+    for my $name (sort keys %state) {
+        my ($addon) = $name =~ /^([^.]+)/;
+        print join("\t", "Addon", "kube-system", $addon, $state{$name}[0]), "\n";
+    }
+    for my $chart (sort keys %charts) {
+        print join("\t", "HelmChart", "kube-system", $chart, $charts{$chart} ? "helm-install-$chart" : "", ""), "\n";
+        print join("\t", "Job", "kube-system", "helm-install-$chart", 1), "\n" if $charts{$chart};
+    }
+    print "end\n";
+}
+
+if (@ARGV && $ARGV[0] eq "get" && grep { m{go-template-file=.*/stack-facts\.gotemplate$} } @ARGV) {
+    facts();
+} elsif (@ARGV && $ARGV[0] eq "apply") {
+    my ($file) = grep { -f } @ARGV;
+    my $text = content($file // "") // die "STAND-IN for kubectl: nothing to apply\n";
+    my ($name) = $text =~ /"kind":"ConfigMap".*?"name":"([^"]+)"/ or die "STAND-IN for kubectl: only ConfigMaps in JSON are applied\n";
+    store("$applied/$name.json", $text);
+} elsif (@ARGV && $ARGV[0] eq "stand-in-secrets") {
+    my %state = state();
+    print map { "$_\n" } grep { m{^Secret/} } map { my (undef, @objects) = @$_; @objects } values %state;
+} elsif (@ARGV) {
+    die "STAND-IN for kubectl: @ARGV is not known\n";
+}
+1;
+PERL
     cat >$run/server.pl <<'PERL'
 # STAND-IN for a k3s server: TLS by `openssl s_server`, one for each connection; what it answers is made here.
 use strict;
@@ -266,8 +391,8 @@ my $silence = 90;
 $SIG{CHLD} = "IGNORE";
 $SIG{PIPE} = "IGNORE";
 
-sub content { my ($path) = @_; open my $f, "<:raw", $path or return; local $/; my $c = <$f>; close $f; $c }
-sub sha256 { my ($path) = @_; (split " ", `sha256sum $path`)[0] }
+@ARGV = ();
+require "$run/deploy.pl";
 sub json { my ($s) = @_; $s =~ s/([\\"])/\\$1/g; $s =~ s/([\x00-\x1f])/sprintf "\\u%04x", ord $1/ge; "\"$s\"" }
 sub stamp { my @t = gmtime $_[0]; sprintf "%04d-%02d-%02dT%02d:%02d:%02dZ", $t[5] + 1900, $t[4] + 1, @t[3, 2, 1, 0] }
 sub list { my ($api, $kind, @items) = @_; qq({"kind":"$kind","apiVersion":"$api","metadata":{},"items":[) . join(",", @items) . "]}" }
@@ -302,34 +427,28 @@ sub node_items {
     } grep { !/\.\d+$/ } glob "$nodes/*";
 }
 
-# One AddOn for each manifest, named as k3s names it.
+# One AddOn for each manifest that was applied, named as k3s names it.
 sub addon_items {
+    my %state = deploy();
     map {
-        my ($name) = m{([^/.]+)[^/]*$};
+        my ($name) = /^([^.]+)/;
         sprintf '{"metadata":{"name":%s,"namespace":"kube-system"},"spec":{"source":%s,"checksum":"%s"},"status":{}}',
-            json($name), json($_), sha256($_);
-    } grep { !-e "$_.skip" } glob "$lib/server/manifests/*.yaml";
-}
-
-# The HelmCharts of the manifests, as [name, namespace].
-sub charts {
-    map {
-        my ($name) = /^metadata:[^\n]*\n(?:[ ]+[^\n]*\n)*?[ ]+name:[ ]*"?([^"\s]+)/m;
-        my ($space) = /^metadata:[^\n]*\n(?:[ ]+[^\n]*\n)*?[ ]+namespace:[ ]*"?([^"\s]+)/m;
-        [$name, $space // "kube-system"];
-    } grep { /^kind:[ ]*"?HelmChart"?[ ]*$/m } map { split /^---.*\n/m, content($_) // "" } glob "$lib/server/manifests/*.yaml";
+            json($name), json("$lib/server/manifests/$_"), $state{$_}[0];
+    } sort keys %state;
 }
 
 sub chart_items {
-    map { sprintf '{"metadata":{"name":%s,"namespace":%s},"spec":{},"status":{"jobName":%s}}', json($$_[0]), json($$_[1]), json("helm-install-$$_[0]") } charts();
+    my %charts = charts();
+    map { sprintf '{"metadata":{"name":%s,"namespace":"kube-system"},"spec":{},"status":{"jobName":%s}}', json($_), json("helm-install-$_") } sort keys %charts;
 }
 
 sub job_items {
+    my %charts = charts();
     map {
-        sprintf '{"metadata":{"name":%s,"namespace":%s,"labels":{"helmcharts.helm.cattle.io/chart":%s},"annotations":{"stand-in":"nothing was installed"}},'
+        sprintf '{"metadata":{"name":%s,"namespace":"kube-system","labels":{"helmcharts.helm.cattle.io/chart":%s},"annotations":{"stand-in":"nothing was installed"}},'
             . '"spec":{"completions":1},"status":{"succeeded":1,"conditions":[{"type":"Complete","status":"True"}]}}',
-            json("helm-install-$$_[0]"), json($$_[1]), json($$_[0]);
-    } charts();
+            json("helm-install-$_"), json($_);
+    } grep { $charts{$_} } sort keys %charts;
 }
 
 sub answer {

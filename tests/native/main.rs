@@ -29,3 +29,4 @@ mod order;
 mod power_cuts;
 mod seeds;
 mod servers;
+mod stack;

@@ -46,7 +46,7 @@ function trouble_of(namespace, name,    pod) {
 function belongs(workload, component,    release, addon) {
     release = work_release[workload]
     addon = work_addon[workload]
-    if (release != "") return release == names[component] && kinds[component] == "chart"
+    if (release != "") return release == charts[component] && kinds[component] == "chart"
     if (addon != "") return (names[component] SUBSEP addon) in addon_of
     return work_owners[workload] != "" && work_namespace[workload] == namespaces[component]
 }
@@ -64,10 +64,10 @@ function judge(c,    parts, count, i, file, job, w, trouble) {
         }
     }
     if (kinds[c] == "chart") {
-        job = job_of[names[c]]
-        if (chart_trouble[names[c]] != "") {
+        job = job_of[charts[c]]
+        if (chart_trouble[charts[c]] != "") {
             state = "failing"
-            reason = "its chart: " chart_trouble[names[c]]
+            reason = "its chart: " chart_trouble[charts[c]]
             return
         }
         if (job == "") {
@@ -107,6 +107,8 @@ input == 1 && NF >= 7 && $1 ~ /^[0-9]+$/ {
     hosts[components] = $5
     kinds[components] = $6
     titles[components] = $7
+    # Of some the chart has another name in the cluster.
+    charts[components] = $8 == "" ? $2 : $8
     count = split($4, parts, ",")
     files[components] = ""
     for (i = 1; i <= count; i++) {
