@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use labimg_tree::human::HumanBytes;
+use labimg_tree::human::{HumanBytes, shell_word};
 use serde::Serialize;
 
 use super::Outcome;
@@ -87,7 +87,7 @@ impl Fault for BuildCommandError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Folder { path, .. } => Some(format!("make it first: mkdir {}", path.display())),
+            Self::Folder { path, .. } => Some(format!("`mkdir -p {}` makes it", shell_word(path))),
             Self::Locked(source) => source.help(),
         }
     }

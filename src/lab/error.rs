@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::human::shell_word;
 
 /// Why a `lab.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,7 @@ impl Fault for LabError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Missing { folder } => Some(format!("`labimg new {}` writes one", folder.display())),
+            Self::Missing { folder } => Some(format!("`labimg new {}` writes one", shell_word(folder))),
             Self::NoText { .. } => Some("save the file as UTF-8 text".to_owned()),
             Self::Parts(source) => source.help(),
             Self::NoSuch { .. }

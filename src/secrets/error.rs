@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use labimg_tree::fault::{Fault, FaultKind};
+use labimg_tree::human::shell_word;
 use labimg_tree::interrupt::Interrupted;
 
 /// Why secrets could not be created, read or changed. No message contains any part of a secret.
@@ -92,7 +93,9 @@ impl Fault for SecretsError {
     fn help(&self) -> Option<String> {
         match self {
             Self::None(_) => Some("`labimg build` makes them".to_owned()),
-            Self::Exposed { path, wanted, .. } => Some(format!("chmod {wanted:o} {}", path.display())),
+            Self::Exposed { path, wanted, .. } => {
+                Some(format!("`chmod {wanted:o} {}` takes them out", shell_word(path)))
+            }
             Self::NoModes { .. } => {
                 Some("put the lab folder where modes are kept, such as in your home folder, and build there".to_owned())
             }

@@ -71,7 +71,7 @@ impl Foreign {
             Self::Rfc4716 => "`ssh-keygen -i -f FILE > FILE.pub` converts it".to_owned(),
             Self::Pem(form) => format!("`ssh-keygen -i -m {form} -f FILE > FILE.pub` converts it"),
             Self::Pgp => "`gpg --export-ssh-key NAME > FILE.pub` gives its key for SSH".to_owned(),
-            Self::Json => "`jq -r '.[].key' FILE > FILE.pub` takes the keys out".to_owned(),
+            Self::Json => "`jq -r '.. | .key? // empty' FILE > FILE.pub` takes the keys out".to_owned(),
             Self::Url(url) => format!("`curl -fsSo keys.pub {url}` does it; look at the file, then name it"),
             Self::Fingerprint => "give the whole line of the `.pub` file, or the path of that file".to_owned(),
         }

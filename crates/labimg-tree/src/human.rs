@@ -1,6 +1,7 @@
-//! Sizes in human-readable form.
+//! Sizes in human-readable form, and paths in commands that people are advised to type.
 
 use std::fmt;
+use std::path::Path;
 
 /// A number of bytes in powers of 1024: `896 B`, `38.94 MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,29 @@ pub fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
     sizes.into_iter().fold(0, u64::saturating_add)
 }
 
+/// A path as one word of a command for a shell.
+#[must_use]
+pub fn shell_word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-~+".contains(c);
+    if path.chars().all(plain) && !path.is_empty() && !path.starts_with('-') {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_single_words() {
+        for (path, word) in [("./a", "./a"), ("My Lab", "'My Lab'"), ("it's", r"'it'\''s'"), ("", "''"), ("-x", "'-x'")]
+        {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 
     #[test]
     fn sizes_have_two_digits_and_a_binary_prefix() {
