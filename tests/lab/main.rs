@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod hints;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
