@@ -14,6 +14,7 @@ use crate::names;
 use crate::parts::Parts;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::files::{self, NewFile};
+use labimg_tree::human::shell_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +96,13 @@ pub fn run(args: &NewArgs, out: &Output) -> Outcome {
 
 fn write(dir: &Path, text: &str) -> Result<PathBuf, NewError> {
     let file = dir.join(lab::FILE);
+    if file.symlink_metadata().is_ok() {
+        return Err(NewError::There(file));
+    }
     fs_err::create_dir_all(dir)?;
+    // The lab's file comes last: once it is there, nothing else is done for this folder.
+    let ignored = dir.join(".gitignore");
+    ignore(&ignored).map_err(|source| NewError::File { path: ignored, source })?;
     let made = NewFile::beside(&file, 0o666).and_then(|new| {
         new.file().write_all(text.as_bytes())?;
         new.put_new()
@@ -104,8 +111,6 @@ fn write(dir: &Path, text: &str) -> Result<PathBuf, NewError> {
         ErrorKind::AlreadyExists => NewError::There(file.clone()),
         _ => NewError::File { path: file.clone(), source: e },
     })?;
-    let ignored = dir.join(".gitignore");
-    ignore(&ignored).map_err(|source| NewError::File { path: ignored, source })?;
     Ok(file)
 }
 
@@ -145,16 +150,9 @@ fn text(made: &Made, dir: &Path) -> String {
     };
     let _ = writeln!(text, "\nNext:");
     if std::path::absolute(dir).ok() != std::env::current_dir().ok() {
-        let _ = writeln!(text, "  cd {}", quoted(dir));
+        let _ = writeln!(text, "  cd {}", shell_word(dir));
     }
     let _ = writeln!(text, "  labimg check    when you have changed lab.toml");
     let _ = writeln!(text, "  labimg build    makes the images of all nodes");
     text
-}
-
-/// Quotes a path for a shell.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-~+".contains(c);
-    if path.chars().all(plain) && !path.starts_with('-') { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }

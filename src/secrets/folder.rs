@@ -133,6 +133,19 @@ impl Folder {
         Ok(true)
     }
 
+    /// Of the folders with such a name, the one that was changed last.
+    pub(super) fn newest(&self, prefix: &str) -> Result<Option<PathBuf>, SecretsError> {
+        let failed = || SecretsError::io("read", &self.dir);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                found.push((entry.metadata().and_then(|m| m.modified()).map_err(failed())?, entry.path()));
+            }
+        }
+        Ok(found.into_iter().max().map(|(_, path)| path))
+    }
+
     /// A file's text; refused when other users may read it.
     pub(super) fn read(&self, group: &str, name: &str) -> Result<String, SecretsError> {
         let path = self.path(group).join(name);

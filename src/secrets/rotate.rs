@@ -42,7 +42,7 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
     }
     let folder = Folder::open(dir)?;
     folder.remove_unfinished()?;
-    let kept = unused(&folder, now);
+    let mut kept = unused(&folder, now);
     // The administrator's certificate is moved first: a new CA would not match an old certificate.
     let groups =
         [(ADMIN, what.certificates), (TLS, what.certificates), (TOKENS, what.tokens), (HOST_KEYS, what.host_keys)];
@@ -50,8 +50,11 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
     for (group, _) in groups.iter().filter(|(_, wanted)| *wanted) {
         moved |= folder.retire(group, &kept)?;
     }
-    if !moved {
+    if groups.iter().all(|(_, wanted)| !wanted) {
         return Err(SecretsError::None(dir.to_owned()));
+    }
+    if !moved {
+        kept = kept_before(&folder, dir)?;
     }
     complete(&folder, lab, now)?;
     let secrets = Secrets::read(&folder, lab, now)?;
@@ -65,9 +68,12 @@ pub fn rotate(dir: &Path, lab: &Lab, now: i64, what: Rotate) -> Result<Rotation,
 pub fn renew_administrator(dir: &Path, lab: &Lab, now: i64) -> Result<Rotation, SecretsError> {
     let folder = Folder::open(dir)?;
     folder.remove_unfinished()?;
-    let kept = unused(&folder, now);
-    if !folder.has(TLS) || !folder.retire(ADMIN, &kept)? {
+    let mut kept = unused(&folder, now);
+    if !folder.has(TLS) {
         return Err(SecretsError::None(dir.to_owned()));
+    }
+    if !folder.retire(ADMIN, &kept)? {
+        kept = kept_before(&folder, dir)?;
     }
     complete(&folder, lab, now)?;
     Ok(Rotation { secrets: Secrets::read(&folder, lab, now)?, kept, reflash: Vec::new() })
@@ -96,9 +102,17 @@ pub fn rotate_stack(
     Ok(kept)
 }
 
+/// Where a rotation that was cut moved the old ones, which are all gone from their places.
+fn kept_before(folder: &Folder, dir: &Path) -> Result<PathBuf, SecretsError> {
+    folder.newest(OLD)?.ok_or_else(|| SecretsError::None(dir.to_owned()))
+}
+
+/// How the names of folders with old secrets begin.
+const OLD: &str = "old-";
+
 /// `old-2026-11-24`, with a number when that exists.
 fn unused(folder: &Folder, now: i64) -> PathBuf {
-    let first = format!("old-{}", certificate::day(now));
+    let first = format!("{OLD}{}", certificate::day(now));
     let mut name = first.clone();
     let mut count = 1;
     while folder.has(&name) {

@@ -451,4 +451,17 @@ fn a_rotation_that_was_cut_short_is_finished_by_the_next_run() {
     fs::rename(path.join("tls"), path.join("old-2026-11-25/tls")).unwrap();
     let third = Secrets::open(&path, &lab, NOW).unwrap();
     assert_ne!(third.server_token(), first.server_token());
+
+    // The same command again, when all that it replaces is away already.
+    let all = Rotate { tokens: true, certificates: true, host_keys: true };
+    let old = path.join("old-2026-11-26");
+    fs::create_dir(&old).unwrap();
+    for group in ["admin", "tls", "tokens", "host-keys"] {
+        fs::rename(path.join(group), old.join(group)).unwrap();
+    }
+    let fourth = rotate(&path, &lab, NOW + DAY, all).unwrap();
+    assert_eq!(fourth.kept, old);
+    fs::rename(path.join("admin"), old.join("admin-2")).unwrap();
+    let fifth = renew_administrator(&path, &lab, NOW + DAY).unwrap();
+    assert_eq!((fifth.kept, fifth.secrets.server_token()), (old, fourth.secrets.server_token()));
 }

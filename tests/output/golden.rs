@@ -46,7 +46,7 @@ pub fn session(version: &str) -> Session {
     session
 }
 
-fn private(folder: &Path) {
+pub fn private(folder: &Path) {
     std::fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -17,6 +17,7 @@ mod damage;
 mod golden;
 mod image;
 mod in_place;
+mod killed;
 mod lab;
 mod lies;
 mod locked;
