@@ -124,7 +124,8 @@ fn boards_that_cannot_be_booted_here_are_built() {
 #[test]
 fn virt_master() {
     let lab = Lab::build("virt", "master");
-    let mut node = lab.boot(&["--disk-size", "64G"], Duration::from_secs(1200));
+    lab.flash(64 << 30);
+    let mut node = lab.boot(&[""; 0], Duration::from_secs(1200));
     check_base(&node, &lab);
     let size: u64 = node.run("df --output=size -B1 / | tail -1").trim().parse().unwrap();
     assert!(size > 60 << 30, "the root file system has {size} bytes and was not grown to the card");

@@ -91,6 +91,12 @@ impl Lab {
         &self.role
     }
 
+    /// Makes the disk of its boots a card of this size that was in use, onto which a flashing tool has copied only what the
+    /// image's bmap names: whatever else is read there is noise.
+    pub fn flash(&self, size: u64) {
+        labimg_testkit::used_card::flashed_by_bmap(&self.image(), &self.disk()).set_len(size).unwrap();
+    }
+
     /// Boots the image on a disk that is kept, with more arguments for `labimg boot`, and waits until SSH answers.
     pub fn boot(&self, arguments: &[impl AsRef<OsStr>], within: Duration) -> Node {
         // Free now, and not given out again soon.

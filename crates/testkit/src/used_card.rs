@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use crate::command::succeed;
 use crate::random::Random;
 
 const PIECE: usize = 1 << 20;
@@ -32,8 +35,30 @@ pub fn over_noise(image: &File, card: &File) -> u64 {
     copy_over_noise(image, card, ranges)
 }
 
+/// Makes the card `card` of noise and of what `bmaptool` says that a flashing tool has to copy of the image; returns it open.
+///
+/// # Panics
+/// When `bmaptool` fails, and when its map has hardly any ranges.
+pub fn flashed_by_bmap(image: &Path, card: &Path) -> File {
+    let bmap = card.with_extension("bmap");
+    succeed(Command::new("bmaptool").args(["create", "-o"]).arg(&bmap).arg(image));
+    let text = std::fs::read_to_string(&bmap).unwrap();
+    std::fs::remove_file(&bmap).unwrap();
+    // `<Range chksum="…"> 0-255 </Range>`: the first and the last block, or one block.
+    let range = |line: &str| {
+        let blocks = line.trim().strip_prefix("<Range")?.split_once('>')?.1.split('<').next()?.trim();
+        let (first, last) = blocks.split_once('-').unwrap_or((blocks, blocks));
+        Some(first.parse::<u64>().ok()? * 4096..(last.parse::<u64>().ok()? + 1) * 4096)
+    };
+    let ranges: Vec<_> = text.lines().filter_map(range).collect();
+    assert!(text.contains("<BlockSize> 4096") && ranges.len() > 2, "{text}");
+    let on_card = File::options().read(true).write(true).create_new(true).open(card).unwrap();
+    copy_over_noise(&File::open(image).unwrap(), &on_card, ranges);
+    on_card
+}
+
 /// As [`over_noise`], but copies these ranges of bytes.
-pub fn copy_over_noise(image: &File, card: &File, ranges: Vec<Range<u64>>) -> u64 {
+fn copy_over_noise(image: &File, card: &File, ranges: Vec<Range<u64>>) -> u64 {
     let size = image.metadata().unwrap().len();
     let mut random = Random::new(7);
     let mut piece: Vec<u8> = (0..PIECE).map(|_| u8::try_from(random.below(255) + 1).unwrap()).collect();
