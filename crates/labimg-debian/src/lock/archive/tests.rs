@@ -104,6 +104,7 @@ impl Bench {
                 archive: self.server.url("/debian"),
                 security: self.server.url("/debian-security"),
                 origin: Origin::Given,
+                passed_over: Vec::new(),
             },
             keyrings: vec![self.keyring.path().to_owned()],
             now: NOW,

@@ -1,37 +1,20 @@
 //! Which mirror packages come from: the one given, the one the host's own apt uses, or a public one.
-//!
-//! The host's list is read in both formats of sources.list(5): one source per line, and deb822 stanzas.
+
+mod sources;
 
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
 pub use super::error::MirrorError;
-use crate::deb822::{Deb822Error, Stanzas};
 use labimg_store::http::shown;
+use sources::{Source, Sources};
 
 /// Used when neither the caller nor the host names a mirror.
 const DEFAULT_ARCHIVE: &str = "https://mirrors.kernel.org/debian";
 const DEFAULT_SECURITY: &str = "https://mirrors.kernel.org/debian-security";
-
-/// Debian's suites and the code names of current and future releases.
-const SUITES: &[&str] = &[
-    "stable",
-    "oldstable",
-    "oldoldstable",
-    "testing",
-    "unstable",
-    "sid",
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-];
 
 /// The addresses of the two archives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +25,8 @@ pub struct Mirror {
     pub security: String,
     /// Where they come from.
     pub origin: Origin,
+    /// Debian sources of the host's apt that labimg cannot read, each with its file.
+    pub passed_over: Vec<String>,
 }
 
 /// Where a mirror comes from.
@@ -59,9 +44,13 @@ impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} and {} ", shown(&self.archive), shown(&self.security))?;
         match &self.origin {
-            Origin::Given => f.write_str("(as given)"),
-            Origin::Host(file) => write!(f, "(from {})", file.display()),
-            Origin::Default => f.write_str("(public default)"),
+            Origin::Given => f.write_str("(as given"),
+            Origin::Host(file) => write!(f, "(from {}", file.display()),
+            Origin::Default => f.write_str("(public default"),
+        }?;
+        match self.passed_over.as_slice() {
+            [] => f.write_str(")"),
+            over => write!(f, "; passed over, as neither http nor https: {})", over.join(", ")),
         }
     }
 }
@@ -81,20 +70,22 @@ impl Mirror {
             let security = match security {
                 Some(url) => checked(url)?,
                 // The host's list is only a hint here: a mirror was given, so an unreadable list is not an error.
-                None => host_sources(root)
+                None => Sources::of_host(root)
                     .unwrap_or_default()
+                    .usable
                     .into_iter()
                     .find(|s| s.is_security() && server(&s.url) == server(&archive))
                     .map_or_else(|| sibling(&archive), |s| s.url),
             };
-            return Ok(Self { archive, security, origin: Origin::Given });
+            return Ok(Self { archive, security, origin: Origin::Given, passed_over: Vec::new() });
         }
-        let sources = host_sources(root)?;
+        let Sources { usable: sources, passed_over } = Sources::of_host(root)?;
         let Some(archive) = sources.iter().find(|s| s.is_archive()) else {
             return Ok(Self {
                 archive: DEFAULT_ARCHIVE.to_owned(),
                 security: DEFAULT_SECURITY.to_owned(),
                 origin: Origin::Default,
+                passed_over,
             });
         };
         let same_server = |s: &&Source| s.is_security() && server(&s.url) == server(&archive.url);
@@ -104,7 +95,7 @@ impl Mirror {
             .or_else(|| sources.iter().find(|s| s.is_security()))
             // Many mirrors have no security archive, so guessing one beside the archive would often be wrong.
             .map_or_else(|| DEFAULT_SECURITY.to_owned(), |s| s.url.clone());
-        Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()) })
+        Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()), passed_over })
     }
 
     /// The URLs of archive and security archive for a node's apt: without user name and password, which belong to this
@@ -162,109 +153,6 @@ fn sibling(archive: &str) -> String {
     let server = server(archive);
     let folder = archive[server.len()..].rsplit_once('/').map_or("", |(folder, _)| folder);
     format!("{server}{folder}/debian-security")
-}
-
-/// One URL of one enabled binary source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Source {
-    url: String,
-    suites: Vec<String>,
-    file: PathBuf,
-}
-
-impl Source {
-    fn is_archive(&self) -> bool {
-        self.url.ends_with("/debian") && self.suites.iter().any(|s| is_debian(s))
-    }
-
-    fn is_security(&self) -> bool {
-        self.url.ends_with("/debian-security") && self.suites.iter().any(|s| is_debian(s))
-    }
-}
-
-fn is_debian(suite: &str) -> bool {
-    // bullseye was the first release with `-security`; `buster/updates` is the older form.
-    let base = suite.split(['-', '/']).next().unwrap_or(suite);
-    SUITES.contains(&base)
-}
-
-/// The host's sources in apt's order: `sources.list` first, then the folder by name. Lists that this user may not read
-/// are skipped: they belong to private archives and contain a password.
-fn host_sources(root: &Path) -> Result<Vec<Source>, MirrorError> {
-    let apt = root.join("etc/apt");
-    let folder = apt.join("sources.list.d");
-    let error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| MirrorError::Read { path, source }
-    };
-    let mut files = vec![apt.join("sources.list")];
-    let mut names = match std::fs::read_dir(&folder) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Vec::new(),
-        entries => entries
-            .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
-            .map_err(error(&folder))?,
-    };
-    names.sort();
-    files.append(&mut names);
-    let mut sources = Vec::new();
-    for path in files {
-        let deb822 = match path.extension().and_then(|e| e.to_str()) {
-            Some("list") => false,
-            Some("sources") => true,
-            _ => continue,
-        };
-        let text = match std::fs::read(&path) {
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => continue,
-            text => text.map_err(error(&path))?,
-        };
-        let text = String::from_utf8_lossy(&text);
-        // The path as seen on the host.
-        let shown = path.strip_prefix(root).map_or_else(|_| path.clone(), |p| Path::new("/").join(p));
-        let found = if deb822 {
-            stanzas(&text).map_err(|source| MirrorError::Syntax { path: shown.clone(), source })?
-        } else {
-            lines(&text)
-        };
-        sources.extend(found.into_iter().filter_map(|(url, suites)| {
-            let url = checked(&url).ok()?;
-            Some(Source { url, suites, file: shown.clone() })
-        }));
-    }
-    Ok(sources)
-}
-
-/// URL and suites of each `deb [options] URL suite component…` line.
-fn lines(text: &str) -> Vec<(String, Vec<String>)> {
-    text.lines()
-        .filter_map(|line| {
-            let line = line.split('#').next().unwrap_or("").trim();
-            let mut rest = line.strip_prefix("deb").filter(|r| r.starts_with([' ', '\t', '[']))?.trim_start();
-            if let Some(options) = rest.strip_prefix('[') {
-                rest = options.split_once(']')?.1;
-            }
-            let mut words = rest.split_whitespace();
-            Some((words.next()?.to_owned(), vec![words.next()?.to_owned()]))
-        })
-        .collect()
-}
-
-/// URLs and suites of each enabled `Types: deb` stanza.
-fn stanzas(text: &str) -> Result<Vec<(String, Vec<String>)>, Deb822Error> {
-    let mut found = Vec::new();
-    for stanza in Stanzas::new(text) {
-        let stanza = stanza?;
-        let words = |field| stanza.get(field).unwrap_or("").split_whitespace();
-        // apt reads these words, in upper or lower case, as "no".
-        let off = stanza.get("Enabled").is_some_and(|v| {
-            ["no", "false", "without", "off", "disable", "0"].iter().any(|n| v.eq_ignore_ascii_case(n))
-        });
-        if off || !words("Types").any(|t| t == "deb") {
-            continue;
-        }
-        let suites: Vec<String> = words("Suites").map(str::to_owned).collect();
-        found.extend(words("URIs").map(|url| (url.to_owned(), suites.clone())));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -342,6 +230,46 @@ mod tests {
     }
 
     #[test]
+    fn what_labimg_cannot_read_is_named() {
+        let list = "deb cdrom:[Debian 13]/ trixie main\ndeb http://a.example/debian trixie main\n\
+            deb file:/srv/mine ./\ndeb mirror+https://m.example/list trixie main\n";
+        let tor = ("sources.list.d/tor.list", "deb tor+http://me:secret@c.example/debian trixie-updates main\n");
+        let mirror = Mirror::choose(None, host(&[("sources.list", list), tor]).path()).unwrap();
+        assert_eq!(mirror.archive, "http://a.example/debian");
+        let shown = mirror.to_string();
+        let over = "(from /etc/apt/sources.list; passed over, as neither http nor https: cdrom:[Debian 13]/ (/etc/apt/sources.list), \
+            mirror+https://m.example/list (/etc/apt/sources.list), tor+http://me:***@c.example/debian (/etc/apt/sources.list.d/tor.list))";
+        assert!(shown.ends_with(over), "{shown}");
+        let off = ("sources.list.d/x.sources", "Enabled: no\nTypes: deb\nURIs: file:/srv/debian\nSuites: trixie\n");
+        assert_eq!(Mirror::choose(None, host(&[off]).path()).unwrap().passed_over, [""; 0]);
+        let given = Mirror::choose(Some("http://x.example/debian"), host(&[tor]).path()).unwrap();
+        assert!(given.to_string().ends_with("(as given)"), "{given}");
+    }
+
+    #[test]
+    fn of_a_list_of_mirrors_the_first_whole_one_counts() {
+        let source = ("sources.list.d/d.sources", "Types: deb\nURIs: mirror+file:/etc/apt/mirrors\nSuites: trixie\n");
+        let of = |list: &str| {
+            let mirror = Mirror::choose(None, host(&[source, ("mirrors", list)]).path()).unwrap();
+            (mirror.archive, mirror.passed_over.len())
+        };
+        for (list, archive) in [
+            ("# ours\n\nhttp://a.example/debian/\nhttp://b.example/debian\n", "http://a.example/debian"),
+            ("http://a.example/debian\nhttp://b.example/debian\tpriority:1\n", "http://b.example/debian"),
+            ("http://a.example/debian\tpriority:2\nhttp://b.example/debian priority:10\n", "http://a.example/debian"),
+            ("file:/srv/debian\thttp\nhttp://b.example/debian\n", "http://b.example/debian"),
+            ("http://a.example/debian\ttype:index\nhttps://b.example/debian\n", "https://b.example/debian"),
+        ] {
+            assert_eq!(of(list), (archive.to_owned(), 0), "{list}");
+        }
+        for none in ["", "file:/srv/debian\n", "http://a.example/debian\tarch:amd64\n"] {
+            assert_eq!(of(none), (DEFAULT_ARCHIVE.to_owned(), 1), "{none}");
+        }
+        let error = Mirror::choose(None, host(&[source]).path()).unwrap_err();
+        assert!(error.to_string().contains("/etc/apt/mirrors"), "{error}");
+    }
+
+    #[test]
     fn a_given_mirror() {
         let security = |given, files: &[_]| choose(Some(given), files).1;
         assert_eq!(security("http://x.example/a/debian/", &[DEB822]), "http://x.example/a/debian-security");
@@ -386,8 +314,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics(text in "(deb|Types: deb|URIs:|Suites:|[ \t\\[\\]:/a-c#\né])*", url in "[a-c:/é]{0,12}") {
-            let _ = lines(&text);
-            let _ = stanzas(&text);
+            let root = host(&[("sources.list", &text), ("sources.list.d/x.sources", &text), ("mirrors", &text)]);
+            let _ = Mirror::choose(None, root.path());
             let _ = sibling(&url);
         }
     }
