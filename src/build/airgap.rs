@@ -21,6 +21,11 @@ pub(super) fn options(
     for what in plan.stack.images().unknown {
         progress.warn(&format!("{what}, or the cluster needs the internet for it"));
     }
+    for chosen in plan.stack.components() {
+        if let Some(text) = &chosen.component.front.airgap {
+            progress.warn(&format!("{}: {text}", chosen.name()));
+        }
+    }
     let own = plan.own_manifests.charts();
     for chart in own.charts {
         progress.warn(&format!(

@@ -98,8 +98,8 @@ pub struct Built {
     pub size: u64,
     /// Bytes of the image that count, without its holes.
     pub occupied: u64,
-    /// Container images in it, before they are packed: how many, and their bytes.
-    pub containers: (usize, u64),
+    /// Container images in it.
+    pub containers: Containers,
     /// Bytes used in each partition, by name.
     pub used: Vec<(String, u64)>,
     /// Number of packages in it.
@@ -112,6 +112,15 @@ pub struct Built {
     pub k3s: Option<K3sRecord>,
     /// Manifests of the lab folder with a Secret, which anyone with the card can read.
     pub secret_manifests: Vec<PathBuf>,
+}
+
+/// The container images in an image.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Containers {
+    /// How many.
+    pub count: usize,
+    /// Their bytes, as their registries have them.
+    pub bytes: u64,
 }
 
 /// A package that the node itself configures at first boot.
@@ -203,7 +212,7 @@ fn write(output: &Output, assembled: &Assembled, run: &Run<'_>) -> Result<Built,
         occupied: summary.occupied,
         containers: {
             let all = &assembled.manifest.containers;
-            (all.len(), all.iter().map(|one| one.size).sum())
+            Containers { count: all.len(), bytes: all.iter().map(|one| one.size).sum() }
         },
         used: summary.layout.partitions.iter().zip(&summary.usage).map(|(p, u)| (p.name.clone(), u.0)).collect(),
         packages: assembled.manifest.packages.len(),

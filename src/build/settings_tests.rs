@@ -15,7 +15,7 @@ use crate::parts::Parts;
 use crate::plan::target::{self, Flags, Target};
 use crate::secrets::Secrets;
 use crate::seed::{ARCHIVE, Seed, SeedRequest};
-use crate::stack::Cluster;
+use crate::stack::{Cluster, Stack};
 use labimg_testkit::seed_files;
 use labimg_tree::Tree;
 
@@ -152,7 +152,12 @@ fn rows() -> Vec<Row> {
         ("stack.profile", ("# stack", "profile = \"minimal\""), Image(MASTER, LIST), "cert-manager"),
         ("stack.dns", ("# stack", "dns = true"), Image(MASTER, LIST), "dns"),
         ("stack.airgap", ("# stack", "airgap = true"), Build(|folder| folder.lab.embeds_images().to_string()), "true"),
-        ("stack.phased", ("# stack", "phased = false"), InSeed(MASTER, "etc/labimg/stack.conf"), "PHASED=no\n"),
+        (
+            "stack.phased",
+            ("# stack", "profile = \"minimal\"\nphased = false"),
+            InSeed(MASTER, "etc/labimg/stack.conf"),
+            "PHASED=no\n",
+        ),
         (
             "stack.components.enabled",
             ("# stack", "components.cert-manager = { enabled = true }"),
@@ -237,7 +242,10 @@ fn lab(text: &str) -> Lab {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("values.yaml"), "replicaCount: 2\n").unwrap();
     let (lab, _) = lab::parse(text, Some(dir.path()), &parts).unwrap_or_else(|problems| panic!("{text}{problems:?}"));
-    let secrets = Secrets::open(&dir.path().join("secrets"), &lab, 1_700_000_000).unwrap();
+    let path = dir.path().join("secrets");
+    let mut secrets = Secrets::open(&path, &lab, 1_700_000_000).unwrap();
+    let names = Stack::of(&lab, parts.components()).unwrap().secret_names();
+    secrets.open_stack(&path, &names, 1_700_000_000).unwrap();
     Lab { folder: LabFolder { dir: dir.path().to_owned(), lab, parts }, secrets, _dir: dir }
 }
 

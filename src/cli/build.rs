@@ -12,7 +12,7 @@ use super::Outcome;
 use super::inputs::{self, FromArgs, WhatArgs};
 use super::output::Output;
 use super::report::Reporter;
-use crate::build::{self, BuildOptions, Built};
+use crate::build::{self, BuildOptions, Built, Containers};
 use crate::lock_file::snapshot;
 use crate::lock_file::{LockFile, LockFileError};
 use crate::parts::role::FOUNDER;
@@ -222,8 +222,8 @@ fn text(result: &Images) -> String {
     let mut text = String::new();
     for built in &result.images {
         let containers = match built.containers {
-            (0, _) => String::new(),
-            (count, size) => format!(", {count} container images of {}", HumanBytes(size)),
+            Containers { count: 0, .. } => String::new(),
+            Containers { count, bytes } => format!(", {count} container images of {}", HumanBytes(bytes)),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(

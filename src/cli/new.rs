@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::Output;
 use crate::lab::{self, template};
+use crate::manifests::Profile;
 use crate::names;
 use crate::parts::Parts;
 use labimg_tree::fault::{Fault, FaultKind};
@@ -19,7 +20,7 @@ use labimg_tree::human::shell_word;
 const EXAMPLES: &str = "\
 Examples:
   labimg new lab
-  labimg new lab --board rpi5 --workers 4";
+  labimg new lab --board rpi5 --workers 4 --stack seed";
 
 /// Files that must not get into git: keys, access to the cluster, and what can be built again.
 const IGNORED: [&str; 4] = ["secrets/", "kubeconfig", "*.img", "*.img.json"];
@@ -39,6 +40,9 @@ pub struct NewArgs {
     /// How many workers stand beside the master
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u8).range(..=99))]
     workers: u8,
+    /// How much the cluster runs by itself [default: minimal, or none on boards with less than 1 GB]
+    #[arg(long, value_name = "PROFILE", value_parser = ["none", "minimal", "identity", "seed", "full"])]
+    stack: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +82,12 @@ impl Fault for NewError {
 
 pub fn run(args: &NewArgs, out: &Output) -> Outcome {
     let parts = Parts::built_in()?;
-    let board = parts.board(&args.board)?.name.clone();
+    let board = parts.board(&args.board)?;
+    let is_small = board.memory.iter().filter_map(|memory| lab::mebibytes(memory)).max().is_some_and(|mib| mib < 1024);
+    let usual = if is_small { Profile::None } else { Profile::Minimal };
+    let stack = args.stack.as_deref().and_then(|name| Profile::ALL.into_iter().find(|p| p.name() == name));
+    let stack = stack.unwrap_or(usual);
+    let board = board.name.clone();
     let name = match &args.name {
         Some(name) => match names::label_fault(name) {
             None => name.clone(),
@@ -87,10 +96,10 @@ pub fn run(args: &NewArgs, out: &Output) -> Outcome {
         None => default_name(&args.dir),
     };
     let ssh_key = std::env::home_dir().and_then(|home| lab::users_key(&home));
-    let answers = template::Answers { name, board, workers: args.workers, ssh_key };
+    let answers = template::Answers { name, board, workers: args.workers, ssh_key, stack };
     let text = template::render(&answers)?;
     let file = write(&args.dir, &text)?;
-    let template::Answers { name, board, workers, ssh_key } = answers;
+    let template::Answers { name, board, workers, ssh_key, stack: _ } = answers;
     out.result(&Made { file, name, board, workers, ssh_key }, |made| self::text(made, &args.dir))
 }
 

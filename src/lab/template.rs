@@ -3,6 +3,7 @@
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::schema;
+use crate::manifests::Profile;
 use labimg_tree::fault::{Fault, FaultKind};
 
 const TEMPLATE: &str = include_str!("template.toml");
@@ -18,6 +19,8 @@ pub struct Answers {
     pub workers: u8,
     /// The SSH key, as written in `ssh_keys`.
     pub ssh_key: Option<String>,
+    /// How much the cluster runs by itself.
+    pub stack: Profile,
 }
 
 /// The built-in template is bad.
@@ -46,6 +49,7 @@ pub fn render(answers: &Answers) -> Result<String, TemplateError> {
             name => quoted(&answers.name),
             board => quoted(&answers.board),
             key => answers.ssh_key.as_deref().map(quoted),
+            stack => quoted(answers.stack.name()),
             workers => (1..=answers.workers).map(|n| quoted(&format!("worker-{n}"))).collect::<Vec<_>>(),
         },
     )?;
@@ -58,10 +62,15 @@ mod tests {
     use super::super::tests::known;
     use super::super::{Lab, Stack, parse, schema};
     use super::*;
-    use crate::manifests::Profile;
 
     fn answers() -> Answers {
-        Answers { name: "home".to_owned(), board: "rpi4".to_owned(), workers: 2, ssh_key: None }
+        Answers {
+            name: "home".to_owned(),
+            board: "rpi4".to_owned(),
+            workers: 2,
+            ssh_key: None,
+            stack: Profile::Minimal,
+        }
     }
 
     #[test]

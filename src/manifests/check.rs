@@ -6,6 +6,9 @@ use super::objects::{self, Object};
 use super::pods;
 use crate::wording::Mistake;
 
+/// Largest file that is accepted, in bytes. etcd holds objects of at most 1.5 MiB; a file may hold many.
+pub(super) const LIMIT: u64 = 16 << 20;
+
 /// The meaning of a file in the folder, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {

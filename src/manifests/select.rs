@@ -180,7 +180,9 @@ fn phase(
     }
     above.push(name.to_owned());
     let mut latest = 0;
-    for need in all[name].front.needs.iter().flat_map(|need| need.split('|')).filter(|need| there.contains_key(*need)) {
+    let front = &all[name].front;
+    let needs = front.needs.iter().flat_map(|need| need.split('|')).chain(front.after.iter().map(String::as_str));
+    for need in needs.filter(|need| there.contains_key(*need)) {
         latest = latest.max(phase(need, there, all, known, above)?);
     }
     above.pop();

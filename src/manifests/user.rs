@@ -5,15 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::ManifestError;
-use super::check::{self, BadName, Known, Name};
+use super::check::{self, BadName, Known, LIMIT, Name};
 use super::component::{Component, FRONT_MATTER};
 use super::own_charts::{self, OwnChart};
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
 use crate::wording::Mistake;
-
-/// Largest file that is accepted, in bytes. etcd holds objects of at most 1.5 MiB; a file may hold many.
-pub(super) const LIMIT: u64 = 16 << 20;
 
 /// The manifests of a lab folder.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -231,7 +231,7 @@ fn users_files(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedErr
 /// Secrets of the stack, and how the node brings it up.
 fn stack(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     let plan = &request.target.plan;
-    if !plan.role.manifests {
+    if !plan.role.manifests || !plan.stack.is_chosen() {
         return Ok(());
     }
     let phased = if plan.lab.is_phased() { "yes" } else { "no" };

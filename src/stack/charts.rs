@@ -13,13 +13,13 @@ pub(super) fn object(chosen: &Chosen, values: &str, is_here: bool, has_secrets: 
     let chart = front.chart.as_ref()?;
     let mut spec = Map::new();
     let mut set = |key: &str, value: Value| spec.insert(key.to_owned(), value);
+    // The default, `reinstall`, would take away the claims, and what is in them, when an upgrade fails.
+    set("failurePolicy", "retry".into());
     let kind = match chosen.chart() {
         None => "HelmChartConfig",
         Some(reference) => {
             place(&reference, is_here, &mut set);
             set("targetNamespace", front.namespace.as_deref().unwrap_or("kube-system").into());
-            // The default, `reinstall`, would take away the claims, and what is in them, when an upgrade fails.
-            set("failurePolicy", "retry".into());
             if has_secrets {
                 // The chart waits for this Secret, which comes with the others that its pods need.
                 let barrier = json!({ "name": secrets::barrier(chosen.name()), "keys": [secrets::BARRIER_KEY], "ignoreUpdates": true });

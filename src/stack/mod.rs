@@ -90,6 +90,12 @@ impl Stack {
         self.chosen.iter().any(|chosen| chosen.name() == name)
     }
 
+    /// Whether it has more than what every lab has.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        self.chosen.iter().any(|chosen| !chosen.component.front.is_always())
+    }
+
     /// The charts that it installs.
     #[must_use]
     pub fn charts(&self) -> Vec<ChartRef> {

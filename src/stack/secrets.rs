@@ -27,7 +27,9 @@ pub(super) fn barrier(component: &str) -> String {
 /// The Secrets that a component wants beside these others.
 pub(super) fn wanted<'c>(chosen: &'c Chosen, stack: &'c Stack) -> impl Iterator<Item = &'c SecretFront> {
     let secrets = chosen.component.front.secrets.iter();
-    secrets.filter(|secret| secret.with.as_ref().is_none_or(|other| stack.has(other)))
+    secrets.filter(|secret| {
+        secret.with.as_ref().is_none_or(|other| stack.has(other)) && !secret.without.as_ref().is_some_and(|other| stack.has(other))
+    })
 }
 
 /// Where a password or key is used.

@@ -32,8 +32,9 @@ fn the_whole_stack_comes_up_in_phases() {
     let last: u32 = master.run_inside(phases).trim().parse().unwrap();
     assert!(last >= 4, "{last} phases");
     // What is left to do on small boards: a minute for each look.
-    let held =
-        |node: &labimg_testkit::native::Node<'_>| node.run_inside(&format!("{HELD} || true")).trim().parse::<u32>().unwrap();
+    let held = |node: &labimg_testkit::native::Node<'_>| {
+        node.run_inside(&format!("{HELD} || true")).trim().parse::<u32>().unwrap()
+    };
     let first = held(&master);
     assert!(first > 10, "{first} files are held back");
 

@@ -262,7 +262,7 @@ pub fn publish(session: &Session) {
 /// that lead there.
 pub fn lab_with_everything(session: &Session) -> Vec<String> {
     publish(session);
-    let output = session.unheard(&["new", "home", "--board", "virt", "--workers", "1"]);
+    let output = session.unheard(&["new", "home", "--board", "virt", "--workers", "1", "--stack", "none"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let url = |path: &str| session.server.url(path);
     let k3s = k3s_section(session);

@@ -102,7 +102,7 @@ fn updates() {
 /// A lab whose k3s, charts and images come from the session's server too, and the options to get them.
 fn whole_lab(session: &Session) -> Vec<String> {
     crate::golden::publish(session);
-    assert!(session.unheard(&["new", "home", "--board", "virt", "--workers", "1"]).status.success());
+    assert!(session.unheard(&["new", "home", "--board", "virt", "--workers", "1", "--stack", "none"]).status.success());
     let template = session.read("home/lab.toml");
     session.write("home/lab.toml", template.replace("[k3s]\n", &crate::golden::k3s_section(session)));
     let mirror = format!("{},{}", session.server.url("/debian"), session.server.url("/debian-security"));

@@ -86,6 +86,10 @@ pub(super) fn fits(
         requests: sum.requests + one.requests,
         limits: sum.limits + one.limits.max(one.requests),
     });
+    // What every lab has is no choice of the user's.
+    if selected.iter().all(|one| all.get(&one.name).is_none_or(|component| component.front.is_always())) {
+        return;
+    }
     let at = key_span(root, "stack").unwrap_or(0..0);
     let words = if is_known { "have" } else { "have at most" };
     if sum.requests > there {

@@ -64,6 +64,9 @@ pub fn apply(tree: &mut Tree, cluster: &Cluster<'_>, own: &OwnManifests) -> Resu
     for (name, content) in &files {
         tree.write(format!("{FOLDER}/{name}"), 0o600, content.clone())?;
     }
+    if !cluster.stack.is_chosen() {
+        return Ok(());
+    }
     if cluster.lab.is_phased() {
         for name in stack::held_back(cluster.stack, &files) {
             tree.write(format!("{FOLDER}/{name}"), 0o600, "")?;

@@ -87,6 +87,9 @@ pub struct FrontMatter {
     /// Components that it needs; `a|b` is one of several, the first of which comes along when there is none.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// Components after which it comes up where the lab has them, though it does not need them.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Whether it needs the master's disk.
     #[serde(default)]
     pub storage: bool,
@@ -123,6 +126,9 @@ pub struct FrontMatter {
     /// What its users should know beforehand.
     #[serde(default)]
     pub warning: Option<String>,
+    /// What does not work without the internet, though all its images are on the cards.
+    #[serde(default)]
+    pub airgap: Option<String>,
     /// Namespaces that it uses; several components may name the same one.
     #[serde(default)]
     pub namespaces: BTreeMap<String, Namespace>,
@@ -230,6 +236,9 @@ pub struct SecretFront {
     /// The component without which it is not wanted.
     #[serde(default)]
     pub with: Option<String>,
+    /// The component with which it is not wanted.
+    #[serde(default)]
+    pub without: Option<String>,
     /// What a new value of it does not reach by itself, and what to do.
     #[serde(default)]
     pub rotation: Option<String>,

@@ -136,8 +136,8 @@ impl Component {
             if !metadata.is_file() {
                 return Err(bad("not a file", Some("a component's folder holds files alone".to_owned())));
             }
-            if metadata.len() > super::user::LIMIT {
-                return Err(bad(&format!("larger than {} MiB", super::user::LIMIT >> 20), None));
+            if metadata.len() > check::LIMIT {
+                return Err(bad(&format!("larger than {} MiB", check::LIMIT >> 20), None));
             }
             let bytes = std::fs::read(&path).map_err(read(&path))?;
             let text =

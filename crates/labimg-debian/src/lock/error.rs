@@ -12,8 +12,7 @@ use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
 
-/// What helps when an archive is wrong in itself.
-pub(super) const ANOTHER_MIRROR: &str = "try again later, or choose another mirror with --mirror";
+use super::ANOTHER_MIRROR;
 
 /// Why a lock could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::error::ANOTHER_MIRROR;
+use super::ANOTHER_MIRROR;
 use crate::deb822::{Deb822Error, Stanza};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
