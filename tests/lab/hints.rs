@@ -222,7 +222,9 @@ fn hints_about_lab_files_are_right() {
                 continue;
             };
             used.push(row);
-            commands(help).into_iter().for_each(|command| run(dir, command));
+            for command in commands(help) {
+                run(dir, command);
+            }
             std::fs::write(dir.join("lab.toml"), follow(&text, mistake, &ROWS[row].2)).unwrap();
             let after = mistakes(dir);
             if after.iter().any(|other| other["message"] == message && other["line"] == mistake["line"]) {

@@ -190,7 +190,7 @@ impl Bench {
                 wrong.push(format!("{name} is neither the old one nor the new one"));
             }
         }
-        for name in before.keys().filter(|name| !found.contains_key(*name) && !(case.is_random && is_secret(name))) {
+        for name in before.keys().filter(|name| !(found.contains_key(*name) || case.is_random && is_secret(name))) {
             wrong.push(format!("{name} is gone"));
         }
         let again = self.command(dir.path(), case).output().unwrap();

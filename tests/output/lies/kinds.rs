@@ -66,6 +66,12 @@ pub(super) fn debian_mirrors(world: &World) -> Vec<Row<'_>> {
             after: true,
             ..with("an old one again", "Sat, 14 Nov", "Sat, 7 Nov", &["it is of 2026-11-07 10:00:00 UTC, older"])
         },
+    ]
+}
+
+/// With an index that is signed as it should be, and wrong in itself.
+pub(super) fn debian_indexes(world: &World) -> Vec<Row<'_>> {
+    vec![
         index(
             world,
             "a hash of no file",

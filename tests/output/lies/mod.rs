@@ -146,7 +146,9 @@ impl Run {
         for (_, bytes) in &mut image.1 {
             let places: Vec<usize> =
                 (0..bytes.len()).filter(|at| bytes[*at] == b'h' && bytes[*at..].starts_with(&port)).collect();
-            places.into_iter().for_each(|at| bytes[at..at + port.len()].fill(b'-'));
+            for at in places {
+                bytes[at..at + port.len()].fill(b'-');
+            }
         }
         image
     }
@@ -239,6 +241,7 @@ fn whatever_a_server_answers_the_command_ends_and_the_next_one_works() {
     let (world, seed) = (World::new(), seed());
     let mut rows = http::rows(&world, seed);
     rows.extend(kinds::debian_mirrors(&world));
+    rows.extend(kinds::debian_indexes(&world));
     rows.extend(kinds::releases_of_k3s(&world));
     rows.extend(kinds::registries(&world));
     rows.extend(kinds::repositories_of_charts(&world));

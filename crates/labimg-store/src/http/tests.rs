@@ -139,6 +139,30 @@ fn errors_tell_what_kind_of_trouble_it_is() {
 }
 
 #[test]
+fn a_server_that_sends_on_is_followed_for_a_while() {
+    let server = Server::start();
+    server.file("/f", "x");
+    let to = |path: &str| Act::Status(302, format!("Location: {path}\r\n"));
+    server.next("/a", [to("/f")]);
+    assert_eq!(quick().get(&server.url("/a"), 10).unwrap(), b"x");
+    server.always("/a", to("/a"));
+    let before = server.seen().len();
+    let error = quick().get(&server.url("/a"), 10).unwrap_err();
+    assert!(matches!(error, HttpError::Redirect { .. }), "{error}");
+    assert_eq!(server.seen().len() - before, 11, "it was tried again");
+    for (place, words) in
+        [("file:///etc/hostname", "not an HTTP address"), ("ftp://x.example/f", "not an HTTP address")]
+    {
+        server.always("/a", to(place));
+        let error = quick().get(&server.url("/a"), 10).unwrap_err();
+        assert!(matches!(error, HttpError::Redirect { .. }), "{error}");
+        assert!(causes(&error).concat().contains(words) && causes(&error).concat().contains(place), "{error:?}");
+    }
+    server.always("/a", Act::Status(302, String::new()));
+    assert!(causes(&quick().get(&server.url("/a"), 10).unwrap_err()).concat().contains("without saying where to"));
+}
+
+#[test]
 fn a_server_that_drips_is_tried_once_more_and_given_up() {
     let server = Server::start();
     server.file("/f", bytes(40_000));
