@@ -4,15 +4,13 @@ use std::io;
 use std::path::PathBuf;
 
 use super::openpgp::{KeyringError, SignatureError, Signer};
-use super::release::ReleaseError;
+use super::release::{ANOTHER_MIRROR, ReleaseError};
 use super::resolve::ResolveError;
 use super::table::TableError;
 use crate::deb822::Deb822Error;
 use labimg_store::StoreError;
 use labimg_store::http::HttpError;
 use labimg_tree::fault::{Fault, FaultKind};
-
-use super::ANOTHER_MIRROR;
 
 /// Why a lock could not be made.
 #[derive(Debug, thiserror::Error)]

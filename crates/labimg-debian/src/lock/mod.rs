@@ -26,9 +26,6 @@ use labimg_store::Context;
 use labimg_tree::hash::Sha256;
 use mirror::Mirror;
 
-/// What helps when an archive is wrong in itself.
-const ANOTHER_MIRROR: &str = "try again later, or choose another mirror with --mirror";
-
 /// All inputs of one image. The same lock gives the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {

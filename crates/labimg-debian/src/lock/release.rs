@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::ANOTHER_MIRROR;
 use crate::deb822::{Deb822Error, Stanza};
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::hash::Sha256;
 
 /// How far the archive's clock may be ahead of ours, in seconds.
 pub(super) const CLOCK_SLACK: i64 = 3600;
+
+/// What helps when an archive is wrong in itself.
+pub(super) const ANOTHER_MIRROR: &str = "try again later, or choose another mirror with --mirror";
 
 /// The fields of a `Release` file that are used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
