@@ -168,7 +168,7 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
 /// The cache and the network.
 fn open(options: &BuildOptions) -> Result<(Store, Http), BuildError> {
     let store = Store::open(&options.cache)?;
-    let http = Http::new()?.remembering(store.dir()).with_logins(Logins::usual());
+    let http = Http::new()?.remembering(store.dir()).with_logins(Logins::usual()).with_ways(&options.mirror.ways)?;
     Ok((store, http))
 }
 

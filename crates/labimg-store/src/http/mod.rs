@@ -18,7 +18,9 @@ mod login;
 mod reach;
 mod redirect;
 mod tls;
+mod way;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub use error::{chain, innermost};
 pub use login::{LoginError, Logins};
 use reach::Reach;
 pub use tls::{certificate_words, tls_words};
+pub use way::Way;
+use way::origin;
 
 /// How often a waiting thread checks whether it should stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -110,6 +114,8 @@ impl Settings {
 pub struct Http {
     client: Client,
     settings: Settings,
+    /// Scheme, host and port → the client for it.
+    others: Arc<BTreeMap<String, Client>>,
     access: Access,
     reach: Reach,
     stop: Option<Arc<AtomicBool>>,
@@ -130,7 +136,14 @@ impl Http {
     /// As [`Http::new`].
     pub fn with(settings: Settings) -> Result<Self, HttpError> {
         let client = client(&settings, |builder| builder)?;
-        Ok(Self { client, settings, access: Access::default(), reach: Reach::default(), stop: None })
+        Ok(Self {
+            client,
+            settings,
+            others: Arc::default(),
+            access: Access::default(),
+            reach: Reach::default(),
+            stop: None,
+        })
     }
 
     /// Remembers for some minutes, in a file of the folder `dir`, which hosts could not be reached: they are asked only
@@ -139,6 +152,17 @@ impl Http {
     pub fn remembering(self, dir: &Path) -> Self {
         self.reach.remember(&dir.join("unreachable"));
         self
+    }
+
+    /// Asks these servers, each by scheme, host and port, in a way of their own, whatever the environment says. `no_proxy`
+    /// counts all the same.
+    ///
+    /// # Errors
+    /// [`HttpError::BadUrl`] for what is no proxy; as [`Http::new`].
+    pub fn with_ways(self, ways: &BTreeMap<String, Way>) -> Result<Self, HttpError> {
+        let made = |(server, way): (&String, &Way)| Ok((origin(server), way.client(&self.settings)?));
+        let others: BTreeMap<_, _> = ways.iter().map(made).collect::<Result<_, HttpError>>()?;
+        Ok(Self { others: Arc::new(others), ..self })
     }
 
     /// Shows these logins to container registries that ask for one.
@@ -307,7 +331,8 @@ impl Http {
             }
             (grant, _) => {
                 let headers = grant.into_iter().map(|grant| (AUTHORIZATION, grant.header)).collect();
-                Ok(adorn(self.client.get(url)).headers(headers).send())
+                let client = self.others.get(&origin(url)).unwrap_or(&self.client);
+                Ok(adorn(client.get(url)).headers(headers).send())
             }
         };
         let mut answered = ask()?;

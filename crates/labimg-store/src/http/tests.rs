@@ -213,6 +213,19 @@ fn a_host_that_could_not_be_reached_is_asked_once_until_it_answers() {
 }
 
 #[test]
+fn a_server_is_asked_by_its_own_proxy() {
+    let (proxy, direct) = (Server::start(), Server::start());
+    // What a proxy is asked for is the whole address.
+    proxy.file("http://mirror.example/debian/f", "by proxy");
+    direct.file("/f", "direct");
+    let ways = BTreeMap::from([("http://mirror.example".to_owned(), Way::Proxy(proxy.url("")))]);
+    let http = quick().with_ways(&ways).unwrap();
+    assert_eq!(http.get("http://mirror.example:80/debian/f", 100).unwrap(), b"by proxy");
+    assert_eq!(http.get(&direct.url("/f"), 100).unwrap(), b"direct");
+    assert_eq!((proxy.seen().len(), direct.seen().len()), (1, 1));
+}
+
+#[test]
 fn a_transfer_starts_where_it_is_asked_to() {
     let server = Server::start();
     server.file("/f", bytes(5000));

@@ -105,6 +105,7 @@ impl Bench {
                 security: self.server.url("/debian-security"),
                 origin: Origin::Given,
                 passed_over: Vec::new(),
+                ways: std::collections::BTreeMap::new(),
             },
             keyrings: vec![self.keyring.path().to_owned()],
             now: NOW,

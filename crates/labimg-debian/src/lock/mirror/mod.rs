@@ -1,7 +1,9 @@
 //! Which mirror packages come from: the one given, the one the host's own apt uses, or a public one.
 
+mod proxies;
 mod sources;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,8 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 
 pub use super::error::MirrorError;
-use labimg_store::http::shown;
+use labimg_store::http::{Way, shown};
+use proxies::Proxies;
 use sources::{Source, Sources};
 
 /// Used when neither the caller nor the host names a mirror.
@@ -25,8 +28,10 @@ pub struct Mirror {
     pub security: String,
     /// Where they come from.
     pub origin: Origin,
-    /// Debian sources of the host's apt that labimg cannot read, each with its file.
+    /// Debian sources and proxies of the host's apt that labimg cannot use, each with its file.
     pub passed_over: Vec<String>,
+    /// Scheme, host and port → the way that the host's apt takes there. Others go by the environment.
+    pub ways: BTreeMap<String, Way>,
 }
 
 /// Where a mirror comes from.
@@ -50,8 +55,11 @@ impl fmt::Display for Mirror {
         }?;
         match self.passed_over.as_slice() {
             [] => f.write_str(")"),
-            over => write!(f, "; passed over, as neither http nor https: {})", over.join(", ")),
-        }
+            over => write!(f, "; passed over: {})", over.join(", ")),
+        }?;
+        let proxy = |way: &Way| if let Way::Proxy(proxy) = way { Some(shown(proxy)) } else { None };
+        let proxies: BTreeSet<String> = self.ways.values().filter_map(proxy).collect();
+        proxies.iter().try_for_each(|proxy| write!(f, " by the proxy {proxy} of apt"))
     }
 }
 
@@ -77,16 +85,19 @@ impl Mirror {
                     .find(|s| s.is_security() && server(&s.url) == server(&archive))
                     .map_or_else(|| sibling(&archive), |s| s.url),
             };
-            return Ok(Self { archive, security, origin: Origin::Given, passed_over: Vec::new() });
+            let (origin, passed_over, ways) = (Origin::Given, Vec::new(), BTreeMap::new());
+            return Ok(Self { archive, security, origin, passed_over, ways });
         }
         let Sources { usable: sources, passed_over } = Sources::of_host(root)?;
         let Some(archive) = sources.iter().find(|s| s.is_archive()) else {
-            return Ok(Self {
+            let mirror = Self {
                 archive: DEFAULT_ARCHIVE.to_owned(),
                 security: DEFAULT_SECURITY.to_owned(),
                 origin: Origin::Default,
                 passed_over,
-            });
+                ways: BTreeMap::new(),
+            };
+            return mirror.by_proxies(root);
         };
         let same_server = |s: &&Source| s.is_security() && server(&s.url) == server(&archive.url);
         let security = sources
@@ -95,7 +106,19 @@ impl Mirror {
             .or_else(|| sources.iter().find(|s| s.is_security()))
             // Many mirrors have no security archive, so guessing one beside the archive would often be wrong.
             .map_or_else(|| DEFAULT_SECURITY.to_owned(), |s| s.url.clone());
-        Ok(Self { archive: archive.url.clone(), security, origin: Origin::Host(archive.file.clone()), passed_over })
+        let (origin, ways) = (Origin::Host(archive.file.clone()), BTreeMap::new());
+        Self { archive: archive.url.clone(), security, origin, passed_over, ways }.by_proxies(root)
+    }
+
+    /// With the proxies of the host's apt.
+    fn by_proxies(mut self, root: &Path) -> Result<Self, MirrorError> {
+        let known = Proxies::of_host(root)?;
+        for url in [&self.archive, &self.security] {
+            if let Some(way) = known.of(url, &mut self.passed_over) {
+                self.ways.insert(server(url).to_owned(), way);
+            }
+        }
+        Ok(self)
     }
 
     /// The URLs of archive and security archive for a node's apt: without user name and password, which belong to this
@@ -237,13 +260,26 @@ mod tests {
         let mirror = Mirror::choose(None, host(&[("sources.list", list), tor]).path()).unwrap();
         assert_eq!(mirror.archive, "http://a.example/debian");
         let shown = mirror.to_string();
-        let over = "(from /etc/apt/sources.list; passed over, as neither http nor https: cdrom:[Debian 13]/ (/etc/apt/sources.list), \
+        let over = "(from /etc/apt/sources.list; passed over: cdrom:[Debian 13]/ (/etc/apt/sources.list), \
             mirror+https://m.example/list (/etc/apt/sources.list), tor+http://me:***@c.example/debian (/etc/apt/sources.list.d/tor.list))";
         assert!(shown.ends_with(over), "{shown}");
         let off = ("sources.list.d/x.sources", "Enabled: no\nTypes: deb\nURIs: file:/srv/debian\nSuites: trixie\n");
         assert_eq!(Mirror::choose(None, host(&[off]).path()).unwrap().passed_over, [""; 0]);
         let given = Mirror::choose(Some("http://x.example/debian"), host(&[tor]).path()).unwrap();
         assert!(given.to_string().ends_with("(as given)"), "{given}");
+    }
+
+    #[test]
+    fn apt_s_proxies_are_for_its_mirror() {
+        let conf = "Acquire::http::Proxy \"http://me:secret@p.example:3142\"; Acquire::https::Proxy DIRECT;";
+        let root = host(&[DEB822, ("apt.conf", conf)]);
+        let mirror = Mirror::choose(None, root.path()).unwrap();
+        let way = |server: &str| mirror.ways.get(server).cloned();
+        assert_eq!(way("http://mirror.example"), Some(Way::Proxy("http://me:secret@p.example:3142".to_owned())));
+        assert_eq!(way("https://safe.example"), Some(Way::Direct));
+        let shown = mirror.to_string();
+        assert!(shown.ends_with(") by the proxy http://me:***@p.example:3142/ of apt"), "{shown}");
+        assert!(Mirror::choose(Some("http://mirror.example/debian"), root.path()).unwrap().ways.is_empty());
     }
 
     #[test]
