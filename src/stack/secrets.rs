@@ -28,7 +28,8 @@ pub(super) fn barrier(component: &str) -> String {
 pub(super) fn wanted<'c>(chosen: &'c Chosen, stack: &'c Stack) -> impl Iterator<Item = &'c SecretFront> {
     let secrets = chosen.component.front.secrets.iter();
     secrets.filter(|secret| {
-        secret.with.as_ref().is_none_or(|other| stack.has(other)) && !secret.without.as_ref().is_some_and(|other| stack.has(other))
+        secret.with.as_ref().is_none_or(|other| stack.has(other))
+            && !secret.without.as_ref().is_some_and(|other| stack.has(other))
     })
 }
 
