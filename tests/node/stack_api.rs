@@ -145,9 +145,7 @@ fn serve(stream: &TcpStream, written: &Mutex<Vec<(String, String)>>) -> std::io:
 
 #[test]
 fn kubectl_fills_the_template_and_sends_the_page() {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&folders).any(|folder| folder.join("kubectl").exists()) {
-        labimg_testkit::skipped("the stack's questions, asked by a real kubectl", "kubectl is not installed");
+    if labimg_testkit::judges::absent("kubectl", "the stack's questions, asked by a real kubectl") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,13 +8,28 @@
 /// When one is missing although `LABIMG_TEST_JUDGES` is set.
 #[must_use]
 pub fn missing(programs: &[&str]) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
-    let lacking: Vec<_> = programs.iter().filter(|p| !folders.iter().any(|f| f.join(p).exists())).collect();
+    let lacking: Vec<_> = programs.iter().filter(|program| !is_there(program)).collect();
     if lacking.is_empty() {
         return false;
     }
     assert!(std::env::var_os("LABIMG_TEST_JUDGES").is_none(), "not installed, but needed by this test: {lacking:?}");
     eprintln!("left out for want of {lacking:?}: scripts/test installs what is missing and runs this test");
     true
+}
+
+/// True when a program is not installed that not every distribution has: `what` is then reported as skipped.
+#[must_use]
+pub fn absent(program: &str, what: &str) -> bool {
+    let is_absent = !is_there(program);
+    if is_absent {
+        crate::skipped(what, &format!("{program} is not installed"));
+    }
+    is_absent
+}
+
+fn is_there(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).exists())
 }
