@@ -155,10 +155,14 @@ pub fn list(cluster: &Cluster<'_>, files: &Files) -> String {
         let front = &chosen.component.front;
         let own: Vec<String> = deployed(&chosen.component).into_iter().filter(|f| files.contains_key(f)).collect();
         let host = link(chosen, &cluster.lab.domain).unwrap_or_else(|| "-".to_owned());
-        let kind = if chosen.chart().is_some() { "chart" } else { "objects" };
+        let kind = if front.chart.is_some() { "chart" } else { "objects" };
         let namespace = front.namespace.as_deref().unwrap_or("-");
         let (phase, name, title) = (chosen.phase, chosen.name(), &front.title);
-        let release = front.chart.as_ref().and_then(|chart| chart.release.as_deref()).unwrap_or(name);
+        // A chart that is only configured comes with k3s, under its own name.
+        let release = front
+            .chart
+            .as_ref()
+            .map_or(name, |chart| if chart.config { &chart.name } else { chart.release.as_deref().unwrap_or(name) });
         format!("{phase}\t{name}\t{namespace}\t{}\t{host}\t{kind}\t{title}\t{release}\n", own.join(","))
     };
     cluster.stack.components().iter().map(line).collect()

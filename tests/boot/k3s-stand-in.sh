@@ -333,7 +333,8 @@ sub charts {
     my %charts;
     for my $name (keys %state) {
         for my $object (objects($name, content("$manifests/$name") // "")) {
-            next unless $$object[0] eq "HelmChart";
+            # What is only configured comes with k3s.
+            next unless $$object[0] =~ /^HelmChart(Config)?$/;
             my ($secrets) = $$object[3] =~ /^  valuesSecrets:\n((?:[ ]{2,}[ -][^\n]*\n)+)/m;
             my @wanted = ($secrets // "") =~ /name:[ ]*"?([^"\s]+)/g;
             $charts{$$object[2]} = !grep { !$known{"Secret/$$object[1]/$_"} } @wanted;

@@ -31,8 +31,13 @@ const QUICK: &str = "cd \"$LABIMG_ROOT/var/lib/rancher/k3s/server/manifests\"
     case \"$*\" in *' get '*) for f in *.yaml; do [ -e \"$f.skip\" ] && continue
         printf 'Addon\\tkube-system\\t%s\\t%s\\n' \"${f%.yaml}\" \"$(/usr/bin/sha256sum < \"$f\" | /usr/bin/cut -d ' ' -f 1)\"
         printf 'HelmChart\\tkube-system\\t%s\\thelm-install-%s\\t\\nJob\\tkube-system\\thelm-install-%s\\t1\\n' \"${f%.yaml}\" \"${f%.yaml}\" \"${f%.yaml}\"
-        done; echo end ;;
+        done; printf 'HelmChart\\tkube-system\\tkc\\thelm-install-kc\\t\\nJob\\tkube-system\\thelm-install-kc\\t1\\n'; echo end ;;
     *' apply '*) for f; do :; done; /bin/cp \"$f\" \"$LABIMG_TEST/applied\" ;; esac";
+
+/// The chart's name in the cluster, which need not be the component's.
+fn release(component: &str) -> &str {
+    if component == "keycloak" { "kc" } else { component }
+}
 
 struct Stack {
     root: Root,
@@ -45,7 +50,8 @@ impl Stack {
         let list: String = LIST
             .iter()
             .map(|(phase, name, namespace, files, host, kind)| {
-                format!("{phase}\t{name}\t{namespace}\t{files}\t{host}\t{kind}\tThe \"{name}\" \\ café\n")
+                let release = release(name);
+                format!("{phase}\t{name}\t{namespace}\t{files}\t{host}\t{kind}\tThe \"{name}\" \\ café\t{release}\n")
             })
             .collect();
         root.write("usr/share/labimg/stack", list);
@@ -78,7 +84,8 @@ impl Stack {
         self.says(&format!("Addon|kube-system|{}|{sum}", file.trim_end_matches(".yaml")));
     }
 
-    fn installed(&mut self, chart: &str) {
+    fn installed(&mut self, component: &str) {
+        let chart = release(component);
         self.says(&format!("HelmChart|kube-system|{chart}|helm-install-{chart}|"));
         self.says(&format!("Job|kube-system|helm-install-{chart}|1"));
     }
@@ -139,23 +146,20 @@ fn hex(bytes: &[u8]) -> String {
 /// What the answer says of keycloak, whose files are applied, and what is made of it.
 #[test]
 fn every_state_has_its_reason() {
-    let chart = "HelmChart|kube-system|keycloak|helm-install-keycloak|";
-    let done = "Job|kube-system|helm-install-keycloak|1";
-    let web = "StatefulSet|auth|keycloak||keycloak||1|1|1|1|0|";
+    let chart = "HelmChart|kube-system|kc|helm-install-kc|";
+    let done = "Job|kube-system|helm-install-kc|1";
+    let web = "StatefulSet|auth|keycloak||kc||1|1|1|1|0|";
     let pod = "Pod|auth|keycloak-0|keycloak|Pending|";
     let table: &[(&[&str], &str, &str)] = &[
         (&[], "starting", "k3s has not begun to install its chart"),
-        (&["HelmChart|kube-system|keycloak||"], "starting", "k3s has not begun to install its chart"),
-        (&["HelmChart|kube-system|keycloak||\"no \\\"such\\\"\\nchart\""], "failing", "its chart: no \"such\" chart"),
+        (&["HelmChart|kube-system|kc||"], "starting", "k3s has not begun to install its chart"),
+        (&["HelmChart|kube-system|kc||\"no \\\"such\\\"\\nchart\""], "failing", "its chart: no \"such\" chart"),
         (&[chart], "starting", "its chart is being installed"),
-        (&[chart, "Job|kube-system|helm-install-keycloak|0"], "starting", "its chart is being installed"),
+        (&[chart, "Job|kube-system|helm-install-kc|0"], "starting", "its chart is being installed"),
         (
-            &[
-                chart,
-                "Pod|kube-system|helm-install-keycloak-x7x|helm-install-keycloak|Running||CrashLoopBackOff|\"back-off\"",
-            ],
+            &[chart, "Pod|kube-system|helm-install-kc-x7x|helm-install-kc|Running||CrashLoopBackOff|\"back-off\""],
             "failing",
-            "pod helm-install-keycloak-x7x: CrashLoopBackOff",
+            "pod helm-install-kc-x7x: CrashLoopBackOff",
         ),
         (&[chart, done], "ready", ""),
         (&[chart, done, web], "starting", "statefulset keycloak: 0 of 1 ready"),
@@ -180,19 +184,11 @@ fn every_state_has_its_reason() {
             "pod keycloak-0: 0/3 nodes are available: 3 Insufficient memory.",
         ),
         // Ready, but not yet as it was told to be; and all of it.
+        (&[chart, done, "StatefulSet|auth|keycloak||kc||2|1|1|1|1|"], "starting", "statefulset keycloak: 1 of 1 ready"),
+        (&[chart, done, "StatefulSet|auth|keycloak||kc||2|2|1|1|1|", &format!("{pod}|CrashLoopBackOff|")], "ready", ""),
+        (&[chart, done, "Deployment|auth|web||kc||1|1|2|1|2|"], "starting", "deployment web: 2 of 2 ready"),
         (
-            &[chart, done, "StatefulSet|auth|keycloak||keycloak||2|1|1|1|1|"],
-            "starting",
-            "statefulset keycloak: 1 of 1 ready",
-        ),
-        (
-            &[chart, done, "StatefulSet|auth|keycloak||keycloak||2|2|1|1|1|", &format!("{pod}|CrashLoopBackOff|")],
-            "ready",
-            "",
-        ),
-        (&[chart, done, "Deployment|auth|web||keycloak||1|1|2|1|2|"], "starting", "deployment web: 2 of 2 ready"),
-        (
-            &[chart, done, "Deployment|auth|web||keycloak||1|1|1|0|0|\"pods are forbidden: no linkerd-proxy\""],
+            &[chart, done, "Deployment|auth|web||kc||1|1|1|0|0|\"pods are forbidden: no linkerd-proxy\""],
             "starting",
             "deployment web: pods are forbidden: no linkerd-proxy",
         ),
@@ -201,7 +197,7 @@ fn every_state_has_its_reason() {
             &[
                 chart,
                 done,
-                "Deployment|auth|web||keycloak||1|1|1|1|0|",
+                "Deployment|auth|web||kc||1|1|1|1|0|",
                 "Pod|auth|web-admin-1-x|web-admin-1|Running||ErrImagePull|",
                 "Pod|auth|web-1-x|web-1|Running||ErrImagePull|\"no route\"",
             ],
@@ -215,7 +211,7 @@ fn every_state_has_its_reason() {
         (&[chart, done, "Deployment|auth|proxy||oauth2-proxy||1|1|1|1|0|"], "ready", ""),
         (&[chart, done, "DaemonSet|auth|d|||traefik|1|1|3|3|2|"], "ready", ""),
         (&[chart, done, "StatefulSet|vault|vault|a-vault|||1|1|1|1|0|"], "ready", ""),
-        (&[chart, done, "Job|auth|helm-install-keycloak|0", "HelmChart|auth|keycloak|other|"], "ready", ""),
+        (&[chart, done, "Job|auth|helm-install-kc|0", "HelmChart|auth|kc|other|"], "ready", ""),
     ];
     for (rows, state, reason) in table {
         let mut stack = Stack::new(false);
@@ -322,7 +318,7 @@ fn phases_are_released_in_order() {
     assert_eq!(stack.state("grafana"), ("waiting".to_owned(), "waits for keycloak".to_owned()));
     assert_eq!(stack.held(), ["grafana"]);
     stack.ready("keycloak");
-    stack.says("StatefulSet|auth|keycloak||keycloak||1|1|1|1|0|");
+    stack.says("StatefulSet|auth|keycloak||kc||1|1|1|1|0|");
     stack.says("Pod|auth|keycloak-0|keycloak|Running||CrashLoopBackOff|");
     stack.look();
     assert_eq!(stack.held(), ["grafana"]);
