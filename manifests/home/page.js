@@ -1,4 +1,4 @@
-// Shows what the lab has (site.json, made with the image), who may use it (access.json), and how it is (state.json, which the
+// Shows what the lab has (site.json, made with the image), who may use it, and how it is (state.json, which the
 // master writes every few minutes; it may be missing or old). All texts are put in as text, never as HTML.
 "use strict";
 
@@ -32,7 +32,7 @@ function split(text) {
   return at < 0 ? [title, ""] : [title.slice(0, at), title.slice(at + 2, at + 3).toUpperCase() + title.slice(at + 3)];
 }
 
-function card(component, access) {
+function card(component) {
   const [name, text] = split(component.title);
   const item = make("li", "card");
   const letter = make("span", "letter", name.slice(0, 1).toUpperCase());
@@ -43,7 +43,7 @@ function card(component, access) {
   heading.append(link);
   const body = make("div", "text");
   body.append(make("p", "", text || component.why));
-  if (access[component.name]) body.append(make("p", "access", access[component.name]));
+  if (component.access) body.append(make("p", "access", component.access));
   const reason = make("p", "reason");
   body.append(reason);
   const state = make("span", "state");
@@ -62,7 +62,7 @@ function row(component) {
   return { name, item, state, reason };
 }
 
-function build(site, access) {
+function build(site) {
   say(byId("lab"), site.cluster);
   say(byId("domain"), site.domain);
   document.title = `${site.cluster} – homelab`;
@@ -71,7 +71,7 @@ function build(site, access) {
   for (const component of site.components.toSorted((a, b) => order.compare(a.title, b.title))) {
     // This page is where one is already.
     const isService = component.link && component.link !== site.domain;
-    const parts = isService ? card(component, access) : row(component);
+    const parts = isService ? card(component) : row(component);
     byId(isService ? "cards" : "rows").append(parts.item);
     seen.set(component.name, parts);
   }
@@ -159,8 +159,7 @@ async function begin() {
   let site;
   try {
     site = (await read("site.json")).value;
-    const access = await read("access.json").then((file) => file.value, () => ({}));
-    build(site, access);
+    build(site);
   } catch {
     show("failing", "What the lab has cannot be read", "Load the page again. If that does not help: kubectl -n home get pods", 0, 0);
     return;

@@ -204,7 +204,7 @@ fn context_of(cluster: &Cluster<'_>) -> Result<Value, ManifestError> {
         .iter()
         .map(|chosen| {
             let front = &chosen.component.front;
-            context! { name => chosen.name(), title => &front.title, why => &front.why, namespace => &front.namespace,
+            context! { name => chosen.name(), title => &front.title, why => &front.why, access => &front.access, namespace => &front.namespace,
             link => link(chosen, &lab.domain) }
         })
         .collect();

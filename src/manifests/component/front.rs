@@ -81,6 +81,9 @@ pub struct FrontMatter {
     /// What it is for.
     #[serde(default)]
     pub why: String,
+    /// Who may use it, for the page.
+    #[serde(default)]
+    pub access: String,
     /// What brings it; empty for what is only there when `lab.toml` says so.
     #[serde(default)]
     pub profiles: Vec<Brings>,
