@@ -80,6 +80,10 @@ pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
         for text in secrets::ending_soon(&access.certificate, &access.authorities, now) {
             reporter.warn(&text);
         }
+        let certificate = std::fs::read(args.lab.join(secrets::AUTHORITY_FILE)).unwrap_or_default();
+        if let Some(text) = secrets::authority_ending(&certificate, now) {
+            reporter.warn(&text);
+        }
     }
     let watch = Watch { access: &access, server: args.server.as_ref(), expected: &expected };
     let result = if args.wait {

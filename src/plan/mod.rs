@@ -239,6 +239,8 @@ fn switch_off(stack: &Stack, lab: &mut Lab) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::StackComponent;
+    use crate::manifests::Profile;
     use crate::wording::one_line;
 
     fn request(board: &str, role: &str) -> Request {
@@ -267,6 +269,20 @@ mod tests {
         assert!(!plan.packages.contains_key("locales"));
         assert!(plan.units.enable.contains(&"labimg-grow.service".to_owned()));
         assert!(plan.units.mask.contains(&"rpcbind.service".to_owned()));
+    }
+
+    #[test]
+    fn a_component_can_take_the_place_of_one_of_k3s() {
+        let mut request = request("rpi4", "master");
+        request.lab.k3s.server_config = BTreeMap::from([("disable".to_owned(), json!("servicelb"))]);
+        request.lab.stack.components = BTreeMap::from([(
+            "ingress-nginx".to_owned(),
+            StackComponent { enabled: Some(true), ..StackComponent::default() },
+        )]);
+        request.lab.stack.profile = Profile::Minimal;
+        let plan = plan(&request).unwrap();
+        assert_eq!(plan.lab.k3s.server_config["disable"], json!(["servicelb", "traefik"]));
+        assert!(plan.stack.has("ingress-nginx") && !plan.stack.has("ingress") && plan.stack.has("home"));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use error::SecretsError;
 pub use list::{LAB_AUTHORITY, Listed};
 pub use rotate::{Rotate, Rotation, renew_administrator, rotate, rotate_stack};
 pub use secret::Secret;
-pub use stack::{StackNames, StackSecrets};
+pub use stack::{AUTHORITY_FILE, StackNames, StackSecrets};
 
 /// Name of the folder beside `lab.toml`.
 pub const FOLDER: &str = "secrets";
@@ -270,6 +270,17 @@ pub fn ending_soon(certificate: &[u8], authority: &[u8], now: i64) -> Vec<String
         )
     });
     of_user.into_iter().chain(of_ca).collect()
+}
+
+/// What to say of the lab's own certificate authority, in PEM, that ends soon or has ended.
+#[must_use]
+pub fn authority_ending(certificate: &[u8], now: i64) -> Option<String> {
+    let until = certificate::last_second(certificate).filter(|until| until.saturating_sub(now) < SOON_OF_CA)?;
+    Some(format!(
+        "the lab's own certificate authority is valid until {} only: put secrets/stack/ca away, and `labimg build` makes \
+         another, which every computer has to trust anew",
+        certificate::day(until)
+    ))
 }
 
 /// Creates missing secrets.

@@ -16,9 +16,12 @@ use labimg_tree::files;
 /// The folder of the groups.
 pub(super) const GROUP: &str = "stack";
 
+/// The certificate of the lab's own authority, also beside `lab.toml`.
+pub const AUTHORITY_FILE: &str = "ca.crt";
+
 /// The certificate authority's group.
 const AUTHORITY: &str = "ca";
-const CERTIFICATE: &str = "ca.crt";
+const CERTIFICATE: &str = AUTHORITY_FILE;
 const KEY: &str = "ca.key";
 
 /// The file of a password or key.
@@ -211,6 +214,19 @@ mod tests {
         assert_eq!(URL_SAFE.decode(shown(&first, "cookie")).unwrap().len(), KEY_BYTES);
         assert_eq!(first.stack().authority().unwrap().0, second.stack().authority().unwrap().0);
         assert!(!format!("{first:?}").contains(&shown(&first, "db")), "shown by mistake");
+    }
+
+    #[test]
+    fn an_authority_that_ends_soon_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secrets");
+        let mut secrets = Secrets::open(&path, &Lab::default(), NOW).unwrap();
+        secrets.open_stack(&path, &names(), NOW).unwrap();
+        let certificate = secrets.stack().authority().unwrap().0.as_bytes();
+        let years = |years: i64| super::super::authority_ending(certificate, NOW + years * 365 * 24 * 60 * 60);
+        assert_eq!(years(0), None);
+        assert!(years(10).unwrap().contains("until 2036-11-2"), "{:?}", years(10));
+        assert_eq!(super::super::authority_ending(b"", NOW), None);
     }
 
     #[test]

@@ -27,23 +27,28 @@ pub(super) fn words(message: &str) -> Words {
     (message.to_owned(), None)
 }
 
+/// A name of the text's own, which can have lines when it is in quotes or a block.
+fn on_one_line(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 pub(super) fn missing(field: &str) -> Words {
     (format!("the field `{field}` is missing"), None)
 }
 
 pub(super) fn twice(field: &str) -> Words {
-    (format!("`{field}` is there twice"), Some(TWICE.to_owned()))
+    (format!("`{}` is there twice", on_one_line(field)), Some(TWICE.to_owned()))
 }
 
 pub(super) fn unknown_field(field: &str, known: &[&str]) -> Words {
     let help = did_you_mean(&nearest(field, known.iter().copied()));
     let all = || (!known.is_empty()).then(|| format!("known here: {}", list(known, ", ")));
-    (format!("there is no field `{field}` here"), help.or_else(all))
+    (format!("there is no field `{}` here", on_one_line(field)), help.or_else(all))
 }
 
 pub(super) fn unknown_word(word: &str, known: &[&str]) -> Words {
     let help = (!known.is_empty()).then(|| format!("write {}", list(known, " or ")));
-    (format!("`{word}` cannot stand here"), help)
+    (format!("`{}` cannot stand here", on_one_line(word)), help)
 }
 
 /// Says that a value has another type than expected; both types by serde's names.
@@ -111,6 +116,7 @@ mod tests {
             ),
             ("unknown field `x`, expected `a` or `b`", "there is no field `x` here", Some("known here: `a`, `b`")),
             ("unknown field `x`, there are no fields", "there is no field `x` here", None),
+            ("unknown field `x\ny`, there are no fields", "there is no field `x y` here", None),
             ("unknown variant `apm`, expected `mbr` or `gpt`", "`apm` cannot stand here", Some("write `mbr` or `gpt`")),
             ("invalid type: string \"x\", expected u32", "a whole number is expected here, not the text \"x\"", None),
             ("invalid type: integer `3`, expected a string", "a text is expected here, not the number 3", None),
