@@ -87,7 +87,7 @@ pub(super) fn locked(plan: &Plan, run: &Run<'_>) -> Result<Option<Carried>, Buil
     for (name, own) in asked_others(plan, run.options)? {
         match file.container(&name, architecture) {
             Err(e) if own && !plan.lab.stack.airgap => {
-                left_out(&format!("container image {name}"), "image", &e, run.context.progress)
+                left_out(&format!("container image {name}"), "image", &e, run.context.progress);
             }
             found => locked.push(found?.clone()),
         }

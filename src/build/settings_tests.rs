@@ -74,7 +74,7 @@ const STORAGE_CLASS: &str = "var/lib/rancher/k3s/server/manifests/nfs-storage.ya
 const LIST: &str = "usr/share/labimg/stack";
 const FIXED: &str = "address = \"10.0.0.9/24\"\ngateway = \"10.0.0.1\"\n";
 
-fn rows() -> Vec<Row> {
+fn of_cluster() -> Vec<Row> {
     vec![
         ("name", ("name = \"home\"", "name = \"cabin\""), InSeed(MASTER, NODE), "CLUSTER=cabin\n"),
         ("domain", ("# top", "domain = \"d.example\""), Image(MASTER, INFO), "domain: \"d.example\"\n"),
@@ -149,6 +149,11 @@ fn rows() -> Vec<Row> {
             "NETWORKS='10.1.0.0/16'\n",
         ),
         ("storage.k3s", ("# storage", "k3s = false"), InSeed(MASTER, STORAGE), "K3S_DB=no\n"),
+    ]
+}
+
+fn of_stack_and_nodes() -> Vec<Row> {
+    vec![
         ("stack.profile", ("# stack", "profile = \"minimal\""), Image(MASTER, LIST), "cert-manager"),
         ("stack.dns", ("# stack", "dns = true"), Image(MASTER, LIST), "dns"),
         ("stack.airgap", ("# stack", "airgap = true"), Build(|folder| folder.lab.embeds_images().to_string()), "true"),
@@ -304,7 +309,7 @@ fn every_setting_has_its_effect() {
     let schema = lab::schema::published().unwrap();
     let mut all = BTreeSet::new();
     properties(&schema, &schema, "", &mut all);
-    let rows = rows();
+    let rows: Vec<Row> = of_cluster().into_iter().chain(of_stack_and_nodes()).collect();
     let with_row: BTreeSet<String> = rows.iter().map(|row| row.0.to_owned()).collect();
     assert_eq!(with_row, all, "a setting without a row, or a row without a setting");
     let base = lab(BASE);

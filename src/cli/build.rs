@@ -96,7 +96,8 @@ impl Fault for BuildCommandError {
 /// The built images: the result for programs.
 #[derive(Debug, Serialize)]
 struct Images {
-    images: Vec<Built>,
+    #[serde(rename = "images")]
+    built: Vec<Built>,
     /// Beside the `lab.toml`; works as soon as the cluster's API answers.
     kubeconfig: Option<PathBuf>,
     /// Where the lab's page is, if it has one.
@@ -158,7 +159,7 @@ pub fn run(args: &BuildArgs, out: &Output, reporter: &Reporter) -> Outcome {
         let serves = plan.stack.components().iter().any(|chosen| !chosen.component.front.hosts.is_empty());
         serves.then(|| plan.lab.domain.clone())
     });
-    out.result(&Images { images, kubeconfig, domain }, text)
+    out.result(&Images { built: images, kubeconfig, domain }, text)
 }
 
 /// The path of each image. Generic images with the same plan are built once.
@@ -220,7 +221,7 @@ fn remarks(target: &Target, built: &Built, secrets: bool, generic: bool, reporte
 
 fn text(result: &Images) -> String {
     let mut text = String::new();
-    for built in &result.images {
+    for built in &result.built {
         let containers = match built.containers {
             Containers { count: 0, .. } => String::new(),
             Containers { count, bytes } => format!(", {count} container images of {}", HumanBytes(bytes)),
@@ -235,8 +236,8 @@ fn text(result: &Images) -> String {
             built.packages
         );
     }
-    let on_card = result.images.iter().find(|b| b.board != "virt");
-    if let Some(first) = result.images.first() {
+    let on_card = result.built.iter().find(|b| b.board != "virt");
+    if let Some(first) = result.built.first() {
         let _ = writeln!(text, "Try it in QEMU:  labimg boot {} --ssh-port 2222", first.image.display());
     }
     if let Some(first) = on_card {
@@ -244,7 +245,7 @@ fn text(result: &Images) -> String {
         let _ =
             writeln!(text, "Flash it:        sudo dd if={image} of=/dev/YOUR_CARD bs=4M conv=fsync status=progress");
     }
-    if let Some(first) = result.images.iter().find(|b| b.login) {
+    if let Some(first) = result.built.iter().find(|b| b.login) {
         let login = match &first.hostname {
             Some(name) if first.board != "virt" => format!("{}@{name}.local", first.user),
             _ => format!("-p 2222 {}@127.0.0.1", first.user),

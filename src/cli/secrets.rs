@@ -1,5 +1,6 @@
 //! `labimg secrets`: shows and renews the keys of a lab.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -220,7 +221,8 @@ fn rotate_stack(dir: &Path, names: &[String], yes: bool, out: &Output) -> Outcom
         text += "`labimg stack apply` gives them to a running cluster; the next card of the master has them too.\n";
         for UsedIn { component, secret, key, rotation } in &done.used {
             let more = rotation.as_ref().map(|more| format!(": {more}")).unwrap_or_default();
-            text += &format!("  {component}: Secret {secret}, key {key}{more}\n");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {component}: Secret {secret}, key {key}{more}");
         }
         text
     })

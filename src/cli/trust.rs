@@ -1,5 +1,6 @@
 //! `labimg trust`: how computers come to trust the lab's certificates.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -119,7 +120,8 @@ fn text(trust: &Trust) -> String {
         trust.fingerprint
     );
     for (system, command) in &trust.commands {
-        text += &format!("{system}:\n  {command}\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{system}:\n  {command}");
     }
     text
 }

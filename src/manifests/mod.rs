@@ -102,9 +102,13 @@ impl Fault for ManifestError {
     fn kind(&self) -> FaultKind {
         match self {
             Self::Component { is_own: false, .. } | Self::Render { is_own: false, .. } => FaultKind::Ours,
-            Self::Component { .. } | Self::Render { .. } => FaultKind::Configuration,
-            // Only a file of the lab folder can conflict with them.
-            Self::Read { .. } | Self::Name { .. } | Self::Content { .. } | Self::Tree(_) => FaultKind::Configuration,
+            // Only a file of the lab folder can conflict with ours.
+            Self::Component { .. }
+            | Self::Render { .. }
+            | Self::Read { .. }
+            | Self::Name { .. }
+            | Self::Content { .. }
+            | Self::Tree(_) => FaultKind::Configuration,
         }
     }
 

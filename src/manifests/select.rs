@@ -111,13 +111,12 @@ fn first(wanted: &Wanted, all: &BTreeMap<String, Component>) -> BTreeMap<String,
     for (name, component) in all {
         let front = &component.front;
         let because = match wanted.switched.get(name) {
-            Some(false) => continue,
             Some(true) => Because::Asked,
             // What every lab has goes by the disk, as storage always did.
             None if front.is_of(wanted.profile) && (wanted.storage || !front.storage || !front.is_always()) => {
                 Because::Profile
             }
-            None => continue,
+            Some(false) | None => continue,
         };
         there.insert(name.clone(), because);
     }

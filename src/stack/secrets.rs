@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Chosen, Stack, yaml};
 use crate::manifests::ManifestError;
 use crate::manifests::component::{CaPart, SecretFront, SecretValue};
-use crate::secrets::{StackNames, StackSecrets};
+use crate::secrets::{Secret, StackNames, StackSecrets};
 
 /// The file with all Secrets, which leaves the node when it was applied.
 pub const SECRETS: &str = "labimg-secrets.yaml";
@@ -131,7 +131,7 @@ fn of(value: &SecretValue, secrets: Option<&StackSecrets>, chosen: &Chosen) -> R
     let Some(secrets) = secrets else { return Ok(MASK.into()) };
     let found = match value {
         SecretValue::Text(text) => Some(text.as_str()),
-        SecretValue::Password(name) | SecretValue::Cookie(name) => secrets.value(name).map(|value| value.expose()),
+        SecretValue::Password(name) | SecretValue::Cookie(name) => secrets.value(name).map(Secret::expose),
         SecretValue::Ca(CaPart::Certificate) => secrets.authority().map(|(certificate, _)| certificate),
         SecretValue::Ca(CaPart::Key) => secrets.authority().map(|(_, key)| key.expose()),
     };

@@ -55,12 +55,7 @@ impl Component {
     ///
     /// # Errors
     /// A bad front matter, a missing one, a name that k3s would not accept.
-    fn of_files(
-        name: &str,
-        shown: String,
-        files: BTreeMap<String, String>,
-        is_own: bool,
-    ) -> Result<Self, ManifestError> {
+    fn of_files(name: &str, shown: &str, files: BTreeMap<String, String>, is_own: bool) -> Result<Self, ManifestError> {
         let bad = |file: &str, Mistake { line, what, help }: Mistake| ManifestError::Component {
             file: format!("{shown}/{file}"),
             line,
@@ -81,10 +76,10 @@ impl Component {
             return Err(bad(FRONT_MATTER, Mistake { line: 1, what: what.to_owned(), help: None }));
         }
         let (objects, texts): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            files.into_iter().partition(|(file, _)| file.ends_with(".yaml"));
+            files.into_iter().partition(|(file, _)| Path::new(file).extension().is_some_and(|end| end == "yaml"));
         let objects =
             objects.into_iter().map(|(file, text)| (file.trim_end_matches(".yaml").to_owned(), text)).collect();
-        let component = Self { name: name.to_owned(), front, shown: shown.clone(), is_own, values, objects, texts };
+        let component = Self { name: name.to_owned(), front, shown: shown.to_owned(), is_own, values, objects, texts };
         for file in component.files() {
             let wrong = |BadName { what, help }| Mistake { line: 1, what: format!("{file}: {what}"), help: Some(help) };
             check::name(&file).map_err(|e| bad(FRONT_MATTER, wrong(e)))?;
@@ -144,7 +139,7 @@ impl Component {
                 String::from_utf8(bytes).map_err(|_| bad("not UTF-8", Some("save it as UTF-8 text".to_owned())))?;
             files.insert(name, text);
         }
-        Self::of_files(name, folder.display().to_string(), files, true)
+        Self::of_files(name, &folder.display().to_string(), files, true)
     }
 
     /// The files that k3s gets for it, by name.
@@ -213,7 +208,7 @@ pub fn built_in() -> Result<BTreeMap<String, Component>, ManifestError> {
             let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
             files.insert(name, file.contents_utf8().ok_or_else(|| not_text(&shown))?.to_owned());
         }
-        all.insert(name.clone(), Component::of_files(&name, shown, files, false)?);
+        all.insert(name.clone(), Component::of_files(&name, &shown, files, false)?);
     }
     Ok(all)
 }
