@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by its DevTools protocol over a pipe: JSON messages, each ended by a zero byte.
+//! A headless Chromium, driven by its `DevTools` protocol over a pipe: JSON messages, each ended by a zero byte.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -44,17 +44,17 @@ impl Page {
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         let wire = Wire { input, output, number: 0, session: None, events: VecDeque::new() };
         let page = Self { child, wire: RefCell::new(wire), _folder: folder };
-        let target = page.call("Target.createTarget", json!({ "url": "about:blank" }));
-        let attached = page.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
+        let target = page.call("Target.createTarget", &json!({ "url": "about:blank" }));
+        let attached = page.call("Target.attachToTarget", &json!({ "targetId": target["targetId"], "flatten": true }));
         page.wire.borrow_mut().session = Some(attached["sessionId"].as_str().unwrap().to_owned());
         for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"] {
-            page.call(&format!("{domain}.enable"), json!({}));
+            page.call(&format!("{domain}.enable"), &json!({}));
         }
         page
     }
 
     /// A command and its result.
-    pub fn call(&self, method: &str, parameters: Value) -> Value {
+    pub fn call(&self, method: &str, parameters: &Value) -> Value {
         let mut wire = self.wire.borrow_mut();
         wire.number += 1;
         let number = wire.number;
@@ -80,7 +80,7 @@ impl Page {
     /// What an expression gives; promises are waited for.
     pub fn ask(&self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let mut result = self.call("Runtime.evaluate", parameters);
+        let mut result = self.call("Runtime.evaluate", &parameters);
         assert!(result.get("exceptionDetails").is_none(), "{expression}: {result}");
         result["result"]["value"].take()
     }
@@ -102,12 +102,12 @@ impl Page {
     pub fn load(&self, address: &str, width: u32, scheme: &str) {
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false }),
+            &json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false }),
         );
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }, { "name": "prefers-reduced-motion", "value": "reduce" }]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.call("Emulation.setEmulatedMedia", &json!({ "features": features }));
         self.wire.borrow_mut().events.clear();
-        self.call("Page.navigate", json!({ "url": address }));
+        self.call("Page.navigate", &json!({ "url": address }));
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
@@ -115,7 +115,7 @@ impl Page {
         for kind in ["keyDown", "keyUp"] {
             self.call(
                 "Input.dispatchKeyEvent",
-                json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": if key == "Tab" { 9 } else { 13 } }),
+                &json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": if key == "Tab" { 9 } else { 13 } }),
             );
         }
     }
@@ -131,7 +131,7 @@ impl Page {
     pub fn picture(&self, width: u32, height: u32) -> Vec<u8> {
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let parameters = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-        STANDARD.decode(self.call("Page.captureScreenshot", parameters)["data"].as_str().unwrap()).unwrap()
+        STANDARD.decode(self.call("Page.captureScreenshot", &parameters)["data"].as_str().unwrap()).unwrap()
     }
 }
 

@@ -266,7 +266,7 @@ fn keyboards_and_screen_readers_find_all() {
     page.press("Enter");
     page.wait_for("document.activeElement.id === 'services'");
 
-    let tree = page.call("Accessibility.getFullAXTree", json!({}));
+    let tree = page.call("Accessibility.getFullAXTree", &json!({}));
     let nodes: Vec<(String, String)> = tree["nodes"]
         .as_array()
         .unwrap()

@@ -1,4 +1,4 @@
-//! The page as the cluster would serve it: the files of the rendered ConfigMap, with the server's own headers.
+//! The page as the cluster would serve it: the files of the rendered `ConfigMap`, with the server's own headers.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
