@@ -16,7 +16,12 @@ pub(super) struct Proxies {
     settings: Vec<(String, String, PathBuf)>,
     /// Files that this user may not read.
     closed: Vec<PathBuf>,
+    /// Directives with which a file changes others, which labimg does not follow, and the file.
+    directives: Vec<(&'static str, PathBuf)>,
 }
+
+/// What apt takes for more than a comment (apt.conf(5)).
+const DIRECTIVES: [&str; 2] = ["#clear", "#include"];
 
 impl Proxies {
     /// Reads `apt.conf.d`, then `apt.conf`.
@@ -37,7 +42,10 @@ impl Proxies {
             let file = path.strip_prefix(root).map_or_else(|_| path.clone(), |p| Path::new("/").join(p));
             match std::fs::read(&path) {
                 Ok(text) => {
-                    let found = settings(&String::from_utf8_lossy(&text));
+                    let text = String::from_utf8_lossy(&text);
+                    let has = |word: &&str| text.lines().any(|line| line.trim_start().starts_with(*word));
+                    proxies.directives.extend(DIRECTIVES.into_iter().filter(has).map(|word| (word, file.clone())));
+                    let found = settings(&text);
                     let of_proxies = found.into_iter().filter(|(name, _)| name.contains("::proxy"));
                     proxies.settings.extend(of_proxies.map(|(name, value)| (name, value, file.clone())));
                 }
@@ -68,6 +76,9 @@ impl Proxies {
         };
         for file in &self.closed {
             pass_over(format!("{} (it may not be read)", file.display()));
+        }
+        for (word, file) in &self.directives {
+            pass_over(format!("{word} in {}", file.display()));
         }
         let own = find(&format!("proxy::{host}"));
         for rest in ["proxy-auto-detect", "proxyautodetect"] {
@@ -195,6 +206,9 @@ mod tests {
         let over = "the program of acquire::http::proxy-auto-detect (/etc/apt/apt.conf.d/auto)".to_owned();
         assert_eq!(of(&[program], url), (None, vec![over]));
         assert_eq!(of(&[program, own], url).1, [""; 0], "the host's own proxy goes before the program");
+        let cleared =
+            ("apt.conf", "Acquire::http::Proxy \"http://old.example\";\n#clear Acquire::http::Proxy;\n# clear\n");
+        assert_eq!(of(&[cleared], url).1, ["#clear in /etc/apt/apt.conf"]);
         let socks = ("apt.conf", "Acquire::http::Proxy \"socks5h://me:secret@s.example:1080\";");
         let over = "the proxy socks5h://me:***@s.example:1080 (/etc/apt/apt.conf)".to_owned();
         assert_eq!(of(&[socks], url), (None, vec![over]));
