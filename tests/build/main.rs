@@ -15,6 +15,7 @@
     reason = "a panic is how a test fails, names are our own, and speed is no matter here"
 )]
 
+mod airgap;
 mod charts;
 mod containers;
 mod disk;
@@ -25,6 +26,7 @@ mod locked;
 mod network;
 mod recorded;
 mod registry;
+mod registry_server;
 mod renewed;
 mod signals;
 mod together;
