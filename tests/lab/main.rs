@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod hints;
+mod realm;
 
 use std::path::Path;
 use std::process::{Command, Output};
