@@ -17,6 +17,7 @@ mod lock;
 mod new;
 mod output;
 mod problems;
+mod reach;
 mod report;
 mod roles;
 mod secrets;
@@ -120,7 +121,7 @@ pub fn run() -> ExitCode {
         Command::Export(args) => export::run(args, &out, &reporter),
         Command::Boards(args) => boards::run(args, &out),
         Command::Roles(args) => roles::run(args, &out),
-        Command::Stack(args) => stack::run(args, &out),
+        Command::Stack(args) => stack::run(args, &out, &reporter),
         Command::Status(args) => status::run(args, &out, &reporter),
         Command::Hosts(args) => hosts::run(args, &out),
         Command::Trust(args) => trust::run(args, &out),

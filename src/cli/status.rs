@@ -10,14 +10,12 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::output::{Failure, Output};
+use super::reach::Reach;
 use super::report::Reporter;
-use crate::kube::{self, Access, Address, Client, KubeError, Objects, Patience, Status};
+use crate::kube::{self, Access, KubeError, Objects, Patience, Status, pause};
 use crate::lab;
-use crate::secrets;
 use crate::wording::one_line;
 use labimg_tree::fault::{Fault, FaultKind};
-use labimg_tree::interrupt;
-use labimg_tree::progress::Progress;
 
 /// Wait between two queries of the cluster.
 const EVERY: Duration = Duration::from_secs(2);
@@ -40,12 +38,8 @@ pub struct StatusArgs {
     /// The folder that holds lab.toml
     #[arg(long, value_name = "DIR", default_value = ".")]
     lab: PathBuf,
-    /// How to reach the cluster [default: the lab's kubeconfig]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// Where the API server is, when not where the kubeconfig says; its certificate must be the kubeconfig's all the same
-    #[arg(long, value_name = "HOST:PORT")]
-    server: Option<Address>,
+    #[command(flatten)]
+    reach: Reach,
     /// Wait until all is ready
     #[arg(long)]
     wait: bool,
@@ -65,27 +59,15 @@ struct Report {
 
 pub fn run(args: &StatusArgs, out: &Output, reporter: &Reporter) -> Outcome {
     // Another cluster's kubeconfig is unrelated to the lab in this folder.
-    let expected: Vec<String> = match (lab::find(&args.lab), &args.kubeconfig) {
+    let expected: Vec<String> = match (lab::find(&args.lab), &args.reach.kubeconfig) {
         (Some(file), None) => {
             let folder = lab::load(&file)?;
             folder.lab.nodes.into_iter().map(|node| node.name).collect()
         }
         _ => Vec::new(),
     };
-    let file = args.kubeconfig.clone().unwrap_or_else(|| args.lab.join("kubeconfig"));
-    let access = Access::read(&file)?;
-    // Of another cluster's certificates labimg cannot make others.
-    if args.kubeconfig.is_none() {
-        let now = jiff::Timestamp::now().as_second();
-        for text in secrets::ending_soon(&access.certificate, &access.authorities, now) {
-            reporter.warn(&text);
-        }
-        let certificate = std::fs::read(args.lab.join(secrets::AUTHORITY_FILE)).unwrap_or_default();
-        if let Some(text) = secrets::authority_ending(&certificate, now) {
-            reporter.warn(&text);
-        }
-    }
-    let watch = Watch { access: &access, server: args.server.as_ref(), expected: &expected };
+    let access = args.reach.access(&args.lab, reporter)?;
+    let watch = Watch { access: &access, reach: &args.reach, expected: &expected };
     let result = if args.wait {
         watch.until_ready(Duration::from_secs(args.timeout), reporter)
     } else {
@@ -134,18 +116,14 @@ impl Fault for NotReady {
 /// A cluster that is queried repeatedly.
 struct Watch<'a> {
     access: &'a Access,
-    server: Option<&'a Address>,
+    reach: &'a Reach,
     expected: &'a [String],
 }
 
 impl Watch<'_> {
-    /// Queries once. The name is resolved each time: an address may change while the nodes start.
+    /// Queries once.
     fn look(&self) -> Result<Status, KubeError> {
-        let (host, port) = match self.server {
-            Some(server) => (server.host.as_str(), server.port),
-            None => (self.access.host.as_str(), self.access.port),
-        };
-        let client = Client::new(self.access, &kube::find(host)?, port)?;
+        let client = self.reach.client(self.access)?;
         Ok(Status::of(&Objects::fetch(&client)?, self.expected))
     }
 
@@ -186,13 +164,4 @@ impl Watch<'_> {
             pause(EVERY.min(limit.saturating_sub(begun.elapsed())))?;
         }
     }
-}
-
-fn pause(time: Duration) -> Result<(), Failure> {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        interrupt::check()?;
-        std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
-    }
-    Ok(interrupt::check()?)
 }

@@ -21,6 +21,7 @@ use labimg_tree::fault::{Fault, FaultKind};
 
 pub(crate) use check::PACKAGED;
 pub use component::{Component, Profile};
+pub(crate) use objects::values;
 pub use user::{OwnCharts, OwnManifests};
 
 /// Names that k3s gives to the files of components and to those of a lab folder, sorted.

@@ -109,6 +109,25 @@ pub(super) fn read<S: DeserializeOwned>(text: &str) -> Result<Vec<Object<S>>, Mi
     Ok(objects)
 }
 
+/// The objects of a text as k3s applies them, lists opened.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn values(text: &str) -> Result<Vec<Value>, Mistake> {
+    let objects = read::<serde::de::IgnoredAny>(text)?;
+    let mut documents = wording::from_yaml::<Value>(text)?;
+    let mut values = Vec::with_capacity(objects.len());
+    for object in objects {
+        let Some(fields) = object.at.of(&mut documents).map(Value::take) else { continue };
+        let Value::Object(mut fields) = fields else { continue };
+        // The item of a list has both from the list.
+        fields.entry("apiVersion").or_insert_with(|| object.api_version.into());
+        fields.entry("kind").or_insert_with(|| object.kind.into());
+        values.push(fields.into());
+    }
+    Ok(values)
+}
+
 fn object<S>(document: Document<S>, at: Place, line: usize) -> Result<Object<S>, Mistake> {
     let Document { api_version, kind, metadata, spec, .. } = document;
     let given =
@@ -157,6 +176,14 @@ mod tests {
         }
         // A kind may end in `List` without being one.
         assert_eq!(kinds("apiVersion: x/v1\nkind: BlockList\nmetadata: { name: x }\n"), ["1 x/v1 BlockList"]);
+    }
+
+    #[test]
+    fn objects_are_whole_as_k3s_applies_them() {
+        let values = values(LISTS).unwrap();
+        let shown: Vec<String> = values.iter().map(|v| format!("{} {}", v["kind"], v["metadata"]["name"])).collect();
+        assert_eq!(shown, [r#""Secret" "a""#, r#""Namespace" "b""#, r#""Secret" "c""#, r#""Odd" "d""#]);
+        assert_eq!(values[2]["spec"], 1);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::manifests::select::{self, BadChoice, Because, Wanted};
 
 pub use images::StackImages;
 pub use render::{Cluster, EXPORT, Files, NAMESPACES, held_back, host, link, list, render};
-pub use secrets::{SECRETS, UsedIn, secret_objects};
+pub use secrets::{SECRETS, UsedIn, secret_objects, secrets_so_far};
 
 /// A component of a lab's stack.
 #[derive(Debug, Clone, PartialEq)]

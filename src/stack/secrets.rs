@@ -91,6 +91,29 @@ impl Stack {
 /// # Errors
 /// A secret that was not made.
 pub fn secret_objects(stack: &Stack, secrets: Option<&StackSecrets>) -> Result<Option<String>, ManifestError> {
+    let objects = objects(stack, secrets, Missing::IsAnError)?;
+    if objects.is_empty() {
+        return Ok(None);
+    }
+    yaml::documents("secrets", &objects).map(Some)
+}
+
+/// The Secrets of all components as objects; a value that was not made yet is masked.
+///
+/// # Errors
+/// None that input can cause.
+pub fn secrets_so_far(stack: &Stack, secrets: &StackSecrets) -> Result<Vec<Value>, ManifestError> {
+    objects(stack, Some(secrets), Missing::IsMasked)
+}
+
+/// What is done about a secret that was not made.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    IsAnError,
+    IsMasked,
+}
+
+fn objects(stack: &Stack, secrets: Option<&StackSecrets>, missing: Missing) -> Result<Vec<Value>, ManifestError> {
     let mut objects = Vec::new();
     for chosen in stack.components() {
         let mut has_any = false;
@@ -98,7 +121,7 @@ pub fn secret_objects(stack: &Stack, secrets: Option<&StackSecrets>) -> Result<O
             has_any = true;
             let mut data = BTreeMap::new();
             for (key, value) in &front.data {
-                data.insert(key.as_str(), of(value, secrets, chosen)?);
+                data.insert(key.as_str(), of(value, secrets, missing, chosen)?);
             }
             let mut metadata = json!({ "name": front.name, "namespace": front.namespace });
             if !front.labels.is_empty() {
@@ -117,14 +140,16 @@ pub fn secret_objects(stack: &Stack, secrets: Option<&StackSecrets>) -> Result<O
             }));
         }
     }
-    if objects.is_empty() {
-        return Ok(None);
-    }
-    yaml::documents("secrets", &objects).map(Some)
+    Ok(objects)
 }
 
 /// The text of a value.
-fn of(value: &SecretValue, secrets: Option<&StackSecrets>, chosen: &Chosen) -> Result<Value, ManifestError> {
+fn of(
+    value: &SecretValue,
+    secrets: Option<&StackSecrets>,
+    missing: Missing,
+    chosen: &Chosen,
+) -> Result<Value, ManifestError> {
     if let SecretValue::Text(text) = value {
         return Ok(text.as_str().into());
     }
@@ -135,6 +160,7 @@ fn of(value: &SecretValue, secrets: Option<&StackSecrets>, chosen: &Chosen) -> R
         SecretValue::Ca(CaPart::Certificate) => secrets.authority().map(|(certificate, _)| certificate),
         SecretValue::Ca(CaPart::Key) => secrets.authority().map(|(_, key)| key.expose()),
     };
+    let found = found.or((missing == Missing::IsMasked).then_some(MASK));
     found.map(Value::from).ok_or_else(|| ManifestError::Render {
         name: chosen.name().to_owned(),
         what: "one of its secrets was not made".to_owned(),

@@ -211,6 +211,9 @@ pub struct Chart {
     /// Whether k3s itself installs the chart, and only gets values for it (`HelmChartConfig`).
     #[serde(default)]
     pub config: bool,
+    /// API groups whose kinds it brings.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 impl Chart {

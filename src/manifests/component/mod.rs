@@ -239,4 +239,35 @@ mod tests {
             }
         }
     }
+
+    /// The groups of the objects in a component's templates, those of Kubernetes and k3s left out.
+    fn groups(component: &Component) -> impl Iterator<Item = &str> {
+        let lines = component.objects.values().flat_map(|text| text.lines());
+        let versions = lines.filter_map(|line| line.strip_prefix("apiVersion: "));
+        let groups = versions.filter_map(|version| Some(version.trim().split_once('/')?.0));
+        groups.filter(|group| group.contains('.') && !group.ends_with(".k8s.io") && !group.ends_with(".cattle.io"))
+    }
+
+    #[test]
+    fn kinds_come_with_the_component_or_what_it_needs() {
+        let all = built_in().unwrap();
+        let mut seen = 0;
+        for component in all.values() {
+            let mut there: Vec<&str> = vec![component.name.as_str()];
+            let mut at = 0;
+            while let Some(name) = there.get(at).copied() {
+                let needs = all[name].front.needs.iter().flat_map(|need| need.split('|'));
+                let more: Vec<&str> = needs.filter(|need| !there.contains(need)).collect();
+                there.extend(more);
+                at += 1;
+            }
+            let charts = there.iter().filter_map(|name| all[*name].front.chart.as_ref());
+            let known: Vec<&String> = charts.flat_map(|chart| &chart.groups).collect();
+            for group in groups(component) {
+                assert!(known.iter().any(|known| *known == group), "{}: no chart brings {group}", component.name);
+                seen += 1;
+            }
+        }
+        assert!(seen > 5, "the templates are not read");
+    }
 }

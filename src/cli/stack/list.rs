@@ -1,105 +1,17 @@
-//! `labimg stack`: what the cluster runs by itself.
+//! `labimg stack` and `labimg stack show`: the components.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::Outcome;
-use super::inputs::DEFAULT_SUITE;
-use super::output::Output;
-use crate::k3s::K3sSource;
-use crate::lab::{self, Checked, Lab, LabFolder};
-use crate::layers::manifests;
+use super::super::Outcome;
+use super::super::output::Output;
+use super::{find, stack_of};
+use crate::lab::{Checked, Lab};
+use crate::manifests::Profile;
 use crate::manifests::component::{Component, Memory};
 use crate::manifests::select::Because;
-use crate::manifests::{ManifestError, Profile};
-use crate::plan::target::{self, Flags};
-use crate::stack::{self, Cluster, Stack};
-use labimg_tree::fault::{Fault, FaultKind};
-use labimg_tree::suggest::{did_you_mean, nearest};
-
-const EXAMPLES: &str = "\
-Examples:
-  labimg stack                              the components, and which of them the lab has
-  labimg stack show keycloak
-  labimg stack render --profile seed        what the node would deploy, secrets masked";
-
-/// List what the cluster runs by itself, or print what a node will deploy
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct StackArgs {
-    #[command(subcommand)]
-    command: Option<StackCommand>,
-    /// The folder that holds lab.toml
-    #[arg(long, value_name = "DIR", default_value = ".", global = true)]
-    lab: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-enum StackCommand {
-    /// Everything about one component
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Print what the master deploys, as YAML, with secrets masked
-    Render {
-        /// Another profile than that of lab.toml
-        #[arg(long, value_parser = ["none", "minimal", "identity", "seed", "full"])]
-        profile: Option<String>,
-        /// One component alone
-        #[arg(long, value_name = "NAME")]
-        only: Option<String>,
-    },
-}
-
-/// Why nothing can be shown.
-#[derive(Debug, thiserror::Error)]
-pub enum StackCommandError {
-    /// No component has the name.
-    #[error("there is no component `{name}`")]
-    Unknown {
-        /// The name given.
-        name: String,
-        /// Similar names, best first.
-        near: Vec<String>,
-    },
-    /// The profile does not go with the rest of `lab.toml`.
-    #[error("the profile {profile} cannot be: {what}")]
-    Profile {
-        /// Its name.
-        profile: String,
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        help: String,
-    },
-    /// What the lab has makes no manifests.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-}
-
-impl Fault for StackCommandError {
-    fn kind(&self) -> FaultKind {
-        match self {
-            Self::Unknown { .. } | Self::Profile { .. } => FaultKind::Usage,
-            Self::Manifest(source) => source.kind(),
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::Unknown { near, .. } => {
-                let all = "`labimg stack` lists them all".to_owned();
-                Some(did_you_mean(near).into_iter().chain([all]).collect::<Vec<_>>().join("\n"))
-            }
-            Self::Profile { help, .. } => Some(help.clone()),
-            Self::Manifest(source) => source.help(),
-        }
-    }
-}
+use crate::stack::{self, Stack};
 
 /// A component in the list.
 #[derive(Debug, Serialize)]
@@ -131,25 +43,7 @@ struct List<'a> {
     memory: Memory,
 }
 
-pub fn run(args: &StackArgs, out: &Output) -> Outcome {
-    let checked = lab::check(&args.lab)?;
-    out.warnings(&checked);
-    match &args.command {
-        None => list(&checked, out),
-        Some(StackCommand::Show { name }) => show(&checked, name, out),
-        Some(StackCommand::Render { profile, only }) => render(checked, profile.as_deref(), only.as_deref(), out),
-    }
-}
-
-/// The stack of a checked lab, which has one.
-fn stack_of(folder: &LabFolder) -> Result<Stack, StackCommandError> {
-    Stack::of(&folder.lab, folder.parts.components()).map_err(|choices| {
-        let (what, help) = choices.into_iter().next().map_or_else(Default::default, |bad| (bad.what, bad.help));
-        StackCommandError::Profile { profile: folder.lab.stack.profile.name().to_owned(), what, help }
-    })
-}
-
-fn list(checked: &Checked, out: &Output) -> Outcome {
+pub(super) fn list(checked: &Checked, out: &Output) -> Outcome {
     let lab = &checked.folder.lab;
     let stack = stack_of(&checked.folder)?;
     let nodes = u32::try_from(lab.nodes.len()).unwrap_or(u32::MAX);
@@ -245,7 +139,7 @@ struct Shown<'a> {
     is_own: bool,
 }
 
-fn show(checked: &Checked, name: &str, out: &Output) -> Outcome {
+pub(super) fn show(checked: &Checked, name: &str, out: &Output) -> Outcome {
     let components = checked.folder.parts.components();
     let component = find(components, name)?;
     let lab = &checked.folder.lab;
@@ -300,43 +194,4 @@ fn shown_text(shown: &Shown<'_>) -> String {
     line("secrets", shown.secrets.join(", "));
     line("files", shown.files.join(", "));
     text
-}
-
-fn find<'c>(
-    components: &'c std::collections::BTreeMap<String, Component>,
-    name: &str,
-) -> Result<&'c Component, StackCommandError> {
-    components.get(name).ok_or_else(|| StackCommandError::Unknown {
-        name: name.to_owned(),
-        near: nearest(name, components.keys().map(String::as_str)),
-    })
-}
-
-fn render(checked: Checked, profile: Option<&str>, only: Option<&str>, out: &Output) -> Outcome {
-    let mut folder = checked.folder;
-    if let Some(profile) = profile.and_then(|name| Profile::ALL.into_iter().find(|known| known.name() == name)) {
-        folder.lab.stack.profile = profile;
-    }
-    if let Some(name) = only {
-        find(folder.parts.components(), name)?;
-    }
-    let stack = stack_of(&folder)?;
-    // With what overlays add to the settings.
-    let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
-    let targets = target::of_lab(&folder, &[], &flags)?;
-    let lab = targets.iter().find(|target| target.plan.role.manifests).map_or(&folder.lab, |target| &target.plan.lab);
-    let source = K3sSource::of(Some(lab));
-    let cluster = Cluster { lab, stack: &stack, k3s: &source.version, charts: &[] };
-    let mut files = manifests::files(&cluster, folder.parts.manifests())?;
-    if let Some(text) = stack::secret_objects(&stack, None)? {
-        files.insert(stack::SECRETS.to_owned(), text);
-    }
-    if let Some(name) = only {
-        let own = folder.parts.components().get(name).map(Component::files).unwrap_or_default();
-        files.retain(|file, _| own.contains(file));
-    }
-    out.result(&files, |files| {
-        let texts = files.iter().filter(|(_, text)| !text.is_empty());
-        texts.map(|(name, text)| format!("# {name}\n{}\n", text.trim_end())).collect::<Vec<_>>().join("---\n")
-    })
 }
