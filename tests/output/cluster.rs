@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::json;
+
+use crate::api::Api;
 use crate::lab::lab;
 use crate::{Session, dead_url};
 
@@ -45,6 +48,91 @@ fn a_cluster_that_is_not_there() {
     session.both(&["status", "--server", &dead]);
     session.both(&["status", "--server", &dead, "--wait", "--timeout", "1"]);
     session.ends("status");
+}
+
+/// Objects of a lab folder: one more kind than the API has.
+const MANIFEST: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: { name: settings, namespace: app }
+data:
+  app.conf: |
+    one
+    two
+    three
+    four
+    five
+    six
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: door, namespace: app }
+stringData: { code: first-code }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: app }
+";
+
+#[test]
+fn a_cluster_that_differs_from_its_lab() {
+    const SETTINGS: &str = "/api/v1/namespaces/app/configmaps/settings";
+    let mut session = Session::new();
+    session.write("lab.toml", lab(&session, ""));
+    session.note("without secrets");
+    session.both(&["stack", "diff"]);
+    let api = Api::of(session.dir.path());
+    let server = ["--server", &api.address()];
+    let with = |arguments: &[&'static str]| [arguments, &server].concat();
+    session.write("manifests/app.yaml", MANIFEST);
+    session.note("a cluster without anything of the lab");
+    session.run(&with(&["stack", "diff"]));
+    session.note("a webhook whose pods do not run yet, and an object that the API does not take");
+    api.refuse(SETTINGS, 500, "failed calling webhook \"w.example\": no endpoints available");
+    api.refuse("/api/v1/namespaces/lab", 422, "Namespace \"lab\" is invalid: metadata.name: Invalid value");
+    api.refuse("/api/v1/namespaces/app/secrets/door", 422, "Secret is invalid: data[code]: first-code");
+    session.run(&with(&["stack", "apply"]));
+    session.both(&with(&["stack", "apply"]));
+    session.both(&with(&["stack", "diff"]));
+    session.note("a text, a Secret and a kind that nobody brings");
+    let issuer = "---\napiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata: { name: mine }\n\
+        ---\napiVersion: example.org/v1\nkind: Thing\nmetadata: { name: mine }\n";
+    session.write("manifests/app.yaml", MANIFEST.replace("two\n", "2\n").replace("first-code", "other-code") + issuer);
+    session.both(&with(&["stack", "diff"]));
+    session.run(&with(&["stack", "apply", "--timeout", "0"]));
+    session.note("a component that was switched off, with a claim, and a file that somebody put there");
+    for name in ["nfs-storage", "cert-manager", "nextcloud", "by-hand"] {
+        let source = format!("/var/lib/rancher/k3s/server/manifests/{name}.yaml");
+        api.put(
+            &format!("/apis/k3s.cattle.io/v1/namespaces/kube-system/addons/{name}"),
+            json!({ "metadata": { "name": name, "annotations": { "addon.k3s.cattle.io/gvks": "helm.cattle.io/v1, Kind=HelmChart" } },
+                "spec": { "source": source } }),
+        );
+        let annotations = json!({ "objectset.rio.cattle.io/owner-gvk": "k3s.cattle.io/v1, Kind=Addon",
+            "objectset.rio.cattle.io/owner-name": name });
+        if name != "nfs-storage" {
+            api.put(
+                &format!("/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/{name}"),
+                json!({ "metadata": { "name": name, "namespace": "kube-system", "annotations": annotations } }),
+            );
+        }
+    }
+    let release = json!({ "meta.helm.sh/release-name": "nextcloud" });
+    api.put(
+        "/api/v1/persistentvolumeclaims",
+        json!({ "items": [{ "metadata": { "name": "files", "namespace": "nextcloud", "annotations": release } }] }),
+    );
+    session.write("manifests/app.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: { name: app }\n");
+    session.both(&with(&["stack", "diff"]));
+    session.run(&with(&["stack", "apply", "--prune"]));
+    session.run(&with(&["stack", "apply", "--prune", "--yes", "--and-data", "HelmChart/kube-system/nextclout"]));
+    session.both(&with(&["stack", "apply", "--prune", "--yes"]));
+    session.run(&with(&["stack", "apply", "--prune", "--yes", "--and-data", "HelmChart/kube-system/nextcloud"]));
+    session.run(&with(&["stack", "diff"]));
+    for code in ["first-code", "other-code"] {
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, code);
+        assert!(!session.said.contains(code) && !session.said.contains(&encoded), "a secret is shown");
+    }
+    session.ends("stack_of_a_cluster");
 }
 
 #[test]

@@ -11,6 +11,7 @@
     reason = "a panic is how a test fails, and speed is no matter here"
 )]
 
+mod api;
 mod archive;
 mod cluster;
 mod damage;
@@ -196,6 +197,7 @@ impl Session {
             (r#""last_used": \d+"#, r#""last_used": [TIME]"#),
             (r#""seconds":[0-9.e-]+"#, r#""seconds":[TIME]"#),
             (r"labimg \d+\.\d+\.\d+", "labimg [VERSION]"),
+            (r"still so after \d+ s", "still so after [TIME]"),
         ];
         insta::with_settings!({ filters => filters, omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(name, said);

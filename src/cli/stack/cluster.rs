@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use serde::Serialize;
 
 use super::super::Outcome;
 use super::super::output::{Failure, Output};
@@ -11,9 +10,9 @@ use super::super::reach::Reach;
 use super::super::report::Reporter;
 use super::StackCommandError;
 use super::render::Prepared;
-use super::shown;
+use super::shown::{self, Differences, Outcomes, Undeleted};
 use crate::charts::ChartRef;
-use crate::kube::apply::{self, AddOns, Charts, Difference, Found, Gone, GoneObjects, Key, Kinds, Object, Report};
+use crate::kube::apply::{self, AddOns, Charts, Found, Gone, Key, Kinds, Object};
 use crate::kube::{Client, KubeError, Verb};
 use crate::lab::LabFolder;
 use crate::manifests::{self, OwnCharts, PACKAGED, SERVED};
@@ -65,42 +64,6 @@ struct Wanted {
     objects: Vec<Object>,
     charts: Charts,
     addons: AddOns,
-}
-
-/// What differs.
-#[derive(Debug, Serialize)]
-pub(super) struct Differences {
-    /// The kubeconfig's context.
-    pub(super) cluster: String,
-    /// Number of objects that are as they should be.
-    pub(super) same: usize,
-    /// The others.
-    pub(super) objects: Vec<Difference>,
-    /// What the lab no longer has.
-    pub(super) gone: GoneObjects,
-}
-
-/// What was done.
-#[derive(Debug, Serialize)]
-pub(super) struct Outcomes {
-    /// The kubeconfig's context.
-    pub(super) cluster: String,
-    #[serde(flatten)]
-    pub(super) report: Report,
-    /// What was deleted.
-    pub(super) deleted: Vec<Key>,
-    /// What the API did not delete, each with the reason.
-    pub(super) undeleted: Vec<Undeleted>,
-    /// What the lab no longer has, and the cluster keeps.
-    pub(super) kept: Vec<Gone>,
-}
-
-/// An object that was not deleted.
-#[derive(Debug, Serialize)]
-pub(super) struct Undeleted {
-    #[serde(flatten)]
-    pub(super) key: Key,
-    pub(super) why: String,
 }
 
 /// Why not all is well.

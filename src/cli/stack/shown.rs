@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::cluster::{Differences, Outcomes};
-use crate::kube::apply::{Change, Difference, Done, Found, Gone, Key, Origin};
+use crate::kube::apply::{Change, Difference, Done, Found, Gone, GoneObjects, Key, Origin, Report};
 
 /// Lines shown of an object, unless all are asked for.
 const FEW: usize = 40;
@@ -16,6 +16,42 @@ const LONG: usize = 160;
 
 /// Unchanged lines around a difference.
 const AROUND: usize = 2;
+
+/// What differs.
+#[derive(Debug, Serialize)]
+pub(super) struct Differences {
+    /// The kubeconfig's context.
+    pub(super) cluster: String,
+    /// Number of objects that are as they should be.
+    pub(super) same: usize,
+    /// The others.
+    pub(super) objects: Vec<Difference>,
+    /// What the lab no longer has.
+    pub(super) gone: GoneObjects,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcomes {
+    /// The kubeconfig's context.
+    pub(super) cluster: String,
+    #[serde(flatten)]
+    pub(super) report: Report,
+    /// What was deleted.
+    pub(super) deleted: Vec<Key>,
+    /// What the API did not delete, each with the reason.
+    pub(super) undeleted: Vec<Undeleted>,
+    /// What the lab no longer has, and the cluster keeps.
+    pub(super) kept: Vec<Gone>,
+}
+
+/// An object that was not deleted.
+#[derive(Debug, Serialize)]
+pub(super) struct Undeleted {
+    #[serde(flatten)]
+    pub(super) key: Key,
+    pub(super) why: String,
+}
 
 /// What differs.
 pub(super) fn differences(found: &Differences, whole: bool) -> String {
