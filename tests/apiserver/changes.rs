@@ -127,6 +127,8 @@ fn a_cluster_gets_what_differs_and_nothing_else() {
 
     // What has to wait is told, and the wait ends at once when it is asked to.
     interrupted(&session);
+    let (_, given) = cluster.ask(Method::GET, "/api/v1/namespaces/kube-system/configmaps/labimg-applied", None);
+    assert!(given["data"]["objects"].as_str().unwrap().contains("v1 Namespace - auth\n"), "{given}");
     let (text, _, is_good) = session.run(&["apply", "--timeout", "0"]);
     assert!(
         !is_good && text.contains("failed: its kind ClusterIssuer (cert-manager.io/v1) comes with the chart"),
@@ -134,6 +136,7 @@ fn a_cluster_gets_what_differs_and_nothing_else() {
     );
     define(&cluster, &charts);
     let done = session.apply(&[]);
+    assert!(session.lab.path().join("ca.crt").exists());
     assert_eq!(done["failed"], 0, "{done:#}");
     assert!(done["created"].as_u64().unwrap() > 0);
     session.is_the_same();

@@ -140,6 +140,7 @@ pub(super) fn apply(folder: &LabFolder, args: &ApplyArgs, out: &Output, reporter
     // Before anything is made: does anybody answer?
     client.send(Verb::Get, "/version", None)?;
     secrets.open_stack(&folder.dir.join(secrets::FOLDER), &prepared.stack.secret_names(), now()?)?;
+    secrets.write_authority(folder)?;
     let wanted = wanted(folder, &prepared, secrets.stack(), &client)?;
     let (deleting, kept) = if args.prune {
         let gone = apply::gone(&client, &wanted.objects, &wanted.addons)?.objects;
@@ -147,6 +148,7 @@ pub(super) fn apply(folder: &LabFolder, args: &ApplyArgs, out: &Output, reporter
     } else {
         (Vec::new(), Vec::new())
     };
+    apply::announce(&client, &wanted.objects)?;
     let limit = Duration::from_secs(args.timeout);
     let report = apply::apply(&client, &wanted.objects, &wanted.charts, limit, reporter)?;
     let (mut deleted, mut undeleted) = (Vec::new(), Vec::new());

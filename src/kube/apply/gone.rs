@@ -73,14 +73,7 @@ pub struct GoneObjects {
 /// How far the connection got.
 pub fn gone(client: &Client, wanted: &[Object], addons: &AddOns) -> Result<GoneObjects, KubeError> {
     let mut kinds = Kinds::new(client);
-    let mut keys = Vec::with_capacity(wanted.len());
-    for object in wanted {
-        let mut object = object.clone();
-        if let Some(resource) = kinds.find(&object.key.api_version, &object.key.kind)? {
-            object.settle(&resource);
-        }
-        keys.push(object.key);
-    }
+    let keys = settled(&mut kinds, wanted)?;
     let is_wanted = |key: &Key| keys.iter().any(|wanted| wanted.is_same(key));
     let mut found = GoneObjects::default();
     let mut lists: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
@@ -128,6 +121,18 @@ pub fn gone(client: &Client, wanted: &[Object], addons: &AddOns) -> Result<GoneO
     found.objects.sort_by(|a, b| a.key.cmp(&b.key));
     found.objects.dedup_by(|a, b| a.key.is_same(&b.key));
     Ok(found)
+}
+
+/// The names of objects in the cluster, as far as it knows their kinds.
+fn settled(kinds: &mut Kinds<'_>, objects: &[Object]) -> Result<Vec<Key>, KubeError> {
+    let one = |object: &Object| {
+        let mut object = object.clone();
+        if let Some(resource) = kinds.find(&object.key.api_version, &object.key.kind)? {
+            object.settle(&resource);
+        }
+        Ok(object.key)
+    };
+    objects.iter().map(one).collect()
 }
 
 fn items(list: Option<&Value>) -> &[Value] {
@@ -225,6 +230,15 @@ fn key(line: &str) -> Option<Key> {
     let (api_version, kind, namespace, name) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let namespace = Some(namespace).filter(|namespace| namespace != "-");
     Some(Key { api_version, kind, namespace, name })
+}
+
+/// Keeps in the cluster what it is about to be given: a run may be cut at any time.
+///
+/// # Errors
+/// As [`remember`].
+pub fn announce(client: &Client, objects: &[Object]) -> Result<(), KubeError> {
+    let keys = settled(&mut Kinds::new(client), objects)?;
+    remember(client, keys.iter(), &[])
 }
 
 /// Keeps in the cluster what it was given, beside what it was given before and still has.

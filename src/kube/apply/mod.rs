@@ -17,7 +17,7 @@ use super::{Answer, Client, KubeError, Verb};
 pub use compare::Change;
 pub use differ::{Difference, Found, diff};
 pub use discovery::{Kinds, Resource};
-pub use gone::{AddOns, Gone, GoneObjects, Origin, delete, gone, remember};
+pub use gone::{AddOns, Gone, GoneObjects, Origin, announce, delete, gone, remember};
 pub use object::{Key, Object};
 pub use run::{Applied, Done, Report, apply};
 
