@@ -102,6 +102,21 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a cache only to look into it: nothing is made, changed or removed, not even what is damaged. `None` when there
+    /// is no cache.
+    ///
+    /// # Errors
+    /// [`StoreError::Interrupted`] while waiting for a `cache prune`.
+    pub fn look(dir: &Path) -> Result<Option<Self>, StoreError> {
+        if !dir.join("blobs").is_dir() {
+            return Ok(None);
+        }
+        let lock = File::open(dir.join("lock")).ok();
+        let store = Self { dir: dir.to_owned(), lock, writable: false, known: Known::default() };
+        store.lock_shared()?;
+        Ok(Some(store))
+    }
+
     /// The cache's folder.
     #[must_use]
     pub fn dir(&self) -> &Path {

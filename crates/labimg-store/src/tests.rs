@@ -420,6 +420,21 @@ fn makers_that_fail_and_others_that_wait_do_not_meet() {
 }
 
 #[test]
+fn a_look_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    assert!(Store::look(&cache).unwrap().is_none() && !cache.exists());
+    let store = Store::open(&cache).unwrap();
+    let (good, bad) = (store.put(b"good", &Silent).unwrap(), store.put(b"bad", &Silent).unwrap());
+    std::fs::write(store.blob_path(&bad), b"worse").unwrap();
+    drop(store);
+    let store = Store::look(&cache).unwrap().unwrap();
+    assert_eq!(store.blob(&good, "one", &Silent).unwrap().unwrap().len(), 4);
+    assert!(store.blob(&bad, "another", &Silent).unwrap().is_none());
+    assert!(store.blob_path(&bad).exists());
+}
+
+#[test]
 fn bytes_are_put_once() {
     let bench = Bench::new();
     let hash = bench.store.put(b"some bytes", &Silent).unwrap();
