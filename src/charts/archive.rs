@@ -11,7 +11,7 @@ use super::ChartRef;
 use crate::wording;
 
 /// Most bytes that an archive may unpack to; Helm has the same limit.
-const UNPACKED_LIMIT: u64 = 100 << 20;
+pub(super) const UNPACKED_LIMIT: u64 = 100 << 20;
 
 /// Largest `Chart.yaml` that is read, in bytes.
 const HEAD_LIMIT: u64 = 1 << 20;

@@ -11,6 +11,7 @@
 //! manifest names the repository, and the cluster downloads the chart.
 
 mod archive;
+mod content;
 mod error;
 pub mod index;
 pub mod oci;
@@ -23,6 +24,7 @@ use labimg_tree::Content;
 use labimg_tree::hash::Sha256;
 use labimg_tree::progress::Unit;
 
+pub use content::{ChartContent, contents};
 pub use error::{ChartError, IndexError};
 
 /// Largest index that is read, in bytes. Large repositories have a few MB.

@@ -6,6 +6,7 @@
 
 pub(crate) mod check;
 pub mod component;
+pub(crate) mod located;
 mod objects;
 mod own_charts;
 mod pods;

@@ -30,8 +30,8 @@ pub(super) struct Object<S> {
 /// The place of an object: its document, and its item when that is a list; both from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    document: usize,
-    item: Option<usize>,
+    pub(super) document: usize,
+    pub(super) item: Option<usize>,
 }
 
 impl Place {

@@ -63,6 +63,12 @@ impl OwnManifests {
         &self.components
     }
 
+    /// Name → path for messages, and text.
+    pub(crate) fn texts(&self) -> BTreeMap<String, (String, String)> {
+        let shown = |name: &str| self.folder.join(name).display().to_string();
+        self.files.iter().map(|(name, text)| (name.clone(), (shown(name), text.clone()))).collect()
+    }
+
     /// The names of the files.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
