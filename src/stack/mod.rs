@@ -6,6 +6,7 @@
 //! which the node takes away.
 
 mod charts;
+pub mod check;
 mod images;
 mod render;
 mod secrets;

@@ -126,6 +126,9 @@ pub struct FrontMatter {
     /// All container images that run for it.
     #[serde(default)]
     pub images: Vec<ImageName>,
+    /// What its chart and its operator make that others name: `Kind/namespace/name`, or `Kind/name` without a namespace.
+    #[serde(default)]
+    pub makes: Vec<String>,
     /// What its users should know beforehand.
     #[serde(default)]
     pub warning: Option<String>,
@@ -214,6 +217,9 @@ pub struct Chart {
     /// API groups whose kinds it brings.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Values that its templates read although its `values.yaml` does not have them; a trailing `*` stands for all below.
+    #[serde(default)]
+    pub reads: Vec<String>,
 }
 
 impl Chart {

@@ -172,6 +172,13 @@ fn front_matter(text: &str) -> Result<FrontMatter, Mistake> {
     if let Some(link) = front.link.as_ref().filter(|link| !front.hosts.contains(link)) {
         return mistake(format!("its `link` \"{link}\" is not among its `hosts`"));
     }
+    let is_name =
+        |text: &String| (2..=3).contains(&text.split('/').count()) && text.split('/').all(|part| !part.is_empty());
+    if let Some(bad) = front.makes.iter().find(|text| !is_name(text)) {
+        return mistake(format!(
+            "`makes` has \"{bad}\", and wants Kind/namespace/name, or Kind/name of what is in no namespace"
+        ));
+    }
     let named = front.namespaces.keys();
     let unnamed =
         front.namespace.iter().find(|name| !named.clone().any(|known| known == *name) && *name != "kube-system");
