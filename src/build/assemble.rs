@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::ids::{Ids, Partuuids};
-use super::{BuildError, BuildOptions, PendingPackage, Run, containers, inputs};
+use super::{BuildError, BuildOptions, PendingPackage, Run, checks, containers, inputs};
 use crate::charts::{self, ChartRef};
 use crate::k3s::{self, K3sBinary, K3sRecord, K3sSource, LockedK3s, Wanted};
 use crate::layers::accounts::Accounts;
@@ -60,6 +60,7 @@ pub(super) fn assemble(plan: &Plan, run: &Run<'_>) -> Result<Assembled, BuildErr
     deb::fetch(&lock.packages, run.options.jobs, &run.context)?;
     let binary = obtain_k3s(plan, locked_k3s, run)?;
     let charts = charts::fetch_locked(&locked_charts.iter().collect::<Vec<_>>(), inputs::mirrors(plan), &run.context)?;
+    checks::after(plan, &locked_charts, run.context.store, run.context.progress)?;
     let carried = locked_images.map_or_else(|| containers::current(plan, run), Ok)?;
     let archives = containers::archives(&carried, plan, run)?;
 

@@ -11,6 +11,7 @@ use crate::layers::units::UnitsError;
 use crate::lock_file::LockFileError;
 use crate::manifests::ManifestError;
 use crate::seed::SeedError;
+use crate::stack::check::CheckError;
 use labimg_debian::configure::ConfigureError;
 use labimg_debian::deb::DebError;
 use labimg_debian::kernel::KernelError;
@@ -63,6 +64,8 @@ pub enum BuildError {
     #[error(transparent)]
     Manifests(#[from] ManifestError),
     #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error(transparent)]
     Seed(#[from] SeedError),
     #[error("the node's own files cannot be written")]
     Tree(#[from] TreeError),
@@ -94,6 +97,7 @@ impl Fault for BuildError {
             Self::Container(source) => source.kind(),
             Self::K3sLayer(source) => source.kind(),
             Self::Manifests(source) => source.kind(),
+            Self::Check(source) => source.kind(),
             Self::Seed(source) => source.kind(),
             Self::Tree(source) => source.kind(),
             Self::Image(source) => source.kind(),
@@ -122,6 +126,7 @@ impl Fault for BuildError {
             Self::Container(source) => source.help(),
             Self::K3sLayer(source) => source.help(),
             Self::Manifests(source) => source.help(),
+            Self::Check(source) => source.help(),
             Self::Seed(source) => source.help(),
             Self::Tree(source) => source.help(),
             Self::Image(source) => source.help(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::{BuildError, BuildOptions, Run, airgap, alone, containers};
+use super::{BuildError, BuildOptions, Run, airgap, alone, checks, containers};
 use crate::charts::{self, ChartRef, LockedChart};
 use crate::k3s::{self, K3sMode, K3sSource, LockedK3s};
 use crate::lock_file::{Archives, ClusterParts, ImageKey, LockFile, LockFileError};
@@ -133,6 +133,7 @@ pub(super) fn request(plan: &Plan, options: &BuildOptions) -> LockRequest {
 /// # Errors
 /// See [`BuildError`].
 pub fn lock(plans: &[&Plan], options: &BuildOptions, progress: &dyn Progress) -> Result<LockFile, BuildError> {
+    checks::before(plans, progress)?;
     let options = &airgap::options(plans, options, progress)?;
     alone(options, progress, |run| {
         let mut images: Vec<(ImageKey, Lock)> = Vec::new();
@@ -148,11 +149,20 @@ pub fn lock(plans: &[&Plan], options: &BuildOptions, progress: &dyn Progress) ->
         let parts = ClusterParts {
             k3s: releases(plans, options.k3s != K3sMode::Embed, run)?,
             k3s_images: containers::k3s_images(plans, run)?,
-            charts: resolve_charts(plans, run)?,
+            charts: checked_charts(plans, run)?,
             containers: containers::other_images(plans, run)?,
         };
         Ok(LockFile::new(of_mirror(options), &images, parts))
     })
+}
+
+/// The charts of the manifests of all these plans, which say what is right in them.
+fn checked_charts(plans: &[&Plan], run: &Run<'_>) -> Result<Vec<LockedChart>, BuildError> {
+    let charts = resolve_charts(plans, run)?;
+    for plan in plans {
+        checks::after(plan, &charts, run.context.store, run.context.progress)?;
+    }
+    Ok(charts)
 }
 
 /// The charts of the manifests of all these plans.

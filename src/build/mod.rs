@@ -3,6 +3,7 @@
 mod airgap;
 mod answers;
 mod assemble;
+pub mod checks;
 mod containers;
 mod error;
 mod ids;
@@ -140,13 +141,14 @@ pub fn run(outputs: &[Output], options: &BuildOptions, progress: &dyn Progress) 
     for output in outputs {
         write::check_output(&output.path)?;
     }
-    let (store, http) = open(options)?;
     let mut plans: Vec<&Plan> = Vec::new();
     for output in outputs {
         if !plans.contains(&&output.target.plan) {
             plans.push(&output.target.plan);
         }
     }
+    checks::before(&plans, progress)?;
+    let (store, http) = open(options)?;
     let options = &airgap::options(&plans, options, progress)?;
     let context = Context { store: &store, http: &http, progress };
     let mut built: Vec<(usize, Built)> = Vec::new();

@@ -1,4 +1,4 @@
-//! `labimg check`: finds mistakes in a `lab.toml`.
+//! `labimg check`: finds mistakes in a `lab.toml`, and in what the cluster would get.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,16 +6,24 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::inputs::DEFAULT_SUITE;
-use super::output::Output;
+use super::inputs::{self, DEFAULT_SUITE};
+use super::output::{Failure, Output};
 use super::{Outcome, problems};
+use crate::build::checks;
+use crate::charts;
 use crate::lab::{self, Checked};
-use crate::plan::target::{self, Flags};
+use crate::lock_file::LockFile;
+use crate::plan::Plan;
+use crate::plan::target::{self, Flags, Target};
+use crate::stack::check::{self, Contents, Finding, Unchecked};
+use labimg_store::Store;
+use labimg_tree::progress::Silent;
 
 const EXAMPLES: &str = "\
 Examples:
   labimg check                                the lab.toml of this folder
   labimg check ~/lab
+  labimg check --cache /srv/cache             values of charts too, as far as lock and cache have the charts
   labimg check --schema > lab.schema.json     for an editor that knows JSON Schema";
 
 /// Check a lab.toml and list its nodes
@@ -28,6 +36,9 @@ pub struct CheckArgs {
     /// Print the JSON Schema of lab.toml instead
     #[arg(long)]
     schema: bool,
+    /// Folder of the cache, which is only looked into [default: ~/.cache/labimg]
+    #[arg(long, value_name = "DIR", env = "LABIMG_CACHE")]
+    cache: Option<PathBuf>,
 }
 
 /// The content of a valid file, without secrets.
@@ -37,6 +48,8 @@ struct Summary<'l> {
     name: &'l str,
     nodes: Vec<Node<'l>>,
     warnings: Vec<serde_json::Value>,
+    /// What the cluster would get that was not checked, since no chart at hand says what is right.
+    unchecked: Unchecked,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,14 +69,52 @@ pub fn run(args: &CheckArgs, out: &Output) -> Outcome {
     out.warnings(&checked);
     // Finds mistakes that only show when board, role and files are combined.
     let flags = Flags { suite: DEFAULT_SUITE.to_owned(), ..Flags::default() };
-    target::of_lab(&checked.folder, &[], &flags)?;
+    let targets = target::of_lab(&checked.folder, &[], &flags)?;
     if checked.folder.lab.embeds_images() {
         checked.folder.parts.manifests().images()?;
     }
-    out.result(&summary(&checked), text)
+    let (found, unchecked) = manifests(args, &checked, &targets)?;
+    out.findings(&found);
+    out.result(&summary(&checked, &found, unchecked), text)
 }
 
-fn summary(checked: &Checked) -> Summary<'_> {
+/// What is probably wrong with what the cluster would get, and what was not checked.
+fn manifests(args: &CheckArgs, checked: &Checked, targets: &[Target]) -> Result<(Vec<Finding>, Unchecked), Failure> {
+    let mut plans: Vec<&Plan> = Vec::new();
+    for target in targets.iter().filter(|target| target.plan.role.manifests) {
+        if !plans.contains(&&target.plan) {
+            plans.push(&target.plan);
+        }
+    }
+    let mut found = Vec::new();
+    for plan in &plans {
+        found.extend(checks::offline(plan)?);
+    }
+    let contents = charts(args, checked)?;
+    let mut unchecked = Unchecked::default();
+    for plan in &plans {
+        let checked = checks::with_charts(plan, &contents)?;
+        found.extend(checked.found);
+        unchecked.values_of.extend(checked.unchecked.values_of);
+        unchecked.kinds.extend(checked.unchecked.kinds);
+    }
+    Ok((check::judged(found)?, unchecked))
+}
+
+/// The charts of the lock that the cache has.
+fn charts(args: &CheckArgs, checked: &Checked) -> Result<Contents, Failure> {
+    let lock = inputs::lock_beside(Some(&checked.folder));
+    if !lock.is_file() {
+        return Ok(Contents::new());
+    }
+    let lock = LockFile::load(&lock)?;
+    let cache = args.cache.clone().map_or_else(labimg_store::default_dir, Ok)?;
+    let Some(store) = Store::look(&cache)? else { return Ok(Contents::new()) };
+    // A damaged archive is as good as none, and no affair of this command.
+    Ok(charts::contents(lock.charts(), &store, &Silent)?)
+}
+
+fn summary<'c>(checked: &'c Checked, found: &[Finding], unchecked: Unchecked) -> Summary<'c> {
     let lab = &checked.folder.lab;
     let nodes = lab.nodes.iter();
     Summary {
@@ -75,7 +126,14 @@ fn summary(checked: &Checked) -> Summary<'_> {
         warnings: problems::objects(&checked.text, &checked.warnings)
             .into_iter()
             .chain(checked.folder.parts.notes().iter().map(|note| serde_json::json!({ "message": note })))
+            .chain(found.iter().map(|found| {
+                let Finding { file, line, object, path, what, help, .. } = found;
+                serde_json::json!({
+                    "file": file, "line": line, "object": object, "path": path, "message": what, "help": help,
+                })
+            }))
             .collect(),
+        unchecked,
     }
 }
 
@@ -96,5 +154,8 @@ fn text(summary: &Summary<'_>) -> String {
         format!("good, with {notes} warning{}", if notes == 1 { "" } else { "s" })
     };
     let _ = writeln!(text, "{}: {good}", summary.file);
+    if !summary.unchecked.is_empty() {
+        let _ = writeln!(text, "Not checked, since no chart at hand says what is right: {}", summary.unchecked);
+    }
     text
 }

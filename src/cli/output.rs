@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::clean::{clean, clean_json};
-use super::problems;
+use super::problems::{self, SHOWN};
 use crate::lab::{Checked, LabError, Problem};
+use crate::stack::check::Finding;
 use labimg_tree::fault::{Fault, FaultKind, causes};
 use labimg_tree::interrupt;
 
@@ -136,6 +137,18 @@ impl Output {
             let notes: String = checked.folder.parts.notes().iter().map(|note| format!("warning: {note}\n")).collect();
             // A closed standard error is ignored.
             let _ = io::stderr().lock().write_all((text + &notes).as_bytes());
+        }
+    }
+
+    /// Shows probable mistakes in manifests. With `--json` they are part of the result.
+    pub fn findings(&self, found: &[Finding]) {
+        if !self.json {
+            let more = found.len().checked_sub(SHOWN).filter(|more| *more > 0);
+            let lines = found.iter().take(SHOWN).map(ToString::to_string);
+            let lines = lines.chain(more.map(|more| format!("and {more} more")));
+            let text: String = lines.map(|line| format!("warning: {line}\n")).collect();
+            // A closed standard error is ignored.
+            let _ = io::stderr().lock().write_all(clean(&text).as_bytes());
         }
     }
 

@@ -14,7 +14,7 @@ use super::clean::{clean, clean_in_place};
 use crate::lab::{self, Place, Problem};
 
 /// Number of problems shown; the rest is only counted.
-const SHOWN: usize = 50;
+pub(super) const SHOWN: usize = 50;
 
 /// Draws problems for human readers: with colours and lines on a terminal, in plain ASCII elsewhere or with `NO_COLOR`.
 /// Secrets in the text are masked.

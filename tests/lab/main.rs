@@ -5,6 +5,8 @@
 mod hints;
 mod realm;
 
+mod stack;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

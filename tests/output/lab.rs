@@ -178,8 +178,11 @@ fn manifests_that_are_not_right() {
         std::fs::remove_dir_all(session.path("manifests")).unwrap();
     }
     session.note("manifests/app.yaml with 1,100 documents and 330,000 values");
-    let one = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { a: [";
-    session.write("manifests/app.yaml", format!("---\n{one}{}] }}\n", "1, ".repeat(300)).repeat(1_100));
+    let values = "1, ".repeat(300);
+    let one = |n| {
+        format!("---\napiVersion: example.org/v1\nkind: Thing\nmetadata: {{ name: a{n} }}\ndata: {{ a: [{values}] }}\n")
+    };
+    session.write("manifests/app.yaml", (0..1_100).map(one).collect::<String>());
     session.run(&["check"]);
     session.note("manifests/app.yaml that grows while it is read");
     let lines = (1..9).map(|n| format!("l{n}: &l{n} [{}]\n", format!("*l{}, ", n - 1).repeat(9))).collect::<String>();

@@ -13,6 +13,7 @@
 
 mod api;
 mod archive;
+mod checks;
 mod cluster;
 mod damage;
 mod golden;
@@ -207,9 +208,14 @@ impl Session {
 
 /// A mirror of the repository of the chart that labimg's manifests name.
 fn chart(server: &Server) {
+    chart_with(server, &[]);
+}
+
+/// The same, in which the chart has these files.
+fn chart_with(server: &Server, files: &[(&str, &str)]) {
     let (name, version) = ("nfs-subdir-external-provisioner", "4.0.18");
-    let (file, archive) =
-        (format!("releases.example/{name}-{version}.tgz"), labimg_testkit::chart::archive(name, version));
+    let archive = labimg_testkit::chart::archive_with(name, version, files);
+    let file = format!("releases.example/{name}-{version}.tgz");
     let digest = archive::hex(&archive);
     let index = format!(
         "apiVersion: v1\nentries:\n  {name}:\n  - apiVersion: v1\n    digest: {digest}\n    name: {name}\n    urls:\n    \
