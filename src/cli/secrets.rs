@@ -205,7 +205,9 @@ fn rotate_stack(dir: &Path, names: &[String], yes: bool, out: &Output) -> Outcom
     let folder = lab::load(dir)?;
     let stack = stack_of(&folder)?;
     let wanted = stack.secret_names();
-    for name in names {
+    // As the list shows them.
+    let names: Vec<String> = names.iter().map(|name| name.strip_prefix("stack/").unwrap_or(name).to_owned()).collect();
+    for name in &names {
         check_name(name, &wanted)?;
     }
     let question = format!("Make new passwords for {}?", names.join(", "));
@@ -214,9 +216,9 @@ fn rotate_stack(dir: &Path, names: &[String], yes: bool, out: &Output) -> Outcom
     }
     let path = folder.dir.join(secrets::FOLDER);
     let mut found = Secrets::open_existing(&path, &folder.lab, now()?)?;
-    let kept = secrets::rotate_stack(&path, &mut found, &wanted, names, now()?)?;
+    let kept = secrets::rotate_stack(&path, &mut found, &wanted, &names, now()?)?;
     let used = names.iter().flat_map(|name| stack.uses_of(name)).collect();
-    out.result(&RotatedStack { kept, names: names.to_vec(), used }, |done| {
+    out.result(&RotatedStack { kept, names, used }, |done| {
         let mut text = format!("New: {}. The old ones are in {}\n", done.names.join(", "), done.kept.display());
         text += "`labimg stack apply` gives them to a running cluster; the next card of the master has them too.\n";
         for UsedIn { component, secret, key, rotation } in &done.used {
