@@ -148,6 +148,24 @@ fn names_are_dns_labels() {
     one(&GOOD.replace("worker-1", "master"), "\"master\"", &["two nodes are called `master`"]);
     one(&lab("domain = \"my lab\"", ""), "\"my lab\"", &["not a DNS domain"]);
     one(&lab("domain = \"lab.local\"", ""), "\"lab.local\"", &["mDNS", "home.arpa"]);
+    one(&lab("domain = \"1.2.3.4\"", ""), "\"1.2.3.4\"", &["IPv4 address", "home.arpa"]);
+    one(&lab("domain = \"lab.localhost\"", ""), "\"lab.localhost\"", &["the computer itself", "home.arpa"]);
+}
+
+#[test]
+fn what_the_stack_cannot_do_is_told() {
+    let off = "[stack]\ndns = true\n[stack.components.dns]\nenabled = false\n";
+    one(&lab(off, ""), "dns", &["switches the component dns on", "keep one of them"]);
+    let traefik = "[k3s]\nserver_config = { disable = [\"servicelb\", \"traefik\"] }\n[stack]\nprofile = \"minimal\"\n";
+    one(&lab(traefik, ""), "\"traefik\"", &["belongs to the component ingress", "stack.components.ingress.enabled"]);
+    let itself = "[k3s]\nserver_config = { disable = [\"cert-manager\"] }\n[stack]\nprofile = \"minimal\"\n";
+    one(&lab(itself, ""), "\"cert-manager\"", &["belongs to the component cert-manager"]);
+    let text = "[k3s]\nserver_config = { disable = \"servicelb,traefik\" }\n[stack]\nprofile = \"minimal\"\n";
+    one(&lab(text, ""), "\"servicelb,traefik\"", &["`traefik` belongs to the component ingress"]);
+    assert_eq!(mistakes(&lab(&traefik.replace("minimal", "none"), "")), Vec::<String>::new());
+    let no_class =
+        "[stack]\nprofile = \"none\"\n[stack.components]\nvault.enabled = true\nnfs-storage.enabled = false\n";
+    one(&lab(no_class, ""), "vault", &["vault needs nfs-storage, which is switched off"]);
 }
 
 #[test]

@@ -46,6 +46,13 @@ pub(super) fn addon(file: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
+/// Whether an object can have this name (RFC 1123, 2.1, as in Kubernetes' rules for most names).
+pub(super) fn is_label(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let middle = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.len() <= 63 && edge(text.chars().next()) && edge(text.chars().last()) && text.chars().all(middle)
+}
+
 /// A bad file name, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadName {
@@ -69,16 +76,13 @@ pub(super) fn name(file: &str) -> Result<Name, BadName> {
     if is_skip {
         return Ok(Name::Skip);
     }
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let middle = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if stem.contains('.') {
         return bad(
             format!("k3s calls it `{}`, as any other file that begins so", addon(file)),
             "use a name without a dot before its ending".to_owned(),
         );
     }
-    // RFC 1123, 2.1, as in Kubernetes' rules for object names.
-    if stem.len() > 63 || !edge(stem.chars().next()) || !edge(stem.chars().last()) || !stem.chars().all(middle) {
+    if !is_label(stem) {
         return bad(
             "k3s makes an object of this name, and no object can have it".to_owned(),
             "use up to 63 small letters, digits and `-`, with a letter or digit at both ends".to_owned(),

@@ -33,6 +33,11 @@ pub fn addon_names(components: &BTreeMap<String, Component>, own: &OwnManifests)
     names.into_iter().collect()
 }
 
+/// Names that k3s gives to the files of this component.
+pub fn addon_names_of(component: &Component) -> impl Iterator<Item = String> {
+    component.files().into_iter().map(|file| check::addon(&file).to_owned())
+}
+
 /// Address of the charts that k3s serves. The Helm controller inserts the API's address.
 pub const SERVED: &str = "https://%{KUBERNETES_API}%/static/charts";
 

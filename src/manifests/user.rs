@@ -1,6 +1,6 @@
 //! Manifests of the lab folder: checked, then copied unchanged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use super::own_charts::{self, OwnChart};
 use crate::charts::ChartRef;
 use crate::containers::ImageName;
 use crate::wording::Mistake;
+
+/// The file with the stack's Secrets, which comes by the seed and leaves the node again, without `.yaml`.
+const SEEDED: &str = "labimg-secrets";
 
 /// The manifests of a lab folder.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,10 +134,13 @@ fn load(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<OwnMa
     paths.sort();
     let mut loaded = OwnManifests::default();
     let mut all = of_program.clone();
-    for path in paths.iter().filter(|path| path.is_dir()) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name_of = |path: &Path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let folders: Vec<(String, &PathBuf)> =
+        paths.iter().filter(|path| path.is_dir()).map(|path| (name_of(path), path)).collect();
+    let known: BTreeSet<String> = all.keys().cloned().chain(folders.iter().map(|(name, _)| name.clone())).collect();
+    for (name, path) in &folders {
         if !name.starts_with('.') {
-            let component = Component::read(name, path)?;
+            let component = Component::read(name, path, &known)?;
             all.insert(name.to_owned(), component.clone());
             loaded.components.insert(name.to_owned(), component);
         }
@@ -173,6 +179,10 @@ fn load(folder: &Path, of_program: &BTreeMap<String, Component>) -> Result<OwnMa
         if kind.map_err(|BadName { what, help }| bad(&what, Some(help)))? == Name::Skip {
             loaded.files.insert(name.to_owned(), String::new());
             continue;
+        }
+        if check::addon(name) == SEEDED {
+            let help = "give it another name".to_owned();
+            return Err(bad("the master's seed writes a file that k3s takes for the same", Some(help)));
         }
         if let Some(other) = addons.insert(check::addon(name).to_owned(), name.to_owned()).filter(|other| other != name)
         {

@@ -117,7 +117,10 @@ impl Stack {
     pub fn memory(&self, nodes: u32) -> Memory {
         self.chosen.iter().fold(Memory::default(), |sum, chosen| {
             let one = chosen.component.front.memory_in(nodes);
-            Memory { requests: sum.requests + one.requests, limits: sum.limits + one.limits }
+            Memory {
+                requests: sum.requests.saturating_add(one.requests),
+                limits: sum.limits.saturating_add(one.limits),
+            }
         })
     }
 }

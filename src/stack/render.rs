@@ -13,7 +13,7 @@ use crate::k3s::config;
 use crate::lab::{Lab, LabNode};
 use crate::manifests::component::{Component, FIRST, Namespace};
 use crate::manifests::{ManifestError, check};
-use crate::wording;
+use crate::wording::{self, Mistake};
 use labimg_tree::Content;
 
 /// Where the master's disk is mounted and exported.
@@ -83,7 +83,14 @@ fn of_component(chosen: &Chosen, cluster: &Cluster<'_>, all: &Value, files: &mut
     if let Some(text) = &chosen.component.values {
         let file = "/values.yaml";
         let ours = wording::from_yaml(&rendered(file, text)?).map_err(|e| bad(file, e.into()))?;
-        let ours = ours.into_iter().next().unwrap_or_default();
+        let ours = match ours.as_slice() {
+            [] | [serde_json::Value::Null] => json!({}),
+            [ours @ serde_json::Value::Object(_)] => ours.clone(),
+            _ => {
+                let what = "values of a chart are one set of fields (`name: value`)".to_owned();
+                return Err(bad(file, Mistake { line: 1, what, help: None }.into()));
+            }
+        };
         let settings = &chosen.settings;
         let merged = values::merged(values::merged(ours, &settings.from_file), &settings.values);
         let text = yaml::document(name, &merged)?;

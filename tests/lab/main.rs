@@ -130,3 +130,57 @@ fn the_schema_is_the_published_one() {
     let output = labimg(Path::new("/"), &["check", "--schema"]);
     assert!(stdout(&output) == include_str!("../../lab.schema.json"), "`labimg check --schema > lab.schema.json`");
 }
+
+/// Runs `check` on a lab with a component of its own, whose files these are.
+fn check_with_component(lab: &str, files: &[(&str, &str)]) -> (Option<i32>, String) {
+    let home = home();
+    let folder = home.path().join("manifests/own");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let lab = format!(
+        "name = 'x'\nssh_keys = ['.ssh/id_ed25519.pub']\n{lab}\n[[nodes]]\nname = 'm'\nrole = 'master'\nboard = 'rpi4'\n"
+    );
+    std::fs::write(home.path().join("lab.toml"), lab).unwrap();
+    let output = labimg(home.path(), &["check"]);
+    (output.status.code(), stderr(&output))
+}
+
+#[test]
+fn mistakes_in_components_are_found_before_a_build() {
+    const FRONT: &str = "title = 'x'\n";
+    const CHART: &str = "title = 'x'\n[chart]\nname = 'x'\nversion = '1.0.0'\nrepository = 'https://charts.example'\n";
+    const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n";
+    let on = "[stack.components.own]\nenabled = true\n";
+    for (front, file, text, said) in [
+        (FRONT, "a.yaml", "# a\nkind: {{ nosuch }}\n", "own/a.yaml:2"),
+        (FRONT, "a.yaml", "a: [\n", "line 1: not valid YAML"),
+        (FRONT, "a.yaml", "a: {{ domain\n", "own/a.yaml:1"),
+        (CHART, "values.yaml", "- a\n", "one set of fields"),
+        (CHART, "values.yaml", "text\n", "one set of fields"),
+        (CHART, "values.yaml", "a: 1\n---\nb: 2\n", "one set of fields"),
+        (CHART, "values.yaml", "a: {{ nosuch }}\n", "own/values.yaml:1"),
+        ("title = 'x'\nneeds = ['nosuch']\n", "a.yaml", OBJECT, "component.toml:2: there is no component `nosuch`"),
+    ] {
+        let (code, text) = check_with_component(on, &[("component.toml", front), (file, text)]);
+        assert!(code == Some(2) && text.contains(said), "{said}: {code:?}\n{text}");
+    }
+    // Without [stack], too.
+    let always = "title = 'x'\nprofiles = ['always']\n";
+    let (code, text) = check_with_component("", &[("component.toml", always), ("a.yaml", "a: {{ nosuch }}\n")]);
+    assert!(code == Some(2) && text.contains("own/a.yaml:1"), "{code:?}\n{text}");
+    let (code, text) = check_with_component(on, &[("component.toml", CHART), ("values.yaml", ""), ("a.yaml", OBJECT)]);
+    assert_eq!(code, Some(0), "{text}");
+    // Sums of numbers this large do not begin anew.
+    let much = "title = 'x'\nmemory = { requests = 4294967295, limits = 4294967295 }\n";
+    let (code, text) = check_with_component(on, &[("component.toml", much), ("a.yaml", OBJECT)]);
+    assert!(code == Some(2) && text.contains("the stack reserves 4294967295 MiB"), "{code:?}\n{text}");
+}
+
+#[test]
+fn values_are_not_read_from_what_never_ends() {
+    let lab = "[stack.components.nfs-storage]\nvalues_file = '/dev/zero'\n";
+    let (code, text) = check_with_component(lab, &[("component.toml", "title = 'x'\n")]);
+    assert!(code == Some(2) && text.contains("/dev/zero is not a file"), "{code:?}\n{text}");
+}

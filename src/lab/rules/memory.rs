@@ -83,8 +83,8 @@ pub(super) fn fits(
     let mesh = if selected.iter().any(|one| one.name == MESH.0) { MESH.1 } else { 0 };
     let k3s = of_k3s(root, parts) + mesh;
     let sum = selected.iter().map(of).fold(Memory { requests: k3s, limits: k3s }, |sum, one| Memory {
-        requests: sum.requests + one.requests,
-        limits: sum.limits + one.limits.max(one.requests),
+        requests: sum.requests.saturating_add(one.requests),
+        limits: sum.limits.saturating_add(one.limits.max(one.requests)),
     });
     // What every lab has is no choice of the user's.
     if selected.iter().all(|one| all.get(&one.name).is_none_or(|component| component.front.is_always())) {

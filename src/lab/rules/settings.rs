@@ -66,6 +66,21 @@ fn check_domain(domain: &Text<'_>, found: &mut Found) {
     } else if domain.value.rsplit('.').next() == Some("local") {
         let problem = found.mistake(domain.span.clone(), "`.local` is for the nodes' own names (mDNS, RFC 6762)");
         problem.help("take another, such as `lab.home.arpa`: `home.arpa` is reserved for homes");
+    } else if let Some(why) = no_site_below(domain.value) {
+        let problem =
+            found.mistake(domain.span.clone(), format!("no browser finds a site below `{}`: {why}", domain.value));
+        problem.help("take another, such as `lab.home.arpa`: `home.arpa` is reserved for homes");
+    }
+}
+
+/// Why browsers take names below this domain for something else.
+fn no_site_below(domain: &str) -> Option<&'static str> {
+    match domain.rsplit('.').next()? {
+        // The URL standard, "ends in a number": such a host is an IPv4 address, or an error.
+        last if last.bytes().all(|b| b.is_ascii_digit()) => Some("what ends in a number is an IPv4 address"),
+        // RFC 6761, 6.3.
+        "localhost" => Some("`localhost` is the computer itself"),
+        _ => None,
     }
 }
 

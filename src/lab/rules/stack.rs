@@ -5,7 +5,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Found, Text, key_span, memory, section, text};
+use super::{Found, Text, entries, key_span, memory, section, text};
+use crate::manifests::addon_names_of;
+use crate::manifests::component::is_version;
 use crate::manifests::select::{self, Wanted};
 use crate::manifests::{Component, Profile};
 use crate::parts::Parts;
@@ -44,6 +46,14 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
         }
     }
     if boolean(stack, "dns") == Some(true) {
+        let off = components
+            .and_then(|components| key_span(components, "dns"))
+            .filter(|_| switched.get("dns") == Some(&false));
+        if let Some(at) = off {
+            found
+                .mistake(at, "`stack.dns` switches the component dns on, and this switches it off")
+                .help("keep one of them");
+        }
         switched.insert("dns".to_owned(), true);
     }
     let wanted = Wanted { profile: profile.unwrap_or_default(), switched, storage };
@@ -60,6 +70,9 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
         }
     };
     memory::fits(root, &selected, all, parts, found);
+    for component in selected.iter().filter_map(|one| all.get(&one.name)) {
+        disabled(root, component, found);
+    }
     for one in &selected {
         let at = components.and_then(|components| key_span(components, &one.name));
         let at = at.or_else(|| key_span(stack, "profile")).or_else(|| key_span(root, "stack")).unwrap_or(0..0);
@@ -77,6 +90,27 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
                 "its settings count only with `enabled = true` or a profile that brings {}",
                 name.get_ref()
             ));
+        }
+    }
+}
+
+/// Says so when `disable` of k3s takes away a component, or the chart of k3s that it configures.
+fn disabled(root: &DeTable<'_>, component: &Component, found: &mut Found) {
+    // What every lab has could be switched off so before there was a stack.
+    if component.front.is_always() {
+        return;
+    }
+    let config = section(root, "k3s").and_then(|k3s| section(k3s, "server_config"));
+    let lists = ["disable", "disable+"].into_iter().filter_map(|key| config?.get(key));
+    let of_k3s = component.front.chart.as_ref().filter(|chart| chart.config).map(|chart| chart.name.as_str());
+    for item in lists.flat_map(entries) {
+        let is_itself = |name: &str| addon_names_of(component).any(|addon| addon == name);
+        for name in item.value.split(',').map(str::trim).filter(|name| of_k3s == Some(*name) || is_itself(name)) {
+            let own = &component.name;
+            let what = format!("`{name}` belongs to the component {own}, which the lab has");
+            let help =
+                format!("take it out of `disable`, or switch {own} off: `stack.components.{own}.enabled = false`");
+            found.mistake(item.span.clone(), what).help(help);
         }
     }
 }
@@ -119,18 +153,15 @@ fn of_component(component: &Component, settings: &DeTable<'_>, folder: Option<&P
     }
 }
 
-/// Digits, dots, and what semver.org allows after `-` and `+`.
-fn is_version(text: &str) -> bool {
-    let bare = text.strip_prefix('v').unwrap_or(text);
-    bare.starts_with(|c: char| c.is_ascii_digit())
-        && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
-}
-
 /// The values in a file.
 fn read(folder: &Path, file: &Text<'_>) -> Result<BTreeMap<String, serde_json::Value>, (String, Option<String>)> {
     let path = folder.join(file.value);
     let shown = file.value;
     let metadata = std::fs::metadata(&path).map_err(|e| (format!("cannot read {shown}: {e}"), None))?;
+    // Others may never end (a device) or never begin (a pipe).
+    if !metadata.is_file() {
+        return Err((format!("{shown} is not a file"), None));
+    }
     if metadata.len() > LARGEST {
         return Err((format!("{shown} is larger than 1 MiB"), Some("that is no file of values".to_owned())));
     }

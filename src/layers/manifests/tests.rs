@@ -145,6 +145,7 @@ fn mistakes_are_named_with_file_and_line() {
         ("lab.yml", GOOD, "the same as lab.yaml"),
         ("nfs-storage.json", GOOD, "the same as nfs-storage.yaml"),
         ("notes.txt", "", "end in .yaml"),
+        ("labimg-secrets.json", GOOD, "the master's seed writes"),
     ] {
         let dir = folder(&[(name, content)]);
         let error = applied(None, Some(dir.path())).unwrap_err();

@@ -10,8 +10,9 @@
 //! | anything else | text for its templates: `file("NAME")` |
 
 mod front;
+mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -19,6 +20,8 @@ use include_dir::{Dir, include_dir};
 use super::check::{self, BadName};
 use super::{ManifestError, PACKAGED};
 use crate::wording::{self, Mistake};
+
+use rules::LABIMGS;
 
 pub use front::{Brings, CaPart, Chart, FrontMatter, Memory, Namespace, Profile, SecretFront, SecretValue};
 
@@ -55,7 +58,13 @@ impl Component {
     ///
     /// # Errors
     /// A bad front matter, a missing one, a name that k3s would not accept.
-    fn of_files(name: &str, shown: &str, files: BTreeMap<String, String>, is_own: bool) -> Result<Self, ManifestError> {
+    fn of_files(
+        name: &str,
+        shown: &str,
+        files: BTreeMap<String, String>,
+        is_own: bool,
+        known: &BTreeSet<String>,
+    ) -> Result<Self, ManifestError> {
         let bad = |file: &str, Mistake { line, what, help }: Mistake| ManifestError::Component {
             file: format!("{shown}/{file}"),
             line,
@@ -68,7 +77,7 @@ impl Component {
             let help = Some(format!("a folder of manifests/ is a component, which {FRONT_MATTER} describes"));
             return Err(bad(FRONT_MATTER, Mistake { line: 1, what: "it is missing".to_owned(), help }));
         };
-        let front = front_matter(&front).map_err(|mistake| bad(FRONT_MATTER, mistake))?;
+        let front = front_matter(&front, known).map_err(|mistake| bad(FRONT_MATTER, mistake))?;
         let values = files.remove(VALUES);
         if values.is_some() != front.chart.is_some() {
             let what =
@@ -81,6 +90,11 @@ impl Component {
             objects.into_iter().map(|(file, text)| (file.trim_end_matches(".yaml").to_owned(), text)).collect();
         let component = Self { name: name.to_owned(), front, shown: shown.to_owned(), is_own, values, objects, texts };
         for file in component.files() {
+            if LABIMGS.contains(&check::addon(&file)) {
+                let what = format!("labimg itself writes {file}");
+                let help = Some("give the component, or its file, another name".to_owned());
+                return Err(bad(FRONT_MATTER, Mistake { line: 1, what, help }));
+            }
             let wrong = |BadName { what, help }| Mistake { line: 1, what: format!("{file}: {what}"), help: Some(help) };
             check::name(&file).map_err(|e| bad(FRONT_MATTER, wrong(e)))?;
         }
@@ -88,7 +102,7 @@ impl Component {
     }
 
     /// A component of a single file, with its front matter between `+++` lines.
-    fn of_text(name: &str, shown: String, text: &str) -> Result<Self, ManifestError> {
+    fn of_text(name: &str, shown: String, text: &str, known: &BTreeSet<String>) -> Result<Self, ManifestError> {
         let bad = |Mistake { line, what, help }: Mistake| ManifestError::Component {
             file: shown.clone(),
             line,
@@ -99,17 +113,17 @@ impl Component {
         let parts = text.strip_prefix("+++\n").and_then(|rest| rest.split_once("\n+++\n"));
         let missing = || Mistake { line: 1, what: "no front matter between +++ lines".to_owned(), help: None };
         let (front, template) = parts.ok_or_else(|| bad(missing()))?;
-        let front = front_matter(front).map_err(bad)?;
+        let front = front_matter(front, known).map_err(bad)?;
         let objects = BTreeMap::from([(String::new(), template.to_owned())]);
         let (name, texts) = (name.to_owned(), BTreeMap::new());
         Ok(Self { name, front, shown, is_own: false, values: None, objects, texts })
     }
 
-    /// A component of the lab folder.
+    /// A component of the lab folder; `known` are the names of all components.
     ///
     /// # Errors
     /// As [`Component::of_files`], and files that cannot be read or are not text.
-    pub(super) fn read(name: &str, folder: &Path) -> Result<Self, ManifestError> {
+    pub(super) fn read(name: &str, folder: &Path, known: &BTreeSet<String>) -> Result<Self, ManifestError> {
         let read = |path: &Path| {
             let path = path.to_owned();
             move |source| ManifestError::Read { path, source }
@@ -139,7 +153,7 @@ impl Component {
                 String::from_utf8(bytes).map_err(|_| bad("not UTF-8", Some("save it as UTF-8 text".to_owned())))?;
             files.insert(name, text);
         }
-        Self::of_files(name, &folder.display().to_string(), files, true)
+        Self::of_files(name, &folder.display().to_string(), files, true, known)
     }
 
     /// The files that k3s gets for it, by name.
@@ -156,7 +170,7 @@ impl Component {
     }
 }
 
-fn front_matter(text: &str) -> Result<FrontMatter, Mistake> {
+fn front_matter(text: &str, known: &BTreeSet<String>) -> Result<FrontMatter, Mistake> {
     let front: FrontMatter = toml::from_str(text).map_err(|e| wording::toml(text, &e))?;
     let mistake = |what: String| Err(Mistake { line: 1, what, help: None });
     if let Some(chart) = &front.chart {
@@ -185,7 +199,16 @@ fn front_matter(text: &str) -> Result<FrontMatter, Mistake> {
     if let Some(name) = unnamed {
         return mistake(format!("its `namespace` {name} is not among its [namespaces]"));
     }
+    rules::check(&front, text, known)?;
     Ok(front)
+}
+
+/// Digits, dots, and what semver.org allows after `-` and `+`.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    let bare = text.strip_prefix('v').unwrap_or(text);
+    bare.starts_with(|c: char| c.is_ascii_digit())
+        && bare.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
 }
 
 /// All components of the program, by name.
@@ -201,11 +224,14 @@ pub fn built_in() -> Result<BTreeMap<String, Component>, ManifestError> {
         help: None,
         is_own: false,
     };
+    let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let folders = MANIFESTS.dirs().map(|folder| folder.path().to_string_lossy().into_owned());
+    let known: BTreeSet<String> = MANIFESTS.files().map(|file| stem(file.path())).chain(folders).collect();
     for file in MANIFESTS.files() {
         let shown = format!("manifests/{}", file.path().display());
-        let name = file.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = stem(file.path());
         let text = file.contents_utf8().ok_or_else(|| not_text(&shown))?;
-        all.insert(name.clone(), Component::of_text(&name, shown, text)?);
+        all.insert(name.clone(), Component::of_text(&name, shown, text, &known)?);
     }
     for folder in MANIFESTS.dirs() {
         let shown = format!("manifests/{}", folder.path().display());
@@ -215,7 +241,7 @@ pub fn built_in() -> Result<BTreeMap<String, Component>, ManifestError> {
             let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
             files.insert(name, file.contents_utf8().ok_or_else(|| not_text(&shown))?.to_owned());
         }
-        all.insert(name.clone(), Component::of_files(&name, &shown, files, false)?);
+        all.insert(name.clone(), Component::of_files(&name, &shown, files, false, &known)?);
     }
     Ok(all)
 }
