@@ -12,42 +12,16 @@ mod profiles;
 mod server;
 
 use std::path::PathBuf;
-use std::process::Command;
 
-use labimg_testkit::{judges, skipped};
-
-/// Set inside the network of its own.
-const INSIDE: &str = "LABIMG_TEST_ISOLATED";
+use labimg_testkit::{is_isolated, judges, skipped};
 
 /// The API server, when there is one; a test whose name is given runs again in a network of its own, where this gives it.
 fn isolated(test: &str) -> Option<PathBuf> {
     let program = program()?;
-    if judges::missing(&["etcd", "openssl", "unshare", "ip"]) {
+    if judges::missing(&["etcd", "openssl"]) {
         return None;
     }
-    if std::env::var_os(INSIDE).is_some() {
-        return Some(program);
-    }
-    let namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let mut unshare = Command::new("unshare");
-    unshare.args(namespaces);
-    if !rustix::process::geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
-    let trial = Command::new(unshare.get_program()).args(unshare.get_args()).arg("true").output().unwrap();
-    if !trial.status.success() {
-        skipped(&format!("API server: {test}"), &String::from_utf8_lossy(&trial.stderr));
-        return None;
-    }
-    let status = unshare
-        .args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "yes")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{test} failed in its network");
-    None
+    is_isolated(test, &format!("API server: {test}")).then_some(program)
 }
 
 fn program() -> Option<PathBuf> {

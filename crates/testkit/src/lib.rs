@@ -6,6 +6,7 @@ pub mod command;
 pub mod disks;
 mod folder;
 pub mod http_server;
+mod isolated;
 pub mod judges;
 pub mod machine;
 pub mod native;
@@ -16,5 +17,6 @@ pub mod used_card;
 pub mod words;
 
 pub use folder::folder;
+pub use isolated::is_isolated;
 pub use seed::seed_files;
 pub use skipped::skipped;
