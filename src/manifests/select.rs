@@ -143,13 +143,15 @@ fn bring_needs(
             if choices.iter().any(|choice| there.contains_key(*choice)) {
                 continue;
             }
-            let off = |choice: &&str| wanted.switched.get(*choice) == Some(&false);
-            let Some(brought) = choices.iter().find(|choice| !off(choice) && all.contains_key(**choice)) else {
-                let choices = choices.join(" or ");
+            // Only the first comes along: whoever does not want it chooses another.
+            let off = |choice: &&&str| wanted.switched.get(**choice) == Some(&false);
+            let Some(brought) = choices.first().filter(|choice| !off(choice) && all.contains_key(**choice)) else {
+                let which = if choices.len() == 1 { "which is switched off" } else { "and there is none of them" };
+                let (choices, last) = (choices.join(" or "), choices.last().copied().unwrap_or_default());
                 bad.push(BadChoice {
                     component: name.clone(),
-                    what: format!("{name} needs {choices}, which is switched off"),
-                    help: format!("take `enabled = false` away from {choices}, or switch {name} off too"),
+                    what: format!("{name} needs {choices}, {which}"),
+                    help: format!("switch {last} on with `enabled = true`, or {name} off"),
                 });
                 continue;
             };
@@ -243,8 +245,8 @@ mod tests {
         let bad = |profile, switched, storage| names(profile, switched, storage).unwrap_err();
         assert_eq!(bad(Profile::Identity, &[("db", false)], true), "login needs db, which is switched off");
         assert_eq!(
-            bad(Profile::Identity, &[("door", false), ("gate", false)], true),
-            "login needs door or gate, which is switched off"
+            bad(Profile::Identity, &[("door", false)], true),
+            "login needs door or gate, and there is none of them"
         );
         assert_eq!(
             bad(Profile::None, &[("files", true)], false),
