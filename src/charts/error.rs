@@ -40,8 +40,8 @@ pub enum ChartError {
         /// What is wrong.
         source: BadName,
     },
-    /// The registry does not give it out.
-    #[error("chart {} {}: {url} does not exist, or not for everybody", chart.name, chart.version)]
+    /// The registry does not have it.
+    #[error("chart {} {}: {url} does not exist", chart.name, chart.version)]
     Refused {
         /// The chart.
         chart: Box<ChartRef>,
@@ -123,9 +123,7 @@ impl Fault for ChartError {
             Self::Http { source, .. } => source.help(),
             Self::NoRepository { .. } => Some("check the address of the repository".to_owned()),
             Self::Name { source, .. } => source.help(),
-            Self::Refused { .. } => {
-                Some("check the chart's name and version, and your login there if the registry wants one".to_owned())
-            }
+            Self::Refused { .. } => Some("check the chart's name and version".to_owned()),
             Self::Index { source, .. } => source.help(),
             Self::NoArchive { .. } | Self::Hash { .. } => Some(ELSEWHERE.to_owned()),
             Self::Store(source) => source.help(),

@@ -12,7 +12,6 @@ use crate::wording;
 use labimg_store::Context;
 use labimg_store::http::{HttpError, shown};
 use labimg_tree::hash::Sha256;
-use reqwest::StatusCode;
 
 /// How the address of a repository in a registry begins.
 pub const SCHEME: &str = "oci://";
@@ -65,11 +64,7 @@ pub(super) fn find(chart: &ChartRef, mirror: Option<&str>, context: &Context<'_>
     let base = place.address(mirror);
     let url = format!("{base}/manifests/{}", place.asked());
     let text = context.http.get_as(&url, Some(MANIFEST), MANIFEST_LIMIT).map_err(|source| match source {
-        // Some registries answer 401 or 403 for what does not exist.
-        HttpError::NotFound { .. }
-        | HttpError::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
-            ChartError::Refused { chart: Box::new(chart.clone()), url: shown(&url) }
-        }
+        HttpError::NotFound { .. } => ChartError::Refused { chart: Box::new(chart.clone()), url: shown(&url) },
         source => ChartError::Http { chart: Box::new(chart.clone()), source },
     })?;
     let wrong = |source| ChartError::Index { chart: Box::new(chart.clone()), url: shown(&url), source };
