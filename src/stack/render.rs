@@ -48,7 +48,7 @@ pub struct Cluster<'a> {
 pub fn render(cluster: &Cluster<'_>) -> Result<Files, ManifestError> {
     let values = context_of(cluster)?;
     let mut files = Files::new();
-    let namespaces = namespaces(cluster.stack);
+    let namespaces = namespaces(cluster.stack)?;
     if !namespaces.is_empty() {
         files.insert(NAMESPACES.to_owned(), yaml::documents("namespaces", &namespaces)?);
     }
@@ -114,13 +114,25 @@ fn of_component(chosen: &Chosen, cluster: &Cluster<'_>, all: &Value, files: &mut
 }
 
 /// The namespaces of all components, as objects.
-fn namespaces(stack: &Stack) -> Vec<serde_json::Value> {
+fn namespaces(stack: &Stack) -> Result<Vec<serde_json::Value>, ManifestError> {
     let mut all: BTreeMap<&str, Namespace> = BTreeMap::new();
-    for (name, one) in stack.components().iter().flat_map(|chosen| &chosen.component.front.namespaces) {
-        let joined = all.entry(name).or_default();
-        joined.mesh |= one.mesh;
-        joined.labels.extend(one.labels.clone());
-        joined.annotations.extend(one.annotations.clone());
+    for chosen in stack.components() {
+        for (name, one) in &chosen.component.front.namespaces {
+            let joined = all.entry(name).or_default();
+            joined.mesh |= one.mesh;
+            for (ours, theirs) in [(&mut joined.labels, &one.labels), (&mut joined.annotations, &one.annotations)] {
+                let other = theirs.iter().find(|(key, value)| ours.get(*key).is_some_and(|known| known != *value));
+                if let Some((key, value)) = other {
+                    return Err(ManifestError::Render {
+                        name: chosen.name().to_owned(),
+                        what: format!("`{key}` of namespace {name} is `{value}` here, and something else in another component"),
+                        source: None,
+                        is_own: stack.components().iter().any(|chosen| chosen.component.is_own),
+                    });
+                }
+                ours.extend(theirs.clone());
+            }
+        }
     }
     let has_mesh = stack.has(MESH);
     let object = |(name, mut one): (&str, Namespace)| {
@@ -136,7 +148,7 @@ fn namespaces(stack: &Stack) -> Vec<serde_json::Value> {
         }
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata })
     };
-    all.into_iter().map(object).collect()
+    Ok(all.into_iter().map(object).collect())
 }
 
 /// The files of components that are held back at first: those of all phases but the first, without what is there from the

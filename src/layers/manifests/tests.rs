@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
-use crate::lab::{Lab, LabNode};
+use crate::lab::{Lab, LabNode, StackComponent};
 use crate::parts::Parts;
 use crate::plan::target::lone_lab;
 use crate::stack::Stack;
@@ -177,4 +177,21 @@ fn secrets_in_an_image_are_told() {
     let dir = folder(&[("app.yaml", GOOD), ("keys.yaml", &secret)]);
     let parts = Parts::of(dir.path()).unwrap();
     assert_eq!(parts.manifests().secret(), [dir.path().join("manifests/keys.yaml")]);
+}
+
+#[test]
+fn components_that_contradict_each_other_are_named() {
+    let front = |label: &str| format!("title = \"x\"\n[namespaces.n]\nlabels = {{ x = \"{label}\" }}\n");
+    let applied = |second: &str| {
+        let dir = folder(&[("one/component.toml", &front("a")), ("two/component.toml", &front(second))]);
+        let mut lab = lab();
+        for name in ["one", "two"] {
+            let on = StackComponent { enabled: Some(true), ..StackComponent::default() };
+            lab.stack.components.insert(name.to_owned(), on);
+        }
+        applied(Some(&lab), Some(dir.path()))
+    };
+    assert!(text(&applied("a").unwrap(), "labimg-namespaces.yaml").contains("x: a\n"));
+    let error = applied("b").unwrap_err();
+    assert!(error.contains("component two: `x` of namespace n is `b` here"), "{error}");
 }
