@@ -160,4 +160,6 @@ mod k3s_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod stack_tests;
+#[cfg(test)]
 mod tests;

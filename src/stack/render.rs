@@ -125,7 +125,9 @@ fn namespaces(stack: &Stack) -> Result<Vec<serde_json::Value>, ManifestError> {
                 if let Some((key, value)) = other {
                     return Err(ManifestError::Render {
                         name: chosen.name().to_owned(),
-                        what: format!("`{key}` of namespace {name} is `{value}` here, and something else in another component"),
+                        what: format!(
+                            "`{key}` of namespace {name} is `{value}` here, and something else in another component"
+                        ),
                         source: None,
                         is_own: stack.components().iter().any(|chosen| chosen.component.is_own),
                     });

@@ -70,7 +70,9 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
         }
     };
     memory::fits(root, &selected, all, parts, found);
-    for component in selected.iter().filter_map(|one| all.get(&one.name)) {
+    let there: Vec<&Component> = selected.iter().filter_map(|one| all.get(&one.name)).collect();
+    without_helm(root, &there, found);
+    for component in there {
         disabled(root, component, found);
     }
     for one in &selected {
@@ -94,6 +96,18 @@ pub(super) fn check(root: &DeTable<'_>, folder: Option<&Path>, parts: &Parts, fo
     }
 }
 
+/// Says so when nothing installs the charts of components.
+fn without_helm(root: &DeTable<'_>, there: &[&Component], found: &mut Found) {
+    let config = section(root, "k3s").and_then(|k3s| section(k3s, "server_config"));
+    let Some((key, value)) = config.and_then(|config| config.get_key_value("disable-helm-controller")) else { return };
+    let charts = there.iter().filter(|component| component.front.chart.is_some() && !component.front.is_always());
+    let names: Vec<&str> = charts.map(|component| component.name.as_str()).collect();
+    if matches!(value.get_ref(), DeValue::Boolean(true)) && !names.is_empty() {
+        let message = format!("nothing installs the charts of the stack then: {}", names.join(", "));
+        found.mistake(key.span(), message).help("take the line out, or set `stack.profile = \"none\"`");
+    }
+}
+
 /// Says so when `disable` of k3s takes away a component, or the chart of k3s that it configures.
 fn disabled(root: &DeTable<'_>, component: &Component, found: &mut Found) {
     // What every lab has could be switched off so before there was a stack.
@@ -105,9 +119,15 @@ fn disabled(root: &DeTable<'_>, component: &Component, found: &mut Found) {
     let of_k3s = component.front.chart.as_ref().filter(|chart| chart.config).map(|chart| chart.name.as_str());
     for item in lists.flat_map(entries) {
         let is_itself = |name: &str| addon_names_of(component).any(|addon| addon == name);
-        for name in item.value.split(',').map(str::trim).filter(|name| of_k3s == Some(*name) || is_itself(name)) {
+        let is_needed = |name: &str| component.front.needs_k3s.iter().any(|needed| needed == name);
+        let concerns = |name: &&str| of_k3s == Some(*name) || is_itself(name) || is_needed(name);
+        for name in item.value.split(',').map(str::trim).filter(concerns) {
             let own = &component.name;
-            let what = format!("`{name}` belongs to the component {own}, which the lab has");
+            let what = if is_needed(name) {
+                format!("the component {own}, which the lab has, needs `{name}`")
+            } else {
+                format!("`{name}` belongs to the component {own}, which the lab has")
+            };
             let help =
                 format!("take it out of `disable`, or switch {own} off: `stack.components.{own}.enabled = false`");
             found.mistake(item.span.clone(), what).help(help);

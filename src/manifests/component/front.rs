@@ -90,6 +90,9 @@ pub struct FrontMatter {
     /// Components that it needs; `a|b` is one of several, the first of which comes along when there is none.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// Packaged components of k3s that it needs.
+    #[serde(default)]
+    pub needs_k3s: Vec<String>,
     /// Components after which it comes up where the lab has them, though it does not need them.
     #[serde(default)]
     pub after: Vec<String>,
