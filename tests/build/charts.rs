@@ -80,7 +80,7 @@ fn a_locked_chart_is_in_the_image_and_its_manifest_names_it_there() {
     let image = locked.bench.dir.path().join("unlocked.img");
     succeeds(locked.command("build").args(["master", "--generic", "-o"]).arg(&image));
     let manifest = String::from_utf8(exported(&image, MANIFEST).unwrap().1).unwrap();
-    for line in [format!("  chart: {NAME}\n"), format!("  version: {VERSION}\n")] {
+    for line in [format!("  chart: {NAME}\n"), format!("  version: \"{VERSION}\"\n")] {
         assert!(manifest.contains(&line), "{manifest}");
     }
     assert!(exported(&image, STATIC).is_none());
