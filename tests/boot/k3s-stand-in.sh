@@ -267,7 +267,15 @@ my $applied = "$lib/server/stand-in-applied";
 mkdir $applied;
 
 sub content { my ($path) = @_; open my $f, "<:raw", $path or return; local $/; my $c = <$f>; close $f; $c }
-sub store { my ($path, $text) = @_; open my $f, ">", "$path.$$" or die "$path: $!"; print $f $text; close $f; rename "$path.$$", $path or die "$path: $!" }
+# A database keeps what it has said yes to, whenever power fails.
+sub store {
+    my ($path, $text) = @_;
+    open my $f, ">", "$path.$$" or die "$path: $!";
+    print $f $text;
+    close $f;
+    rename "$path.$$", $path or die "$path: $!";
+    system "sync", "-f", $path;
+}
 sub broken { my ($what) = @_; open my $f, ">>", "$run/failed"; print $f "$what\n"; close $f }
 sub sha256 { my ($path) = @_; (split " ", `sha256sum $path`)[0] }
 
