@@ -64,14 +64,16 @@ fn check_quiet(page: &Page, site: &Site) {
     assert_eq!(page.events("Runtime.consoleAPICalled"), Vec::<Value>::new());
 }
 
+/// The site of a profile and a browser; none where there is no browser, which is said.
+fn opened(profile: &str) -> Option<(Site, Page)> {
+    let is_absent = absent("chromium", "the landing page in a browser");
+    (!is_absent).then(|| (Site::start(&objects(profile)), Page::open()))
+}
+
 #[test]
 fn services_have_names_links_states_and_reasons() {
-    if absent("chromium", "the landing page in a browser") {
-        return;
-    }
-    let site = Site::start(&objects("full"));
+    let Some((site, page)) = opened("full") else { return };
     site.set("state.json", Some(state(&site, now(), &MIXED)));
-    let page = Page::open();
     load(&page, &site, 1280, "light");
     assert_eq!((text(&page, "h1"), text(&page, "#domain")), ("homelab".to_owned(), "lab.home.arpa".to_owned()));
     let cards = page.ask(
@@ -108,12 +110,8 @@ fn services_have_names_links_states_and_reasons() {
 
 #[test]
 fn every_state_of_the_lab_is_told() {
-    if absent("chromium", "the landing page in a browser") {
-        return;
-    }
-    let site = Site::start(&objects("identity"));
+    let Some((site, page)) = opened("identity") else { return };
     let count = site.json("site.json")["components"].as_array().unwrap().len();
-    let page = Page::open();
     let is = |file: Option<String>, tone: &str, summary: &str, detail: &str, word: &str| {
         site.set("state.json", file.clone());
         load(&page, &site, 1280, "light");
@@ -157,11 +155,7 @@ fn every_state_of_the_lab_is_told() {
 
 #[test]
 fn news_come_by_themselves_and_are_told_once() {
-    if absent("chromium", "the landing page in a browser") {
-        return;
-    }
-    let site = Site::start(&objects("identity"));
-    let page = Page::open();
+    let Some((site, page)) = opened("identity") else { return };
     site.set("state.json", Some(state(&site, now(), &MIXED)));
     load(&page, &site, 1280, "light");
     assert_eq!(text(&page, ".card .state"), "Trouble");
@@ -202,12 +196,8 @@ const LOW_CONTRAST: &str = "(() => {
 
 #[test]
 fn it_is_readable_on_every_screen_and_in_both_schemes() {
-    if absent("chromium", "the landing page in a browser") {
-        return;
-    }
-    let site = Site::start(&objects("full"));
+    let Some((site, page)) = opened("full") else { return };
     site.set("state.json", Some(state(&site, now(), &MIXED)));
-    let page = Page::open();
     let mut backgrounds = Vec::new();
     for width in [320, 360, 768, 1280, 1920] {
         for scheme in ["light", "dark"] {
@@ -243,12 +233,8 @@ fn it_is_readable_on_every_screen_and_in_both_schemes() {
 
 #[test]
 fn keyboards_and_screen_readers_find_all() {
-    if absent("chromium", "the landing page in a browser") {
-        return;
-    }
-    let site = Site::start(&objects("full"));
+    let Some((site, page)) = opened("full") else { return };
     site.set("state.json", Some(state(&site, now(), &MIXED)));
-    let page = Page::open();
     load(&page, &site, 1280, "light");
     // First what skips the rest, then each service in its order, each with a frame that is seen.
     let names: Vec<String> =
