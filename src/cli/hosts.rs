@@ -10,7 +10,7 @@ use super::Outcome;
 use super::output::Output;
 use crate::kube;
 use crate::lab::{self, Lab};
-use crate::plan::PlanError;
+use crate::plan;
 use crate::stack::{self, Stack};
 
 const EXAMPLES: &str = "\
@@ -43,7 +43,7 @@ pub fn run(args: &HostsArgs, out: &Output) -> Outcome {
     let checked = lab::check(&args.lab)?;
     out.warnings(&checked);
     let folder = &checked.folder;
-    let stack = Stack::of(&folder.lab, folder.parts.components()).map_err(|choices| PlanError::Stack { choices })?;
+    let stack = plan::stack_of(&folder.lab, &folder.parts)?;
     let hosts = Hosts { address: address(args.address, &folder.lab)?, names: names(&folder.lab, &stack) };
     out.result(&hosts, |hosts| {
         if hosts.names.is_empty() {

@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::Output;
 use super::report::Reporter;
-use crate::lab::{self, LabFolder};
-use crate::plan::PlanError;
+use crate::lab;
+use crate::plan;
 use crate::secrets::{self, Listed, Rotate, Secrets, StackNames};
-use crate::stack::{Stack, UsedIn};
+use crate::stack::UsedIn;
 use labimg_tree::fault::{Fault, FaultKind};
 use labimg_tree::progress::Progress;
 use labimg_tree::suggest::{did_you_mean, nearest};
@@ -153,7 +153,7 @@ fn show(dir: &Path, out: &Output) -> Outcome {
     let folder = lab::load(dir)?;
     let dir = folder.dir.join(secrets::FOLDER);
     let mut found = Secrets::open_existing(&dir, &folder.lab, now()?)?;
-    found.read_stack(&dir, &stack_of(&folder)?.secret_names(), now()?)?;
+    found.read_stack(&dir, &plan::stack_of(&folder.lab, &folder.parts)?.secret_names(), now()?)?;
     out.result(&found.list(), |listed| text(listed))
 }
 
@@ -163,10 +163,6 @@ struct Password<'a> {
     name: &'a str,
     value: &'a str,
     used: Vec<UsedIn>,
-}
-
-fn stack_of(folder: &LabFolder) -> Result<Stack, PlanError> {
-    Stack::of(&folder.lab, folder.parts.components()).map_err(|choices| PlanError::Stack { choices })
 }
 
 /// Fails unless the stack has a password of this name.
@@ -181,7 +177,7 @@ fn check_name(name: &str, names: &StackNames) -> Result<(), SecretsCommandError>
 
 fn show_one(dir: &Path, name: &str, out: &Output) -> Outcome {
     let folder = lab::load(dir)?;
-    let stack = stack_of(&folder)?;
+    let stack = plan::stack_of(&folder.lab, &folder.parts)?;
     let names = stack.secret_names();
     // As the list shows it.
     let name = name.strip_prefix("stack/").unwrap_or(name);
@@ -203,7 +199,7 @@ struct RotatedStack {
 
 fn rotate_stack(dir: &Path, names: &[String], yes: bool, out: &Output) -> Outcome {
     let folder = lab::load(dir)?;
-    let stack = stack_of(&folder)?;
+    let stack = plan::stack_of(&folder.lab, &folder.parts)?;
     let wanted = stack.secret_names();
     // As the list shows them.
     let names: Vec<String> = names.iter().map(|name| name.strip_prefix("stack/").unwrap_or(name).to_owned()).collect();

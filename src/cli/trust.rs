@@ -9,9 +9,8 @@ use serde::Serialize;
 use super::Outcome;
 use super::output::Output;
 use crate::lab;
-use crate::plan::PlanError;
+use crate::plan;
 use crate::secrets::{self, Secrets};
-use crate::stack::Stack;
 use labimg_tree::fault::{Fault, FaultKind};
 
 /// Print the commands with which a computer trusts the lab's certificates
@@ -65,7 +64,7 @@ struct Trust {
 
 pub fn run(args: &TrustArgs, out: &Output) -> Outcome {
     let folder = lab::load(&args.lab)?;
-    let stack = Stack::of(&folder.lab, folder.parts.components()).map_err(|choices| PlanError::Stack { choices })?;
+    let stack = plan::stack_of(&folder.lab, &folder.parts)?;
     let names = stack.secret_names();
     if !names.authority {
         return Err(TrustError::NoStack.into());

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::yaml;
-use crate::lab::{Lab, LabNode};
+use crate::lab::{Lab, LabNode, PODS};
 use crate::parts::role::K3sKind;
 
 /// Where the server's or worker's token lies on the node.
@@ -70,9 +70,6 @@ pub fn standalone_config(hostname: &str) -> String {
 fn address(master: &LabNode) -> String {
     format!("https://{}.local:{PORT}", master.name)
 }
-
-/// The networks of pods when `cluster-cidr` does not say otherwise (docs.k3s.io, "Basic Network Options").
-pub const PODS: &str = "10.42.0.0/16";
 
 /// The networks of pods, as CIDR.
 #[must_use]

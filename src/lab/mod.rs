@@ -31,7 +31,7 @@ pub use error::{LabError, Label, Place, Problem};
 pub use k3s_release::{DEFAULT_K3S, K3sRelease};
 pub use mask::mask;
 pub use model::*;
-pub use rules::{K3sFile, is_package, k3s_settings};
+pub use rules::{K3sFile, PODS, is_package, k3s_settings};
 pub use ssh_keys::users_key;
 
 /// The file's name.

@@ -200,7 +200,7 @@ impl Plan {
         let added = Added::read(&own_files, &role, &board.firmware.mount, request, parts)?;
         let mut lab = request.lab.clone();
         added.settle_k3s(role.k3s, &mut lab)?;
-        let stack = Stack::of(&lab, parts.components()).map_err(|choices| PlanError::Stack { choices })?;
+        let stack = stack_of(&lab, parts)?;
         switch_off(&stack, &mut lab);
         let join = |pick: fn(&Units) -> &Vec<String>| [pick(&common.systemd).as_slice(), pick(&role.systemd)].concat();
         Ok(Self {
@@ -225,6 +225,14 @@ impl Plan {
             lab,
         })
     }
+}
+
+/// The stack of a lab with these components.
+///
+/// # Errors
+/// Components that cannot be there together.
+pub fn stack_of(lab: &Lab, parts: &Parts) -> Result<Stack, PlanError> {
+    Stack::of(lab, parts.components()).map_err(|choices| PlanError::Stack { choices })
 }
 
 /// Switches off the packaged components of k3s whose place a component takes.

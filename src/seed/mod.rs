@@ -35,9 +35,6 @@ pub const SETTINGS: &str = "labimg.conf";
 /// The shipped text: every setting is explained and none is active.
 pub const SETTINGS_TEXT: &str = include_str!("labimg.conf");
 
-/// k3s's folder on a server.
-const SERVER: &str = "var/lib/rancher/k3s/server";
-
 /// Why a seed could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
@@ -239,10 +236,7 @@ fn stack(tree: &mut Tree, request: &SeedRequest<'_>) -> Result<(), SeedError> {
     tree.write("etc/labimg/stack.conf", 0o644, conf)?;
     let Some(secrets) = request.secrets else { return Ok(()) };
     if let Some(text) = stack::secret_objects(&plan.stack, Some(secrets.stack()))? {
-        for (slash, _) in manifests::FOLDER.match_indices('/').filter(|(at, _)| *at >= SERVER.len()) {
-            tree.mkdir(&manifests::FOLDER[..slash], 0o700)?;
-        }
-        tree.mkdir(manifests::FOLDER, 0o700)?;
+        manifests::folders(tree, manifests::FOLDER)?;
         tree.write(format!("{}/{}", manifests::FOLDER, stack::SECRETS), 0o600, text)?;
     }
     Ok(())

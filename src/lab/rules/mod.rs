@@ -23,6 +23,7 @@ use super::error::Problem;
 use crate::parts::Parts;
 
 pub use k3s::{K3sFile, k3s_settings};
+pub use networks::PODS;
 pub use settings::is_package;
 pub(super) use settings::timezones;
 

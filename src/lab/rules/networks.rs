@@ -9,6 +9,9 @@ use super::super::cidr::Cidr;
 use super::addresses::{self, Fixed};
 use super::{Found, Text, entries, section, sections, text, texts};
 
+/// The network of pods when `cluster-cidr` does not say otherwise (docs.k3s.io, "Basic Network Options").
+pub const PODS: &str = "10.42.0.0/16";
+
 /// The purpose of a network in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -42,7 +45,7 @@ impl Use {
     /// The default of k3s (docs.k3s.io, "Basic Network Options"), and alternatives.
     const fn candidates(self) -> [&'static str; 4] {
         match self {
-            Self::Pods => ["10.42.0.0/16", "10.52.0.0/16", "172.22.0.0/16", "10.62.0.0/16"],
+            Self::Pods => [PODS, "10.52.0.0/16", "172.22.0.0/16", "10.62.0.0/16"],
             Self::Services => ["10.43.0.0/16", "10.53.0.0/16", "172.23.0.0/16", "10.63.0.0/16"],
         }
     }

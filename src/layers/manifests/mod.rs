@@ -35,7 +35,7 @@ pub fn serve(tree: &mut Tree, charts: &[(ChartRef, Content)]) -> Result<(), Mani
 }
 
 /// Creates a folder below `server` as k3s does.
-fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
+pub(crate) fn folders(tree: &mut Tree, path: &str) -> Result<(), TreeError> {
     for (slash, _) in path.match_indices('/').filter(|(at, _)| *at >= SERVER.len()) {
         tree.mkdir(&path[..slash], 0o700)?;
     }
