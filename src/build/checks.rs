@@ -9,20 +9,13 @@ use crate::stack::check::{self, Contents, Finding, Subject, WithCharts};
 use labimg_store::Store;
 use labimg_tree::progress::Progress;
 
-/// What can be said of a plan's manifests without charts; nothing for nodes that get none.
+/// What can be said of a plan's manifests without charts, and what charts say of them; nothing for nodes that get none.
 ///
 /// # Errors
 /// A component that makes no manifest.
-pub fn offline(plan: &Plan) -> Result<Vec<Finding>, BuildError> {
-    Ok(with_subject(plan, check::offline)?.unwrap_or_default())
-}
-
-/// What charts say of a plan's manifests, and what was not checked.
-///
-/// # Errors
-/// As [`offline`].
-pub fn with_charts(plan: &Plan, charts: &Contents) -> Result<WithCharts, BuildError> {
-    Ok(with_subject(plan, |subject| check::with_charts(subject, charts))?.unwrap_or_default())
+pub fn all(plan: &Plan, charts: &Contents) -> Result<(Vec<Finding>, WithCharts), BuildError> {
+    let both = |subject: &Subject<'_>| (check::offline(subject), check::with_charts(subject, charts));
+    Ok(with_subject(plan, both)?.unwrap_or_default())
 }
 
 fn with_subject<T>(plan: &Plan, work: impl FnOnce(&Subject<'_>) -> T) -> Result<Option<T>, BuildError> {
@@ -37,8 +30,8 @@ fn with_subject<T>(plan: &Plan, work: impl FnOnce(&Subject<'_>) -> T) -> Result<
 
 /// Checks all plans without charts. Warnings go to `progress`, mistakes are an error.
 pub(super) fn before(plans: &[&Plan], progress: &dyn Progress) -> Result<(), BuildError> {
-    let found = plans.iter().map(|plan| offline(plan)).collect::<Result<Vec<_>, _>>()?;
-    judge(found.into_iter().flatten().collect(), progress)
+    let found = plans.iter().map(|plan| with_subject(plan, check::offline)).collect::<Result<Vec<_>, _>>()?;
+    judge(found.into_iter().flatten().flatten().collect(), progress)
 }
 
 /// Checks a plan against these charts, which are in the store.
@@ -52,7 +45,8 @@ pub(super) fn after(
         return Ok(());
     }
     let contents = charts::contents(locked, store, progress)?;
-    judge(with_charts(plan, &contents)?.found, progress)
+    let found = with_subject(plan, |subject| check::with_charts(subject, &contents))?;
+    judge(found.map(|checked| checked.found).unwrap_or_default(), progress)
 }
 
 fn judge(found: Vec<Finding>, progress: &dyn Progress) -> Result<(), BuildError> {

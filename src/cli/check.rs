@@ -86,14 +86,11 @@ fn manifests(args: &CheckArgs, checked: &Checked, targets: &[Target]) -> Result<
             plans.push(&target.plan);
         }
     }
-    let mut found = Vec::new();
-    for plan in &plans {
-        found.extend(checks::offline(plan)?);
-    }
     let contents = charts(args, checked)?;
-    let mut unchecked = Unchecked::default();
+    let (mut found, mut unchecked) = (Vec::new(), Unchecked::default());
     for plan in &plans {
-        let checked = checks::with_charts(plan, &contents)?;
+        let (offline, checked) = checks::all(plan, &contents)?;
+        found.extend(offline);
         found.extend(checked.found);
         unchecked.values_of.extend(checked.unchecked.values_of);
         unchecked.kinds.extend(checked.unchecked.kinds);
